@@ -1,0 +1,534 @@
+"""What gradkit must know about array libraries; the only module that imports array-api-compat.
+
+The other modules receive arrays as `Array` (any of the libraries in `gradkit.capabilities`) and
+ask here for the namespace, the device, the names of dtypes, and for the few things that the array
+API standard does not cover: host copies, shared memory, writing into an existing array. No array
+library but NumPy is imported here: types are tested by looking at modules already loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple, TypeAlias
+
+import array_api_compat
+import array_api_compat.numpy as _numpy_namespace
+import numpy as np
+
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, one_of
+
+Array: TypeAlias = Any
+Namespace: TypeAlias = Any
+DType: TypeAlias = Any
+
+#: Arrays on the host that any library accepts.
+HostArray = np.ndarray
+
+REAL_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+def as_array(value: Any, name: str) -> Array:
+    """Return `value` itself if it is an array, else a NumPy array made from it.
+
+    Lists, tuples, numbers and objects with ``__array__`` (pandas, xarray) become NumPy arrays.
+    """
+    if type(value) is np.ndarray or is_array(value):
+        return value
+    try:
+        return np.asanyarray(value)
+    except (TypeError, ValueError) as error:
+        raise ArgumentTypeError(f"{name} cannot be made into an array: {error}") from None
+
+
+def is_array(value: Any) -> bool:
+    """Whether `value` is an array of a library that has an array API namespace."""
+    return isinstance(value, np.ndarray) or array_api_compat.is_array_api_obj(value)
+
+
+def count(components: Any) -> int | None:
+    """How many arrays a sequence, or an array stacked along its first axis, holds; else None."""
+    if is_array(components):
+        return int(components.shape[0]) if components.ndim else None
+    if isinstance(components, Sequence) and not isinstance(components, str | bytes):
+        return len(components)  # pyright: ignore[reportUnknownArgumentType]
+    return None
+
+
+def namespace(array: Array) -> Namespace:
+    """The array API namespace of an array's library."""
+    if isinstance(array, np.ndarray):
+        return _numpy_namespace
+    return array_api_compat.array_namespace(array)
+
+
+def library(array: Array) -> str:
+    """The name by which users know an array's library, such as ``"numpy"`` or ``"torch"``."""
+    if isinstance(array, np.ndarray):
+        return "numpy"
+    if is_dask(array):
+        return "dask"
+    name: str = namespace(array).__name__
+    return name.removeprefix("array_api_compat.").partition(".")[0]
+
+
+def is_dask(array: Array) -> bool:
+    """Whether an array is a Dask array; Dask need not be installed."""
+    dask_array = sys.modules.get("dask.array")
+    return dask_array is not None and isinstance(array, dask_array.Array)
+
+
+def is_jax(array: Array) -> bool:
+    """Whether an array is a JAX array or tracer; JAX need not be installed."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(array, jax.Array)
+
+
+def is_torch(array: Array) -> bool:
+    """Whether an array is a torch tensor; torch need not be installed."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(array, torch.Tensor)
+
+
+def device(array: Array) -> Any:
+    """Where an array lives: hashable, ``None`` where the library has a single place for it."""
+    if isinstance(array, np.ndarray) or is_dask(array) or is_jax(array):
+        return None
+    return array_api_compat.device(array)
+
+
+def same_place(arrays: Sequence[tuple[str, Array]]) -> None:
+    """Raise unless all named arrays belong to one library and one device."""
+    first_name, first = arrays[0]
+    for name, array in arrays[1:]:
+        if library(array) != library(first) or device(array) != device(first):
+            raise ArgumentTypeError(
+                f"{name} is a {describe_place(array)} array but {first_name} is a "
+                f"{describe_place(first)} array: all arrays of one call must share a library and a "
+                "device"
+            )
+
+
+def describe_place(array: Array) -> str:
+    """Words for the library and device of an array, for messages."""
+    where = device(array)
+    return library(array) if where is None else f"{library(array)} ({where})"
+
+
+# --- dtypes -------------------------------------------------------------------------------------
+
+
+def dtype_name(dtype: DType) -> str:
+    """The bare name of a dtype of any library, such as ``"float32"`` or ``"datetime64[D]"``."""
+    name = getattr(dtype, "name", None) or str(dtype)
+    return str(name).rpartition(".")[2]
+
+
+def kind(name: str) -> str:
+    """Family of a dtype name: bool, int, uint, float, complex, datetime, timedelta or other."""
+    families = (
+        ("bool", "bool"),
+        ("int", "int"),
+        ("uint", "uint"),
+        ("float", "float"),
+        ("bfloat", "float"),
+        ("longdouble", "float"),
+        ("complex", "complex"),
+        ("clongdouble", "complex"),
+        ("datetime64", "datetime"),
+        ("timedelta64", "timedelta"),
+    )
+    return next((family for start, family in families if name.startswith(start)), "other")
+
+
+def as_dtype_name(dtype: Any) -> str | None:
+    """The name of the dtype that a user asked for: a string, a type, or a dtype of any library."""
+    if dtype is None:
+        return None
+    name = dtype if isinstance(dtype, str) else dtype_name(dtype)
+    if kind(name) not in ("float", "complex"):
+        try:
+            name = np.dtype(dtype).name
+        except TypeError:
+            raise ArgumentTypeError(
+                f"dtype={dtype!r} is not a floating or complex dtype such as 'float32'"
+            ) from None
+    if kind(name) not in ("float", "complex"):
+        raise ArgumentTypeError(
+            f"dtype={name!r} cannot hold a derivative: wanted a floating or complex dtype"
+        )
+    return name
+
+
+class Precision(NamedTuple):
+    """How numbers of one dtype are computed with, and what comes out.
+
+    Attributes
+    ----------
+    real : str
+        Name of the real dtype of weights and spacings.
+    compute : str
+        Name of the dtype in which differences and sums are formed.
+    result : str
+        Name of the dtype of the result.
+    splits : tuple of int
+        Per input, the number of low bits of an integer that are differenced apart from the high
+        ones, so that no difference is rounded before it is taken; 0 where one conversion is exact,
+        `TIME` for datetime64 and timedelta64.
+    """
+
+    real: str
+    compute: str
+    result: str
+    splits: tuple[int, ...]
+
+
+TIME = -1
+
+_BITS = {"float32": 24, "float64": 53}
+
+
+def precision(
+    names: Sequence[str], wanted: str | None, default: str, argument: str = "f"
+) -> Precision:
+    """Settle the dtypes of a computation on inputs of the named dtypes.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Dtype names of the inputs.
+    wanted : str or None
+        The ``dtype=`` of the user.
+    default : str
+        The real dtype that integers become: float64 where the library has it.
+    argument : str
+        Name of the inputs in messages.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If an input is boolean, an object or a string, or `wanted` would drop imaginary parts.
+    """
+    results = [_floating(name, default, argument) for name in names]
+    natural = _promote(results)
+    is_complex = kind(natural) == "complex"
+    if wanted is not None and is_complex and kind(wanted) != "complex":
+        raise ArgumentTypeError(
+            f"dtype={wanted!r} would drop the imaginary part of {argument}, which is {natural}: "
+            "wanted a complex dtype, or pass its real and imaginary parts one by one"
+        )
+    result = wanted or natural
+    real = _promote([_real(natural), _real(result)])
+    if _real(result) == "float32" and all(_fits_float32(name) for name in names):
+        real = "float32"
+    real = "float32" if real in ("float16", "bfloat16") or real.startswith("float8") else real
+    bits = _BITS.get(real, 64)
+    splits = tuple(_split(name, bits) for name in names)
+    return Precision(real, _complex(real) if is_complex else real, result, splits)
+
+
+def _floating(name: str, default: str, argument: str) -> str:
+    family = kind(name)
+    if family in ("float", "complex"):
+        return name
+    if family in ("int", "uint", "datetime", "timedelta"):
+        return default
+    hint = {
+        "bool": "convert it to a floating or integer dtype first, such as f.astype('float64')",
+    }.get(family, "wanted numbers (floating, complex, integer, datetime64 or timedelta64)")
+    raise ArgumentTypeError(f"{argument} has dtype {name}, which has no derivative: {hint}")
+
+
+def _fits_float32(name: str) -> bool:
+    return name in ("int8", "uint8", "int16", "uint16", "float16", "bfloat16", "float32")
+
+
+def _split(name: str, bits: int) -> int:
+    if kind(name) in ("datetime", "timedelta"):
+        return TIME
+    if kind(name) not in ("int", "uint"):
+        return 0
+    width = int(name.lstrip("uint"))
+    return width // 2 if width >= bits else 0
+
+
+def _real(name: str) -> str:
+    if kind(name) != "complex":
+        return name
+    return {"complex64": "float32", "complex128": "float64"}.get(name, np.dtype("longdouble").name)
+
+
+def _complex(real: str) -> str:
+    known = {"float32": "complex64", "float64": "complex128"}
+    return known.get(real, np.dtype("clongdouble").name)
+
+
+def _promote(names: Sequence[str]) -> str:
+    """The narrowest dtype that holds all the named floating and complex dtypes."""
+    if len(set(names)) == 1:
+        return names[0]
+    if set(names) == {"float16", "bfloat16"}:
+        return "float32"
+    plain = [_real(name) for name in names]
+    ranked = [*REAL_FLOATS, np.dtype("longdouble").name]
+    widest = max(plain, key=lambda name: ranked.index(name) if name in ranked else -1)
+    if all(kind(name) == "float" for name in names):
+        return widest
+    return _complex("float32" if widest in ("float16", "bfloat16") else widest)
+
+
+def default_real(xp: Namespace) -> str:
+    """The real dtype that integers are differentiated in: float64 where the library has it."""
+    if xp is _numpy_namespace:
+        return "float64"
+    return "float64" if "float64" in xp.__array_namespace_info__().dtypes() else "float32"
+
+
+def native(xp: Namespace, name: str) -> DType:
+    """The dtype object of a name in a library."""
+    found = getattr(xp, name, None)
+    return np.dtype(name) if found is None else found
+
+
+def result_dtype(xp: Namespace, inputs: Sequence[Array], name: str) -> DType:
+    """The dtype object of results: that of the input, byte order included, where the name agrees."""
+    dtype = inputs[0].dtype
+    return dtype if dtype_name(dtype) == name else native(xp, name)
+
+
+def cast(xp: Namespace, array: Array, dtype: DType) -> Array:
+    """Array converted to a dtype, or itself where it has that dtype already."""
+    return array if array.dtype == dtype else xp.astype(array, dtype)
+
+
+# --- exact integers and times -------------------------------------------------------------------
+
+def exact_parts(xp: Namespace, array: Array, compute: DType, split: int) -> list[tuple[Array, int]]:
+    """Split an array into floating parts ``(part, factor)`` whose sum it is, each part exact.
+
+    Differences of the parts are exact too, so ``sum factor * (part[i] - part[j])`` is the true
+    difference rounded once: no wrap-around in unsigned integers, no loss above ``2**53``.
+    A datetime or timedelta is its count of ticks, and NaT becomes NaN.
+    """
+    if split == 0:
+        return [(cast(xp, array, compute), 1)]
+    if split == TIME:
+        ticks = array.astype(array.dtype.newbyteorder("="), copy=False).view(np.int64)
+        high = np.where(np.isnat(array), np.nan, (ticks >> 32).astype(compute))
+        return [(high, 2**32), ((ticks & 0xFFFFFFFF).astype(compute), 1)]
+    if dtype_name(array.dtype) == "uint64":
+        # Offset binary: differences stay the same, and every library can shift an int64.
+        array = xp.bitwise_xor(xp.astype(array, xp.int64), -(2**63))
+    high = xp.bitwise_right_shift(array, split)
+    low = xp.bitwise_and(array, (1 << split) - 1)
+    return [(xp.astype(high, compute), 1 << split), (xp.astype(low, compute), 1)]
+
+
+def tick(name: str, unit: str) -> Fraction:
+    """Length of one tick of a datetime64 or timedelta64 dtype, in `unit`."""
+    return unit_ratio(name[name.index("[") + 1 : -1], unit) if "[" in name else Fraction(1)
+
+
+_SECONDS = {
+    "W": Fraction(604800),
+    "D": Fraction(86400),
+    "h": Fraction(3600),
+    "m": Fraction(60),
+    "s": Fraction(1),
+    "ms": Fraction(1, 10**3),
+    "us": Fraction(1, 10**6),
+    "ns": Fraction(1, 10**9),
+    "ps": Fraction(1, 10**12),
+    "fs": Fraction(1, 10**15),
+    "as": Fraction(1, 10**18),
+}
+
+
+def check_unit(unit: str) -> str:
+    """Return `unit` if it names a fixed length of time, else raise."""
+    if unit not in _SECONDS:
+        raise ArgumentValueError(one_of("unit", unit, _SECONDS))
+    return unit
+
+
+def unit_ratio(code: str, unit: str) -> Fraction:
+    """How many `unit` there are in one tick with the NumPy unit code `code`, such as ``25s``."""
+    count = code.rstrip("abcdefghijklmnopqrstuvwxyzDMWY")
+    letters = code[len(count) :]
+    if letters not in _SECONDS:
+        length = {"M": "a month", "Y": "a year"}.get(letters, "a time without a unit")
+        raise ArgumentTypeError(
+            f"{length} has no fixed length in {unit!r}: convert to days or seconds first, such as "
+            "x.astype('datetime64[D]')"
+        )
+    return int(count or 1) * _SECONDS[letters] / _SECONDS[check_unit(unit)]
+
+
+# --- to and from the host -----------------------------------------------------------------------
+
+
+def to_host(value: Any, name: str) -> np.ndarray:
+    """A NumPy copy of spacings or coordinates, which must be known when a plan is made.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If the values are lazy, traced, or record gradients.
+    """
+    if is_dask(value):
+        raise ArgumentTypeError(f"{name} is a lazy dask array: pass {name}.compute()")
+    if is_torch(value):
+        if value.requires_grad:
+            raise ArgumentTypeError(
+                f"{name} requires a gradient, but gradkit treats coordinates as constants: pass "
+                f"{name}.detach()"
+            )
+        value = value.cpu().double() if dtype_name(value.dtype) == "bfloat16" else value.cpu()
+    if is_jax(value) and isinstance(value, sys.modules["jax"].core.Tracer):
+        raise ArgumentTypeError(
+            f"{name} is traced by JAX, but must be known when the plan is made: make it a constant "
+            "or a static argument"
+        )
+    if hasattr(value, "get") and array_api_compat.is_cupy_array(value):
+        value = value.get()
+    try:
+        return np.array(value)
+    except (TypeError, ValueError) as error:
+        raise ArgumentTypeError(f"{name} cannot be made into an array: {error}") from None
+
+
+def constant(xp: Namespace, value: Fraction, real: str) -> Any:
+    """A scalar that multiplies or divides arrays of precision `real` without promoting them."""
+    if real == "float32":
+        number: Any = np.float32(_to_float(value))
+    elif real == "float64":
+        number = _to_float(value)
+    else:
+        number = np.dtype(real).type(value.numerator) / np.dtype(real).type(value.denominator)
+    # NumPy divides by a 0-d array faster than by a Python float, with the same bits.
+    return np.asarray(number) if xp is _numpy_namespace else float(number)
+
+
+def _to_float(value: Fraction) -> float:
+    return value.numerator / value.denominator
+
+
+def table(xp: Namespace, values: np.ndarray, like: Array) -> Array:
+    """Weights on the device of `like`; NumPy arrays stay as they are for NumPy and JAX."""
+    if xp is _numpy_namespace or is_jax(like):
+        return values
+    if is_torch(like):
+        torch = sys.modules["torch"]
+        with torch.inference_mode(False):
+            return torch.asarray(values, device=like.device)
+    return xp.asarray(values, device=device(like))
+
+
+def any_nan(xp: Namespace, array: Array) -> Array:
+    """0-d boolean array: whether an array holds a NaN (or a NaT)."""
+    name = dtype_name(array.dtype)
+    if kind(name) in ("datetime", "timedelta"):
+        return np.isnat(array).any()
+    if kind(name) in ("float", "complex"):
+        return xp.any(xp.isnan(array))
+    return xp.asarray(False)
+
+
+# --- writing ------------------------------------------------------------------------------------
+
+
+def is_writeable(array: Array) -> bool:
+    """Whether values can be assigned to elements of an array."""
+    if isinstance(array, np.ndarray):
+        return array.flags.writeable
+    return array_api_compat.is_writeable_array(array)
+
+
+def shares_memory(a: Array, b: Array) -> bool:
+    """Whether two arrays of one library may overlap in memory."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        try:
+            return np.shares_memory(a, b, max_work=10_000)
+        except np.exceptions.TooHardError:
+            return np.may_share_memory(a, b)
+    if array_api_compat.is_cupy_array(a):
+        return bool(sys.modules["cupy"].may_share_memory(a, b))
+    if is_torch(a):
+        return _torch_extent(a)[0] < _torch_extent(b)[1] and _torch_extent(b)[0] < _torch_extent(a)[1]
+    return a is b or getattr(a, "_array", a) is getattr(b, "_array", b)
+
+
+def _torch_extent(tensor: Array) -> tuple[int, int]:
+    """First byte of a tensor and the byte after its last one."""
+    if tensor.numel() == 0:
+        return (0, 0)
+    reach = sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.data_ptr(), tensor.data_ptr() + (reach + 1) * tensor.element_size()
+
+
+def check_target(
+    name: str, out: Any, shape: tuple[int, ...], dtype: DType, inputs: Sequence[Array]
+) -> None:
+    """Raise unless `out` is an array that results of this shape and dtype can be written to."""
+    if not is_array(out):
+        raise ArgumentTypeError(f"{name} is of type {type(out).__name__}: wanted an array")
+    same_place([("f", inputs[0]), (name, out)])
+    if is_jax(out) or is_dask(out):
+        raise ArgumentTypeError(f"{name} is a {library(out)} array, which cannot be written to")
+    if tuple(out.shape) != shape:
+        raise ArgumentValueError(f"{name} has shape {tuple(out.shape)}: wanted {shape}")
+    if out.dtype != dtype:
+        raise ArgumentTypeError(
+            f"{name} has dtype {dtype_name(out.dtype)}: wanted {dtype_name(dtype)}, the dtype of "
+            "the result"
+        )
+    if not is_writeable(out):
+        raise ArgumentValueError(f"{name} is read-only")
+    if is_torch(out) and out.requires_grad:
+        raise ArgumentValueError(f"{name} requires a gradient: wanted a tensor that does not")
+    if any(shares_memory(out, f) for f in inputs):
+        raise ArgumentValueError(f"{name} shares memory with an input: wanted an array apart from it")
+
+
+def tidy_chunks(array: Array, chunks: tuple[tuple[int, ...], ...], axis: int) -> Array:
+    """A Dask array with these chunks, the last ones along `axis` cut to its length."""
+    left, sizes = array.shape[axis], list[int]()
+    for size in chunks[axis]:
+        sizes.append(min(size, left))
+        left -= sizes[-1]
+    if left > 0:
+        sizes.append(left)
+    return array.rechunk((*chunks[:axis], tuple(sizes), *chunks[axis + 1 :]))
+
+
+def concat(arrays: Sequence[Array], axis: int) -> Array:
+    """Join arrays along an axis; masks are kept."""
+    if any(isinstance(a, np.ma.MaskedArray) for a in arrays):
+        return np.ma.concatenate(arrays, axis=axis)
+    return namespace(arrays[0]).concat(list(arrays), axis=axis)
+
+
+def asarray_like(value: Any, like: Array, name: str) -> Array:
+    """An array of the library and device of `like`, made from a number or nested sequence.
+
+    NumPy finds its dtype as usual; elsewhere it has the dtype of `like`, which must hold it.
+    """
+    if isinstance(like, np.ndarray):
+        return np.asanyarray(value)
+    host = np.asarray(value)
+    if not np.can_cast(host, np.float64 if "float" in dtype_name(like.dtype) else host.dtype):
+        raise ArgumentTypeError(f"{name}={value!r} does not fit dtype {dtype_name(like.dtype)}")
+    return namespace(like).asarray(value, dtype=like.dtype, device=device(like))
+
+
+def stack(arrays: Sequence[Array]) -> Array:
+    """Join arrays along a new first axis; masks are kept."""
+    if any(isinstance(a, np.ma.MaskedArray) for a in arrays):
+        return np.ma.stack(arrays)
+    return namespace(arrays[0]).stack(list(arrays))
+
+
+def write(out: Array, values: Array) -> None:
+    """Copy values into an existing array of the same shape and dtype."""
+    out[...] = values

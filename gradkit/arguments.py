@@ -1,0 +1,242 @@
+"""From the arguments of a call to a plan, kept for the next call with equal arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from gradkit import _array
+from gradkit._array import Array
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, GradkitError
+from gradkit.grid import Axis, Coordinates, Grid, exact_spacing
+from gradkit.methods import FiniteDifference, Method
+from gradkit.operators import (
+    D,
+    Operator,
+    curl_operator,
+    divergence_operator,
+    gradient_operator,
+    hessian_operator,
+    jacobian_operator,
+    laplacian_operator,
+)
+from gradkit.plan import Plan, make_plan
+
+__all__ = ["Options", "axes_of", "components_of", "plan_for"]
+
+
+class Options(NamedTuple):
+    """The keywords that all functions on sampled arrays share."""
+
+    accuracy: int
+    edge_order: int | None
+    boundary: str | Sequence[str]
+    period: Any
+    method: Method | None
+    nan: str
+    unit: str
+    dtype: Any
+
+
+#: Operator of each function, from its axes and its one number (an order, a count of components).
+_OPERATORS: dict[str, Callable[[tuple[int, ...], int], Operator]] = {
+    "gradient": lambda axes, _: gradient_operator(axes),
+    "derivative": lambda axes, order: D(axes[0], order),
+    "divergence": lambda axes, _: divergence_operator(axes),
+    "curl": lambda axes, _: curl_operator(axes),
+    "laplacian": lambda axes, _: laplacian_operator(axes),
+    "hessian": lambda axes, _: hessian_operator(axes),
+    "jacobian": jacobian_operator,
+}
+
+#: Plans on more coordinates than this are not kept: they would hold on to too much memory.
+_LARGEST_KEPT = 65536
+
+
+def plan_for(
+    name: str,
+    f: Array,
+    spacing: tuple[Any, ...],
+    axis: int | Sequence[int] | None,
+    options: Options,
+    number: int = 1,
+) -> Plan:
+    """The plan of the function `name` for an array like `f`.
+
+    Parameters
+    ----------
+    name : str
+        Name of a function in `gradkit.fields`.
+    f : array
+        The input, or one component of it.
+    spacing : tuple
+        As in `gradkit.gradient`: nothing, one number, or one number, array or Axis per axis.
+    axis : int, sequence of int, or None
+        Axes to differentiate along; None for all.
+    options : Options
+        The keywords of the call.
+    number : int
+        The order of a derivative, or the number of components of a field.
+    """
+    points = 0
+    for value in spacing:
+        if type(value) is not float and type(value) is not int:
+            spacing = tuple(
+                _hashable(value, f, options.unit, f"spacing[{i}]") for i, value in enumerate(spacing)
+            )
+            points = sum(len(s) for s in spacing if isinstance(s, Coordinates))
+            break
+    if isinstance(axis, list):
+        axis = tuple(axis)
+    make = _kept_plan if points <= _LARGEST_KEPT else _new_plan
+    try:
+        return make(name, tuple(f.shape), spacing, axis, number, options)
+    except TypeError as error:
+        if isinstance(error, GradkitError):
+            raise
+        # An argument that cannot be hashed: the checks below say which, if it is wrong.
+        return _new_plan(name, tuple(f.shape), spacing, axis, number, options)
+
+
+def _new_plan(
+    name: str,
+    shape: tuple[int, ...],
+    spacing: tuple[Any, ...],
+    axis: int | Sequence[int] | None,
+    number: int,
+    options: Options,
+) -> Plan:
+    axes = axes_of(axis, len(shape))
+    if name in ("divergence", "curl") and len(axes) != number:
+        raise ArgumentValueError(
+            f"v has {number} components, but {len(axes)} axes are differentiated along: wanted one "
+            "component per axis; name the axes with axis="
+        )
+    grid: list[Axis | None] = [None] * len(shape)
+    for position, value in zip(axes, _grid_axes(spacing, axes, options), strict=True):
+        grid[position] = value
+    return make_plan(
+        _OPERATORS[name](axes, number),
+        Grid(*grid),
+        shape,
+        method=_method(options),
+        edge_order=options.edge_order,
+        nan=options.nan,
+        dtype=options.dtype,
+        unit=options.unit,
+    )
+
+
+_kept_plan = lru_cache(maxsize=256, typed=True)(_new_plan)
+
+
+def _method(options: Options) -> Method:
+    if options.method is None:
+        return FiniteDifference(options.accuracy)
+    if options.accuracy != 2:
+        raise ArgumentTypeError(
+            f"accuracy={options.accuracy!r} and method={options.method!r} exclude each other: give "
+            "the accuracy to the method"
+        )
+    return options.method
+
+
+def axes_of(axis: Any, ndim: int, name: str = "f") -> tuple[int, ...]:
+    """The axes that ``axis=`` names in an array of `ndim` dimensions, counted from 0."""
+    if ndim == 0:
+        raise ArgumentValueError(f"{name} is 0-dimensional: a derivative needs at least one axis")
+    if axis is None:
+        return tuple(range(ndim))
+    named: Sequence[Any] = axis if isinstance(axis, Sequence) else (axis,)
+    if not named:
+        raise ArgumentValueError("axis=() names no axis: wanted at least one, or None for all")
+    found: list[int] = []
+    for item in named:
+        if isinstance(item, bool) or not hasattr(item, "__index__"):
+            raise ArgumentTypeError(f"axis={axis!r} is not an integer or a sequence of integers")
+        if not -ndim <= item < ndim:
+            raise AxisError("axis", int(item), ndim)
+        found.append(int(item) % ndim)
+    if len(set(found)) < len(found):
+        raise ArgumentValueError(f"axis={axis!r} names the same axis twice")
+    return tuple(found)
+
+
+def components_of(v: Any, name: str = "v") -> tuple[Array, ...]:
+    """The components of a vector field, from a sequence of arrays or a stacked array."""
+    count = _array.count(v)
+    if not count:
+        raise ArgumentTypeError(
+            f"{name} of type {type(v).__name__} holds no components: wanted a sequence of arrays, or "
+            "an array with the components stacked along its first axis"
+        )
+    parts = tuple(_array.as_array(v[i], f"{name}[{i}]") for i in range(count))
+    for i, part in enumerate(parts):
+        if part.shape != parts[0].shape:
+            raise ArgumentValueError(
+                f"{name}[{i}] has shape {tuple(part.shape)}, but {name}[0] has "
+                f"{tuple(parts[0].shape)}: components must share a shape"
+            )
+    return parts
+
+
+# --- spacings -----------------------------------------------------------------------------------
+
+
+def _is_coordinates(value: Any) -> bool:
+    if isinstance(value, list | tuple | range):
+        return True
+    return getattr(value, "ndim", 0) > 0
+
+
+def _hashable(value: Any, f: Array, unit: str, name: str) -> Any:
+    """A spacing argument as a value that can be part of a key: a number, Axis or Coordinates."""
+    if isinstance(value, Axis):
+        return value
+    if _array.is_array(value) and not isinstance(value, _array.HostArray):
+        _array.same_place([("f", f), (name, value)])
+    if _is_coordinates(value):
+        return Coordinates(value, unit, name)
+    exact = exact_spacing(value, unit, name)
+    return value if value.__hash__ is not None and not _array.is_array(value) else exact
+
+
+def _grid_axes(spacing: tuple[Any, ...], axes: tuple[int, ...], options: Options) -> list[Axis]:
+    """One Axis per differentiated axis."""
+    count = len(axes)
+    if not spacing:
+        spacing = (1.0,) * count
+    elif len(spacing) == 1 and not isinstance(spacing[0], Coordinates | Axis):
+        spacing *= count
+    if len(spacing) != count:
+        raise ArgumentTypeError(
+            f"got {len(spacing)} spacing argument{'s' * (len(spacing) != 1)} for {count} "
+            f"ax{'i' if count == 1 else 'e'}s {axes}: wanted none, one number for all, or one "
+            "number or array of coordinates per axis"
+        )
+    boundaries = _per_axis("boundary", options.boundary, count, str)
+    periods = _per_axis("period", options.period, count, object)
+    grid: list[Axis] = []
+    for value, boundary, period in zip(spacing, boundaries, periods, strict=True):
+        if isinstance(value, Axis):
+            grid.append(value)
+        elif isinstance(value, Coordinates):
+            grid.append(Axis(None, value, boundary, period, options.unit))
+        else:
+            # One period for all axes is meant for those that have coordinates.
+            own = period if isinstance(options.period, Sequence) or count == 1 else None
+            grid.append(Axis(value, None, boundary, own, options.unit))
+    return grid
+
+
+def _per_axis(name: str, value: Any, count: int, alone: type) -> Sequence[Any]:
+    """One value per axis, from one for all or a sequence."""
+    if not isinstance(value, Sequence) or (alone is str and isinstance(value, str)):
+        return [value] * count
+    if len(value) != count:  # pyright: ignore[reportUnknownArgumentType]
+        raise ArgumentValueError(
+            f"{name}={value!r} has {len(value)} entries for {count} axes: wanted one for all, or "  # pyright: ignore[reportUnknownArgumentType]
+            "one per axis"
+        )
+    return value  # pyright: ignore[reportUnknownVariableType]

@@ -1,0 +1,172 @@
+"""Engines run plans. The table below is tried in order: the first that serves a call runs it.
+
+An engine is a module with two functions: ``supports(plan, inputs)`` answers None or the reason why
+not, and ``run(plan, inputs)`` returns one array per output. A new engine is a line in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from gradkit import _array
+from gradkit._array import Array
+from gradkit.engines import chunked, choice, reference
+from gradkit.errors import ArgumentValueError, EngineError, one_of
+from gradkit.grid import Axis, Grid
+from gradkit.operators import gradient_operator
+from gradkit.plan import Plan, make_plan
+
+__all__ = ["TABLE", "Engine", "Explanation", "explain_engine", "run", "use_engine"]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A way to run plans.
+
+    Attributes
+    ----------
+    name : str
+        The word that `use_engine` takes.
+    serves : str
+        What it is for, in a few words.
+    supports : callable
+        ``supports(plan, inputs)`` is None, or the reason why this engine cannot serve the call.
+    run : callable
+        ``run(plan, inputs)`` returns one array per output.
+    """
+
+    name: str
+    serves: str
+    supports: Callable[[Plan, Sequence[Array]], str | None]
+    run: Callable[[Plan, Sequence[Array]], Sequence[Array]]
+
+
+CHUNKED = Engine("chunked", "dask arrays, block by block", chunked.supports, chunked.run)
+TABLE = (
+    CHUNKED,
+    Engine("reference", "every array API library", reference.supports, reference.run),
+)
+
+
+def run(plan: Plan, inputs: Sequence[Array]) -> Sequence[Array]:
+    """Run a plan on the engine asked for, or on the first in the table that serves it."""
+    wanted = choice.ENGINE.get()
+    for engine in TABLE:
+        # The blocks of a dask array are run by the engine asked for; see chunked.run.
+        if wanted not in (choice.AUTO, engine.name) and engine is not CHUNKED:
+            continue
+        reason = engine.supports(plan, inputs)
+        if reason is None:
+            return engine.run(plan, inputs)
+        if wanted == engine.name:
+            raise EngineError(f"engine {wanted!r} cannot serve this call: it {reason}")
+    raise AssertionError("the reference engine serves every call")
+
+
+Plan.runner = run
+
+
+@contextmanager
+def use_engine(name: str) -> Iterator[None]:
+    """Run the calls in this block on one engine.
+
+    Parameters
+    ----------
+    name : str
+        ``"auto"`` (the default everywhere) takes the first engine that serves a call; the name of
+        an engine takes that one, and raises `EngineError` where it cannot serve a call. The blocks
+        of a Dask array are run by the engine named.
+
+    Raises
+    ------
+    ArgumentValueError
+        If no engine has that name.
+
+    Notes
+    -----
+    The choice holds for the current thread or asynchronous task alone.
+
+    Examples
+    --------
+    >>> import gradkit
+    >>> with gradkit.use_engine("reference"):
+    ...     gradkit.gradient([1.0, 2.0, 4.0])
+    array([1. , 1.5, 2. ])
+    """
+    names = [choice.AUTO, *(engine.name for engine in TABLE)]
+    if name not in names:
+        raise ArgumentValueError(one_of("engine", name, names))
+    with choice.prefer(name):
+        yield
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Which engine runs a call, and why the others do not.
+
+    Attributes
+    ----------
+    engine : str
+        Name of the engine that runs the call.
+    reasons : tuple of (name, reason)
+        Per engine, in the order of the table: None if it could serve the call, else why not.
+    """
+
+    engine: str
+    reasons: tuple[tuple[str, str | None], ...]
+
+    def __str__(self) -> str:
+        lines = [f"run by {self.engine}"]
+        for name, reason in self.reasons:
+            lines.append(f"  {name}: {'can serve this call' if reason is None else reason}")
+        return "\n".join(lines)
+
+
+def explain_engine(*inputs: Any, plan: Plan | None = None) -> Explanation:
+    """Say which engine would run a call, and why the others would not.
+
+    Parameters
+    ----------
+    *inputs : array
+        The arrays of the call.
+    plan : Plan, optional
+        What is called; the default is the gradient along all axes.
+
+    Returns
+    -------
+    Explanation
+        Prints as a short list.
+
+    Raises
+    ------
+    EngineError
+        If an engine was named with `use_engine` that cannot serve the call.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(explain_engine(np.zeros(5)))
+    run by reference
+      chunked: serves dask arrays, the input is a numpy array
+      reference: can serve this call
+    """
+    arrays = [_array.as_array(f, f"inputs[{i}]") for i, f in enumerate(inputs)]
+    if not arrays:
+        raise ArgumentValueError("explain_engine needs at least one array")
+    if plan is None:
+        shape = tuple(arrays[0].shape)
+        grid = Grid(*(Axis() for _ in shape))
+        plan = make_plan(gradient_operator(range(len(shape))), grid, shape, edge_order=1)
+    reasons = tuple((engine.name, engine.supports(plan, arrays)) for engine in TABLE)
+    wanted = choice.ENGINE.get()
+    able = [name for name, reason in reasons if reason is None]
+    if wanted == choice.AUTO or able[0] == CHUNKED.name:
+        return Explanation(able[0], reasons)
+    if wanted not in able:
+        raise EngineError(
+            f"engine {wanted!r} cannot serve this call: it {dict(reasons)[wanted]}"
+        )
+    return Explanation(wanted, reasons)

@@ -1,0 +1,91 @@
+"""The exceptions that gradkit raises.
+
+::
+
+    GradkitError
+    ├── ArgumentValueError (ValueError)      an argument of the right kind with an impossible value
+    │   └── AxisError (numpy.exceptions.AxisError)   an axis that the array does not have
+    ├── ArgumentTypeError (TypeError)        an argument of the wrong kind
+    ├── UnsupportedError (NotImplementedError)   a request that gradkit does not serve yet
+    ├── EngineError (RuntimeError)           an engine named explicitly that cannot serve a call
+    ├── DeviceError (RuntimeError)           a device named explicitly that does not answer
+    └── MissingPackageError (ImportError)    an optional package that is not installed
+
+Every message names the argument, what was given and what was wanted. Because each class also
+derives from the built-in exception, ``except ValueError`` catches what it catches elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from numpy.exceptions import AxisError as _NumpyAxisError
+
+__all__ = [
+    "ArgumentTypeError",
+    "ArgumentValueError",
+    "AxisError",
+    "DeviceError",
+    "EngineError",
+    "GradkitError",
+    "MissingPackageError",
+    "UnsupportedError",
+    "one_of",
+]
+
+
+class GradkitError(Exception):
+    """Base class of every exception that gradkit raises on purpose."""
+
+
+class ArgumentValueError(GradkitError, ValueError):
+    """An argument has the right kind but a value that cannot be used."""
+
+
+class AxisError(ArgumentValueError, _NumpyAxisError):
+    """An axis lies outside the dimensions of the array."""
+
+    def __init__(self, name: str, axis: int, ndim: int) -> None:
+        self._text = (
+            f"{name}={axis} is out of bounds for an array of {ndim} dimension"
+            f"{'' if ndim == 1 else 's'}: wanted {-ndim} <= {name} < {ndim}"
+        )
+        _NumpyAxisError.__init__(self, self._text)
+
+    def __str__(self) -> str:
+        return self._text
+
+
+class ArgumentTypeError(GradkitError, TypeError):
+    """An argument is of a kind that cannot be used."""
+
+
+class UnsupportedError(GradkitError, NotImplementedError):
+    """The request is understood but not served by this version."""
+
+
+class EngineError(GradkitError, RuntimeError):
+    """The engine that was asked for by name cannot serve this call."""
+
+
+class DeviceError(GradkitError, RuntimeError):
+    """The device that was asked for by name does not answer."""
+
+
+class MissingPackageError(GradkitError, ImportError):
+    """An optional package is needed; the message holds the command that installs it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed: pip install 'gradkit[{extra}]'"
+        )
+
+
+def one_of(name: str, given: object, choices: Iterable[str]) -> str:
+    """Text of the error for a word that is not among the words allowed, nearest one first."""
+    import difflib
+
+    words = list(choices)
+    text = f"{name}={given!r} is not one of {', '.join(map(repr, words))}"
+    near = difflib.get_close_matches(str(given), words, n=1)
+    return f"{text}; did you mean {near[0]!r}?" if near else text

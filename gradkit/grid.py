@@ -1,0 +1,329 @@
+"""Grids: where the samples lie along each axis, and what holds beyond the ends.
+
+An `Axis` is equally spaced (`spacing`) or not (`coordinates`), and has a boundary. A `Grid` is one
+axis per dimension of the array. Both are frozen values: they compare, hash and print.
+"""
+
+from __future__ import annotations
+
+import datetime
+import numbers
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from gradkit._array import check_unit, dtype_name, is_array, kind, to_host, unit_ratio
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, one_of
+
+__all__ = ["BOUNDARIES", "Axis", "Coordinates", "Grid"]
+
+#: Boundary of an axis -> sign of a value met again after one period (0: the axis does not wrap).
+BOUNDARIES = {"one-sided": 0, "periodic": 1, "antiperiodic": -1}
+
+#: A grid whose points all lie within this many spacings of equal spacing is equally spaced.
+UNIFORM_TOLERANCE = 4 * float(np.finfo(np.float64).eps)
+
+
+class Coordinates:
+    """The positions of the samples along one axis, strictly increasing or decreasing.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+        Real numbers, ``datetime64`` or ``timedelta64``, from the host or a device. A copy is kept.
+    unit : str, default "s"
+        Unit in which differences of times are counted.
+    name : str, default "coordinates"
+        What messages call the values.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If the values are complex, boolean, masked, objects, lazy or traced.
+    ArgumentValueError
+        If they are not 1-D, are fewer than two, hold NaN, NaT or an infinity, or are not strictly
+        monotonic; the message gives the first offending index.
+    """
+
+    __slots__ = ("_hash", "steps", "unit", "values")
+
+    values: np.ndarray
+    #: Signed distances between neighbours, exact before conversion, in longdouble.
+    steps: np.ndarray
+    unit: str
+
+    def __init__(self, values: Any, unit: str = "s", name: str = "coordinates") -> None:
+        if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+            raise ArgumentValueError(f"{name} holds masked values: every position must be known")
+        host = to_host(values, name)
+        if host.ndim != 1:
+            raise ArgumentValueError(
+                f"{name} has {host.ndim} dimensions: spacings must be scalars or 1d arrays of "
+                "coordinates"
+            )
+        if kind(host.dtype.name) not in ("int", "uint", "float", "datetime", "timedelta"):
+            raise ArgumentTypeError(
+                f"{name} has dtype {host.dtype.name}: wanted real numbers, datetime64 or "
+                "timedelta64"
+            )
+        host.setflags(write=False)
+        self.values = host
+        self.unit = check_unit(unit)
+        self.steps = _steps(host, unit, name)
+        self.steps.setflags(write=False)
+        self._hash = hash((host.tobytes(), host.dtype.str, unit))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Coordinates):
+            return NotImplemented
+        return self is other or (
+            self._hash == other._hash
+            and self.unit == other.unit
+            and self.values.dtype == other.values.dtype
+            and np.array_equal(self.values, other.values)
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        first, last = self.values[0], self.values[-1]
+        return f"{len(self)} points from {first} to {last}"
+
+
+def _steps(values: np.ndarray, unit: str, name: str) -> np.ndarray:
+    """Distances between neighbours, checked to be finite and of one sign."""
+    if len(values) < 2:
+        raise ArgumentValueError(f"{name} has {len(values)} points: a derivative needs at least 2")
+    family = kind(values.dtype.name)
+    bad = np.isnat(values) if family in ("datetime", "timedelta") else ~np.isfinite(values)
+    if bad.any():
+        index = int(bad.argmax())
+        raise ArgumentValueError(f"{name}[{index}]={values[index]} is not finite")
+    increasing = values[-1] > values[0]
+    wrong = values[1:] <= values[:-1] if increasing else values[1:] >= values[:-1]
+    if wrong.any():
+        raise ArgumentValueError(_not_monotonic(values, int(wrong.argmax()) + 1, increasing, name))
+    if family == "float":
+        return np.diff(values.astype(np.longdouble))
+    ratio = Fraction(1)
+    if family in ("datetime", "timedelta"):
+        ratio = unit_ratio(np.datetime_data(values.dtype)[0], unit) * np.datetime_data(values.dtype)[1]
+        values = values.astype(values.dtype.newbyteorder("="), copy=False).view(np.int64)
+    # Neighbours of monotonic integers differ by less than 2**64: exact in unsigned arithmetic.
+    counts = values.astype(np.uint64)
+    gaps = counts[1:] - counts[:-1] if increasing else counts[:-1] - counts[1:]
+    steps = gaps.astype(np.longdouble) * np.longdouble(ratio.numerator)
+    steps = steps / np.longdouble(ratio.denominator)
+    return steps if increasing else -steps
+
+
+def _not_monotonic(values: np.ndarray, index: int, increasing: bool, name: str) -> str:
+    sign = "<=" if increasing else ">="
+    text = (
+        f"{name}[{index}]={values[index]} {sign} {name}[{index - 1}]={values[index - 1]}: "
+        "coordinates must be strictly increasing or strictly decreasing"
+    )
+    if (values == values[0]).all():
+        text += f"; these look like spacings: for equal spacing pass the number {values[0]}"
+    return text
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a grid: where its samples lie, and what holds beyond its ends.
+
+    Parameters
+    ----------
+    spacing : float, optional
+        Distance between neighbours, finite and not 0; negative where the axis decreases. A
+        ``timedelta`` is counted in `unit`. The default is 1.
+    coordinates : array_like of shape (n,), optional
+        Positions of the samples, strictly increasing or decreasing, instead of a spacing.
+    boundary : {"one-sided", "periodic", "antiperiodic"}, default "one-sided"
+        What is known outside: nothing, the values of the other end, or their negatives.
+    period : float, optional
+        Length of one period, positive; needed with wrapping coordinates, and only there (an axis
+        given by its spacing has the period ``n * spacing``).
+    unit : str, default "s"
+        Unit of time in which ``datetime64`` and ``timedelta64`` positions are counted.
+
+    Raises
+    ------
+    ArgumentValueError, ArgumentTypeError
+        If an argument cannot be used; the message names it.
+
+    Examples
+    --------
+    >>> Axis(spacing=0.1, boundary="periodic")
+    Axis(spacing=0.1, boundary='periodic')
+    >>> Axis(coordinates=[0.0, 1.0, 4.0])
+    Axis(coordinates=3 points from 0.0 to 4.0)
+    """
+
+    spacing: float | None = None
+    coordinates: Any = None
+    boundary: str = "one-sided"
+    period: float | None = None
+    unit: str = "s"
+    #: Exact distance between neighbours if they are equally spaced, else None.
+    uniform_spacing: Fraction | None = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.spacing is not None and self.coordinates is not None:
+            raise ArgumentTypeError("spacing and coordinates exclude each other: give one of them")
+        if self.boundary not in BOUNDARIES:
+            raise ArgumentValueError(one_of("boundary", self.boundary, BOUNDARIES))
+        check_unit(self.unit)
+        if self.coordinates is None:
+            spacing = 1 if self.spacing is None else self.spacing
+            if self.period is not None:
+                raise ArgumentTypeError(
+                    "period goes with coordinates: an axis of n points given by its spacing has the "
+                    "period n * spacing"
+                )
+            object.__setattr__(self, "spacing", spacing)
+            object.__setattr__(self, "uniform_spacing", exact_spacing(spacing, self.unit))
+            return
+        points = self.coordinates
+        if not isinstance(points, Coordinates) or points.unit != self.unit:
+            values = points.values if isinstance(points, Coordinates) else points
+            points = Coordinates(values, self.unit)
+            object.__setattr__(self, "coordinates", points)
+        object.__setattr__(self, "uniform_spacing", _uniform_spacing(self._all_steps()))
+
+    @property
+    def wrap(self) -> int:
+        """Sign of a value met again after one period; 0 where the axis does not wrap."""
+        return BOUNDARIES[self.boundary]
+
+    def steps(self) -> np.ndarray:
+        """Distances to the next point, ``n - 1`` of them, or ``n`` where the axis wraps."""
+        if self.coordinates is None:
+            raise ArgumentTypeError("an axis given by its spacing has no coordinates")
+        return self._all_steps()
+
+    def _all_steps(self) -> np.ndarray:
+        steps = self.coordinates.steps
+        if not self.wrap:
+            if self.period is not None:
+                raise ArgumentTypeError(
+                    f"period={self.period!r} needs boundary='periodic' or 'antiperiodic'"
+                )
+            return steps
+        span = steps.sum()
+        if self.period is None:
+            raise ArgumentTypeError(
+                f"boundary={self.boundary!r} on coordinates needs period=, the distance after which "
+                f"they repeat (more than {abs(float(span))})"
+            )
+        period = float(exact_spacing(self.period, self.unit, "period"))
+        if not period > abs(span):
+            raise ArgumentValueError(
+                f"period={self.period!r} must exceed the extent of the coordinates, "
+                f"{abs(float(span))}: the first point is not repeated at the end"
+            )
+        closing = np.sign(span) * (np.longdouble(period) - abs(span))
+        return np.concatenate([steps, closing[np.newaxis]])
+
+    def __repr__(self) -> str:
+        parts = (
+            [f"spacing={self.spacing!r}"]
+            if self.coordinates is None
+            else [f"coordinates={self.coordinates!r}"]
+        )
+        if self.boundary != "one-sided":
+            parts.append(f"boundary={self.boundary!r}")
+        if self.period is not None:
+            parts.append(f"period={self.period!r}")
+        return f"Axis({', '.join(parts)})"
+
+
+def _uniform_spacing(steps: np.ndarray) -> Fraction | None:
+    """The common spacing of points that no result could tell from equally spaced ones, if any.
+
+    The drift of every point from equal spacing, in units of the spacing, bounds the relative
+    change of a first derivative; it must stay within a few roundings of float64.
+    """
+    if (steps == steps[0]).all():
+        return exact_number(steps[0])
+    mean = steps.mean()
+    if not np.isfinite(mean) or abs(steps / mean - 1).max() > 2 * UNIFORM_TOLERANCE:
+        return None
+    drift = np.cumsum(steps / mean - 1)
+    return exact_number(mean) if abs(drift).max() <= UNIFORM_TOLERANCE else None
+
+
+def exact_number(value: np.floating[Any]) -> Fraction:
+    """The exact value of a NumPy float, longdouble included."""
+    numerator, denominator = value.as_integer_ratio()
+    return Fraction(int(numerator), int(denominator))
+
+
+def exact_spacing(spacing: Any, unit: str, name: str = "spacing") -> Fraction:
+    """The exact value of a spacing or period, a finite non-zero number or a length of time."""
+    if is_array(spacing) and getattr(spacing, "ndim", 1) == 0:
+        spacing = to_host(spacing, name)[()]
+    if isinstance(spacing, datetime.timedelta):
+        spacing = np.timedelta64(spacing)
+    if isinstance(spacing, np.timedelta64):
+        if np.isnat(spacing):
+            raise ArgumentValueError(f"{name}=NaT is not finite")
+        code, count = np.datetime_data(spacing.dtype)
+        exact = int(spacing.astype(np.int64)) * count * unit_ratio(code, unit)
+    elif isinstance(spacing, numbers.Real) and not isinstance(spacing, bool | np.bool):
+        if not np.isfinite(float(spacing)):
+            raise ArgumentValueError(f"{name}={spacing} is not a finite number")
+        exact = (
+            exact_number(spacing)
+            if isinstance(spacing, np.floating)
+            else Fraction(int(spacing) if isinstance(spacing, np.integer) else spacing)  # type: ignore[arg-type]
+        )
+    else:
+        shown = dtype_name(spacing.dtype) if is_array(spacing) else type(spacing).__name__
+        raise ArgumentTypeError(
+            f"{name}={spacing!r} ({shown}) is not a finite non-zero real number or a length of time"
+        )
+    if exact == 0:
+        raise ArgumentValueError(f"{name}={spacing} must not be 0")
+    return exact
+
+
+@dataclass(frozen=True, init=False)
+class Grid:
+    """The axes of an array, in order; None marks a batch axis, along which nothing is taken.
+
+    Parameters
+    ----------
+    *axes : Axis or None
+        One entry per dimension of the arrays that the grid describes.
+
+    Examples
+    --------
+    >>> Grid(None, Axis(spacing=0.1), Axis(coordinates=[0.0, 1.0, 4.0]))
+    Grid(None, Axis(spacing=0.1), Axis(coordinates=3 points from 0.0 to 4.0))
+    """
+
+    axes: tuple[Axis | None, ...]
+
+    def __init__(self, *axes: Axis | None) -> None:
+        for position, axis in enumerate(axes):
+            if axis is not None and not isinstance(axis, Axis):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ArgumentTypeError(
+                    f"axis {position} of the grid is {axis!r}: wanted an Axis, or None for a batch "
+                    "axis"
+                )
+        object.__setattr__(self, "axes", axes)
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions, batch axes included."""
+        return len(self.axes)
+
+    def __repr__(self) -> str:
+        return f"Grid({', '.join(map(repr, self.axes))})"

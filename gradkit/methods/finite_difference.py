@@ -1,0 +1,194 @@
+"""Finite differences of any order and accuracy along one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import frexp
+
+import numpy as np
+
+from gradkit.errors import ArgumentTypeError, ArgumentValueError
+from gradkit.grid import Axis
+from gradkit.methods.rule import Rows, Rule
+from gradkit.weights import Stencil, central, fornberg, half_width, in_differences, window
+
+__all__ = ["FiniteDifference", "positive_integer"]
+
+
+def positive_integer(name: str, value: object) -> int:
+    """Return `value` as an int if it is an integer >= 1, else raise an error that names it."""
+    if isinstance(value, bool | np.bool) or not isinstance(value, int | np.integer):
+        raise ArgumentTypeError(f"{name}={value!r} is not an integer >= 1")
+    if value < 1:
+        raise ArgumentValueError(f"{name}={value} is not >= 1")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class FiniteDifference:
+    """Differentiate with the narrowest centred stencil of a given accuracy.
+
+    Parameters
+    ----------
+    accuracy : int, default 2
+        Order of the error, ``O(h**accuracy)``, at least 1. Centred stencils are even in accuracy,
+        so an odd one is served by the next even one in the interior.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `accuracy` is not a positive integer.
+
+    Notes
+    -----
+    Where the centred stencil does not fit at an end, the row uses the first ``order + edge_order``
+    points of the axis, or a narrower centred stencil if that is at least as accurate.
+
+    On coordinates, a derivative of even order needs an even number of points for its accuracy: the
+    weights are the mean of the two windows that lean to either side. They tend to the centred
+    stencil as the spacing evens out, and keep their accuracy on any grid.
+
+    Examples
+    --------
+    >>> FiniteDifference(accuracy=4)
+    FiniteDifference(accuracy=4)
+    """
+
+    accuracy: int = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "accuracy", positive_integer("accuracy", self.accuracy))
+
+    def rule(self, order: int, axis: Axis, size: int, edge_order: int | None, name: str) -> Rule:
+        """Weights of the derivative of order `order` for every row of an axis of `size` points."""
+        edge = self.accuracy if edge_order is None else positive_integer("edge_order", edge_order)
+        stencils = _Uniform(order) if axis.uniform_spacing else _OnCoordinates(order, axis)
+        reach = stencils.reach(self.accuracy)
+        if axis.wrap:
+            needed = 2 * reach + 1
+            bounds = [0, reach, size - reach, size]
+            rows = (
+                stencils.centred(self.accuracy, a, b) for a, b in zip(bounds, bounds[1:], strict=False)
+            )
+        else:
+            needed = order + max(edge, self.accuracy - 1)
+            rows = self._bounded_rows(stencils, size, reach, edge)
+        if size < needed:
+            raise ArgumentValueError(
+                f"{name} has {size} points, but a derivative of order {order} with accuracy "
+                f"{self.accuracy} and {_ends(axis, edge)} needs at least {needed}"
+            )
+        kept = tuple(r for r in rows if r.start < r.stop)
+        return Rule(order, size, axis.wrap, stencils.scale(axis), kept, 0, size)
+
+    def _bounded_rows(
+        self, stencils: _Uniform | _OnCoordinates, size: int, reach: int, edge: int
+    ) -> Iterator[Rows]:
+        left = min(reach, (size + 1) // 2)
+        right = max(size - reach, left)
+        for row in range(left):
+            yield self._edge_row(stencils, size, row, edge)
+        yield stencils.centred(self.accuracy, left, right)
+        for row in range(right, size):
+            yield self._edge_row(stencils, size, row, edge)
+
+    def _edge_row(
+        self, stencils: _Uniform | _OnCoordinates, size: int, row: int, edge: int
+    ) -> Rows:
+        from_end = min(row, size - 1 - row)
+        fitting = [a for a in range(2, self.accuracy + 2, 2) if stencils.reach(a) <= from_end]
+        if fitting and fitting[-1] >= edge:
+            return stencils.centred(fitting[-1], row, row + 1)
+        offsets = window(from_end, stencils.order + edge)
+        if row > from_end:
+            offsets = tuple(-k for k in reversed(offsets))
+        return stencils.closure(offsets, row, edge)
+
+
+def _ends(axis: Axis, edge: int) -> str:
+    return f"{axis.boundary} ends" if axis.wrap else f"edge_order {edge}"
+
+
+class _Uniform:
+    """Rows on a uniform axis: the same exact weights in every row, for spacing 1."""
+
+    def __init__(self, order: int) -> None:
+        self.order = order
+
+    def reach(self, accuracy: int) -> int:
+        return half_width(self.order, accuracy)
+
+    def scale(self, axis: Axis) -> Fraction:
+        assert axis.uniform_spacing is not None
+        return axis.uniform_spacing**self.order
+
+    def centred(self, accuracy: int, start: int, stop: int) -> Rows:
+        return _rows(central(self.order, accuracy), start, stop, accuracy)
+
+    def closure(self, offsets: tuple[int, ...], row: int, accuracy: int) -> Rows:
+        return _rows(Stencil(offsets, self.order), row, row + 1, accuracy)
+
+
+def _rows(stencil: Stencil, start: int, stop: int, accuracy: int) -> Rows:
+    differences = [(int(high), int(low), w) for high, low, w in stencil.differences() if w]
+    pairs = tuple((high, low) for high, low, _ in differences)
+    return Rows(start, stop, pairs, tuple(w for _, _, w in differences), accuracy)
+
+
+class _OnCoordinates:
+    """Rows on coordinates: weights computed row by row, in longdouble, rounded once by the engine.
+
+    Distances are measured in a power of two near the mean spacing, so that no product of them
+    overflows, however tiny or huge the spacing.
+    """
+
+    def __init__(self, order: int, axis: Axis) -> None:
+        steps = axis.steps()
+        self.order = order
+        self._exponent = frexp(float(abs(steps).mean()))[1]
+        self._steps = np.ldexp(steps, -self._exponent)
+
+    def reach(self, accuracy: int) -> int:
+        return half_width(self.order, accuracy) + (self.order + 1) % 2
+
+    def scale(self, axis: Axis) -> Fraction:
+        return Fraction(2) ** (self._exponent * self.order)
+
+    def centred(self, accuracy: int, start: int, stop: int) -> Rows:
+        reach = self.reach(accuracy)
+        if self.order % 2:
+            return self._table(range(-reach, reach + 1), start, stop, accuracy)
+        leaning_left = self._table(range(-reach, reach), start, stop, accuracy)
+        leaning_right = self._table(range(-reach + 1, reach + 1), start, stop, accuracy)
+        pairs = tuple(dict.fromkeys(leaning_left.pairs + leaning_right.pairs))
+        weights = np.zeros((len(pairs), stop - start), np.longdouble)
+        weights[:-1] += leaning_left.weights
+        weights[1:] += leaning_right.weights
+        return Rows(start, stop, pairs, weights / 2, accuracy)
+
+    def closure(self, offsets: tuple[int, ...], row: int, accuracy: int) -> Rows:
+        return self._table(offsets, row, row + 1, accuracy)
+
+    def _table(
+        self, offsets: range | tuple[int, ...], start: int, stop: int, accuracy: int
+    ) -> Rows:
+        if start >= stop:
+            return Rows(start, start, ((1, 0),), np.zeros((1, 0), np.longdouble), accuracy)
+        nodes = self._positions(offsets, start, stop)
+        differences = in_differences(list(offsets), fornberg(nodes, self.order))
+        pairs = tuple((high, low) for high, low, _ in differences)
+        return Rows(start, stop, pairs, np.stack([w for _, _, w in differences]), accuracy)
+
+    def _positions(
+        self, offsets: range | tuple[int, ...], start: int, stop: int
+    ) -> list[np.ndarray]:
+        """Position of each offset relative to each of the rows, summed from the row outward."""
+        rows = np.arange(start, stop)
+        position = {0: np.zeros(stop - start, np.longdouble)}
+        for k in range(1, max(offsets) + 1):
+            position[k] = position[k - 1] + self._steps.take(rows + k - 1, mode="wrap")
+        for k in range(-1, min(offsets) - 1, -1):
+            position[k] = position[k + 1] - self._steps.take(rows + k, mode="wrap")
+        return [position[k] for k in offsets]

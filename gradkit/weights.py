@@ -1,0 +1,264 @@
+"""Finite-difference weights, exact.
+
+`Stencil` holds the weights of one derivative on equally spaced points as fractions, so nothing is
+rounded until an engine needs a number. `fornberg` is the recursion behind it; it runs on fractions
+for uniform grids and on arrays of coordinates (one column per grid row) for all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
+from math import factorial
+from typing import Any
+
+from gradkit.errors import ArgumentTypeError, ArgumentValueError
+
+__all__ = ["Stencil", "central", "fornberg", "half_width", "in_differences", "window"]
+
+
+def fornberg(nodes: Sequence[Any], order: int) -> list[Any]:
+    """Weights that give the derivative of order `order` at 0 from values at `nodes`.
+
+    Parameters
+    ----------
+    nodes : sequence of numbers or arrays
+        Positions relative to the point of evaluation, distinct, at least ``order + 1`` of them.
+        The arithmetic is that of the nodes: fractions give exact weights, arrays of shape
+        ``(rows,)`` give the weights of many rows at once.
+    order : int
+        Order of the derivative, at least 0.
+
+    Returns
+    -------
+    list
+        One weight (number or array) per node, in units of ``1 / [nodes]**order``.
+
+    References
+    ----------
+    B. Fornberg, Generation of finite difference formulas on arbitrarily spaced grids,
+    Math. Comp. 51 (1988) 699-706.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> [str(w) for w in fornberg([Fraction(k) for k in (-1, 0, 1)], 2)]
+    ['1', '-2', '1']
+    """
+    zero, one = nodes[0] * 0, nodes[0] * 0 + 1
+    # weights[m][j]: weight of node j for the derivative of order m from the nodes met so far
+    weights = [[zero] * len(nodes) for _ in range(order + 1)]
+    weights[0][0] = one
+    previous_product = one
+    for i in range(1, len(nodes)):
+        product = one
+        highest = min(i, order)
+        for j in range(i):
+            gap = nodes[i] - nodes[j]
+            product = product * gap
+            if j == i - 1:
+                for m in range(highest, -1, -1):
+                    lower = weights[m - 1][j] * m if m else zero
+                    weights[m][i] = previous_product * (lower - nodes[j] * weights[m][j]) / product
+            for m in range(highest, -1, -1):
+                lower = weights[m - 1][j] * m if m else zero
+                weights[m][j] = (nodes[i] * weights[m][j] - lower) / gap
+        previous_product = product
+    return weights[order]
+
+
+def half_width(order: int, accuracy: int) -> int:
+    """Points on each side of a centred stencil on a uniform grid.
+
+    An odd accuracy is served by the next even one, because symmetric stencils have no other.
+    """
+    return (order + 1) // 2 - 1 + (accuracy + 1) // 2
+
+
+def window(row: int, size: int) -> tuple[int, ...]:
+    """Offsets, relative to `row`, of the first `size` points of an axis."""
+    return tuple(range(-row, size - row))
+
+
+def in_differences(offsets: Sequence[Any], weights: Sequence[Any]) -> list[tuple[Any, Any, Any]]:
+    """Rewrite weights on values as weights on differences of neighbouring values.
+
+    Weights of a derivative sum to zero, so ``sum w[k] f[k] = sum c[j] (f[j+1] - f[j])`` with
+    ``c[j] = sum of w[k] for k > j``. In this form a constant gives exactly 0 and the rounding
+    error is proportional to the differences, not to the values. Each c is summed from the nearer
+    end, which keeps small ones accurate when the weights are rounded numbers.
+
+    Returns
+    -------
+    list of (high, low, weight)
+        The derivative is the sum of ``weight * (f[high] - f[low])``.
+    """
+    last = len(offsets) - 1
+    tail: dict[int, Any] = {}
+    running: Any = None
+    for j in range(last, 0, -1):
+        running = weights[j] if running is None else running + weights[j]
+        tail[j - 1] = running
+    running = None
+    for j in range(last // 2):
+        running = -weights[j] if running is None else running - weights[j]
+        tail[j] = running
+    return [(high, low, tail[j]) for j, (low, high) in enumerate(pairwise(offsets))]
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """The exact weights of one derivative on equally spaced points.
+
+    Parameters
+    ----------
+    offsets : iterable of int or Fraction
+        Positions relative to the point of evaluation, in units of the spacing h; half-integers
+        (``Fraction(1, 2)`` or ``0.5``) are allowed. Distinct, at least ``order + 1`` of them.
+    order : int
+        Order of the derivative, at least 0 (0 interpolates).
+
+    Raises
+    ------
+    ArgumentValueError
+        If an offset is repeated, or there are too few for the order.
+    ArgumentTypeError
+        If `order` is not an integer or an offset is not a real number.
+
+    Notes
+    -----
+    ``f^(m)(x) = sum_k weights[k] f(x + offsets[k] h) / h**m + O(h**accuracy)``. The weights are
+    Fornberg's [1]_; they are unique, and exact on polynomials of degree
+    ``order + accuracy - 1``.
+
+    References
+    ----------
+    .. [1] B. Fornberg, Generation of finite difference formulas on arbitrarily spaced grids,
+       Math. Comp. 51 (1988) 699-706.
+
+    Examples
+    --------
+    >>> Stencil((-2, -1, 0, 1, 2), order=1)
+    Stencil: f'(x) = (f[-2] - 8 f[-1] + 8 f[1] - f[2]) / (12 h) + O(h^4)
+    >>> Stencil((0, 1, 2), order=1)
+    Stencil: f'(x) = (-3 f[0] + 4 f[1] - f[2]) / (2 h) + O(h^2)
+    """
+
+    offsets: tuple[Fraction, ...]
+    order: int
+    weights: tuple[Fraction, ...] = field(init=False, compare=False)
+
+    def __init__(self, offsets: Iterable[int | float | Fraction], order: int) -> None:
+        if isinstance(order, bool) or not isinstance(order, int):
+            raise ArgumentTypeError(f"order={order!r} is not an integer >= 0")
+        try:
+            exact = tuple(Fraction(offset) for offset in offsets)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ArgumentTypeError(f"offsets must be finite real numbers: {error}") from None
+        if len(set(exact)) < len(exact):
+            raise ArgumentValueError(f"offsets={_listed(exact)} holds the same offset twice")
+        if order < 0 or len(exact) <= order:
+            raise ArgumentValueError(
+                f"a derivative of order {order} needs at least {max(order, 0) + 1} offsets and "
+                f"order >= 0, got {len(exact)} offsets"
+            )
+        object.__setattr__(self, "offsets", exact)
+        object.__setattr__(self, "order", order)
+        object.__setattr__(self, "weights", _exact_weights(exact, order))
+
+    @property
+    def accuracy(self) -> int:
+        """Order of the error: the power of h that leads it."""
+        return self._leading_error()[0]
+
+    @property
+    def error_constant(self) -> Fraction:
+        """Coefficient of ``h**accuracy * f^(order + accuracy)`` in the error."""
+        return self._leading_error()[1]
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether the offsets lie symmetrically about the point of evaluation."""
+        return tuple(sorted(-k for k in self.offsets)) == tuple(sorted(self.offsets))
+
+    def differences(self) -> list[tuple[Fraction, Fraction, Fraction]]:
+        """Triples ``(high, low, weight)``: the derivative is ``sum weight * (f[high] - f[low])``.
+
+        A symmetric stencil of odd order pairs each point with its mirror image, and so never
+        reads the centre. Every other stencil uses neighbouring points.
+        """
+        ordered = sorted(zip(self.offsets, self.weights, strict=True))
+        offsets = [offset for offset, _ in ordered]
+        weights = [weight for _, weight in ordered]
+        if self.is_symmetric and self.order % 2:
+            return [(k, -k, w) for k, w in ordered if k > 0]
+        return in_differences(offsets, weights)
+
+    def _leading_error(self) -> tuple[int, Fraction]:
+        power = self.order + 1
+        while not (moment := _moment(self, power)):
+            power += 1
+        return power - self.order, moment / factorial(power)
+
+    def __repr__(self) -> str:
+        name = "f" + ("'" * self.order if self.order <= 3 else f"^({self.order})")
+        common = _common_denominator(self.weights)
+        terms = [
+            _signed(int(w * common), f"f[{k}]")
+            for k, w in zip(self.offsets, self.weights, strict=True)
+            if w
+        ]
+        total = "".join(terms).removeprefix(" + ").replace(" - ", "-", terms[0].startswith(" -"))
+        spacing = {0: "", 1: " h"}.get(self.order, f" h^{self.order}")
+        divisor = f"{common}{spacing}".removeprefix("1 ") if common > 1 else spacing.strip()
+        body = f"({total}) / ({divisor})" if " " in divisor else f"({total}) / {divisor}"
+        return f"Stencil: {name}(x) = {body if divisor else total} + O(h^{self.accuracy})"
+
+
+@lru_cache(maxsize=4096)
+def central(order: int, accuracy: int) -> Stencil:
+    """The centred stencil of a derivative: the narrowest symmetric one of this accuracy.
+
+    Parameters
+    ----------
+    order : int
+        Order of the derivative, at least 1.
+    accuracy : int
+        Order of the error, at least 1; an odd one is served by the next even one.
+
+    Examples
+    --------
+    >>> central(2, accuracy=2)
+    Stencil: f''(x) = (f[-1] - 2 f[0] + f[1]) / h^2 + O(h^2)
+    """
+    reach = half_width(order, accuracy)
+    return Stencil(range(-reach, reach + 1), order)
+
+
+@lru_cache(maxsize=4096)
+def _exact_weights(offsets: tuple[Fraction, ...], order: int) -> tuple[Fraction, ...]:
+    return tuple(fornberg(offsets, order))
+
+
+def _moment(stencil: Stencil, power: int) -> Fraction:
+    pairs = zip(stencil.offsets, stencil.weights, strict=True)
+    return sum((w * k**power for k, w in pairs), Fraction(0))
+
+
+def _common_denominator(weights: Iterable[Fraction]) -> int:
+    from math import lcm
+
+    return lcm(*(w.denominator for w in weights))
+
+
+def _signed(coefficient: int, name: str) -> str:
+    sign = "-" if coefficient < 0 else "+"
+    size = "" if abs(coefficient) == 1 else f"{abs(coefficient)} "
+    return f" {sign} {size}{name}"
+
+
+def _listed(offsets: Sequence[Fraction]) -> str:
+    return "(" + ", ".join(map(str, offsets)) + ")"
