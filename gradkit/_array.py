@@ -292,7 +292,7 @@ def native(xp: Namespace, name: str) -> DType:
 
 
 def result_dtype(xp: Namespace, inputs: Sequence[Array], name: str) -> DType:
-    """The dtype object of results: that of the input, byte order included, where the name agrees."""
+    """The dtype object of a name: that of the first input, byte order included, if it has it."""
     dtype = inputs[0].dtype
     return dtype if dtype_name(dtype) == name else native(xp, name)
 
@@ -304,25 +304,53 @@ def cast(xp: Namespace, array: Array, dtype: DType) -> Array:
 
 # --- exact integers and times -------------------------------------------------------------------
 
-def exact_parts(xp: Namespace, array: Array, compute: DType, split: int) -> list[tuple[Array, int]]:
-    """Split an array into floating parts ``(part, factor)`` whose sum it is, each part exact.
 
-    Differences of the parts are exact too, so ``sum factor * (part[i] - part[j])`` is the true
-    difference rounded once: no wrap-around in unsigned integers, no loss above ``2**53``.
-    A datetime or timedelta is its count of ticks, and NaT becomes NaN.
+class Split:
+    """Integers or times as exact floating parts ``sum factor * part``, each difference exact.
+
+    It stands in for an array where differences are taken: slicing gives a `Split`, the difference
+    of two is the true difference rounded once. Nothing wraps around, nothing is lost above 2**53.
     """
-    if split == 0:
-        return [(cast(xp, array, compute), 1)]
-    if split == TIME:
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: Sequence[tuple[Array, float]]) -> None:
+        self.parts = parts
+
+    def __getitem__(self, index: Any) -> Split:
+        return Split([(part[index], factor) for part, factor in self.parts])
+
+    def __neg__(self) -> Split:
+        return Split([(-part, factor) for part, factor in self.parts])
+
+    def __sub__(self, other: Split) -> Array:
+        pairs = zip(self.parts, other.parts, strict=True)
+        (high, factor), (low, _) = [(a - b, factor) for (a, factor), (b, _) in pairs]
+        return high * factor + low
+
+    def join(self, others: Sequence[Split], xp: Namespace, axis: int) -> Split:
+        """Join this one and others along an axis."""
+        runs = zip(self.parts, *(other.parts for other in others), strict=True)
+        return Split([(xp.concat([p for p, _ in run], axis=axis), run[0][1]) for run in runs])
+
+    def value(self) -> Array:
+        """The numbers themselves, rounded once."""
+        (high, factor), (low, _) = self.parts
+        return high * factor + low
+
+
+def split_exactly(xp: Namespace, array: Array, compute: DType, bits: int) -> Split:
+    """Split integers into their `bits` low bits and the rest; times into ticks, NaT into NaN."""
+    if bits == TIME:
         ticks = array.astype(array.dtype.newbyteorder("="), copy=False).view(np.int64)
         high = np.where(np.isnat(array), np.nan, (ticks >> 32).astype(compute))
-        return [(high, 2**32), ((ticks & 0xFFFFFFFF).astype(compute), 1)]
+        return Split([(high, 2.0**32), ((ticks & 0xFFFFFFFF).astype(compute), 1.0)])
     if dtype_name(array.dtype) == "uint64":
         # Offset binary: differences stay the same, and every library can shift an int64.
         array = xp.bitwise_xor(xp.astype(array, xp.int64), -(2**63))
-    high = xp.bitwise_right_shift(array, split)
-    low = xp.bitwise_and(array, (1 << split) - 1)
-    return [(xp.astype(high, compute), 1 << split), (xp.astype(low, compute), 1)]
+    high = xp.astype(xp.bitwise_right_shift(array, bits), compute)
+    low = xp.astype(xp.bitwise_and(array, (1 << bits) - 1), compute)
+    return Split([(high, 2.0**bits), (low, 1.0)])
 
 
 def tick(name: str, unit: str) -> Fraction:
@@ -449,13 +477,15 @@ def shares_memory(a: Array, b: Array) -> bool:
     """Whether two arrays of one library may overlap in memory."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         try:
-            return np.shares_memory(a, b, max_work=10_000)
+            return np.shares_memory(a, b, max_work=10_000)  # pyright: ignore[reportArgumentType]
         except np.exceptions.TooHardError:
             return np.may_share_memory(a, b)
     if array_api_compat.is_cupy_array(a):
         return bool(sys.modules["cupy"].may_share_memory(a, b))
     if is_torch(a):
-        return _torch_extent(a)[0] < _torch_extent(b)[1] and _torch_extent(b)[0] < _torch_extent(a)[1]
+        return (
+            _torch_extent(a)[0] < _torch_extent(b)[1] and _torch_extent(b)[0] < _torch_extent(a)[1]
+        )
     return a is b or getattr(a, "_array", a) is getattr(b, "_array", b)
 
 
@@ -488,7 +518,9 @@ def check_target(
     if is_torch(out) and out.requires_grad:
         raise ArgumentValueError(f"{name} requires a gradient: wanted a tensor that does not")
     if any(shares_memory(out, f) for f in inputs):
-        raise ArgumentValueError(f"{name} shares memory with an input: wanted an array apart from it")
+        raise ArgumentValueError(
+            f"{name} shares memory with an input: wanted an array apart from it"
+        )
 
 
 def tidy_chunks(array: Array, chunks: tuple[tuple[int, ...], ...], axis: int) -> Array:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gradkit import _array
 from gradkit._array import Array
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, GradkitError
@@ -83,7 +85,8 @@ def plan_for(
     for value in spacing:
         if type(value) is not float and type(value) is not int:
             spacing = tuple(
-                _hashable(value, f, options.unit, f"spacing[{i}]") for i, value in enumerate(spacing)
+                _hashable(value, f, options.unit, f"spacing[{i}]")
+                for i, value in enumerate(spacing)
             )
             points = sum(len(s) for s in spacing if isinstance(s, Coordinates))
             break
@@ -163,15 +166,15 @@ def axes_of(axis: Any, ndim: int, name: str = "f") -> tuple[int, ...]:
     return tuple(found)
 
 
-def components_of(v: Any, name: str = "v") -> tuple[Array, ...]:
-    """The components of a vector field, from a sequence of arrays or a stacked array."""
+def components_of(v: Any, name: str = "v") -> list[Array]:
+    """At least one component of a vector field, from a sequence of arrays or a stacked array."""
     count = _array.count(v)
     if not count:
         raise ArgumentTypeError(
-            f"{name} of type {type(v).__name__} holds no components: wanted a sequence of arrays, or "
-            "an array with the components stacked along its first axis"
+            f"{name} of type {type(v).__name__} holds no components: wanted a sequence of arrays, "
+            "or an array with the components stacked along its first axis"
         )
-    parts = tuple(_array.as_array(v[i], f"{name}[{i}]") for i in range(count))
+    parts = [_array.as_array(v[i], f"{name}[{i}]") for i in range(count)]
     for i, part in enumerate(parts):
         if part.shape != parts[0].shape:
             raise ArgumentValueError(
@@ -196,10 +199,18 @@ def _hashable(value: Any, f: Array, unit: str, name: str) -> Any:
         return value
     if _array.is_array(value) and not isinstance(value, _array.HostArray):
         _array.same_place([("f", f), (name, value)])
+    small = type(value) is np.ndarray and value.ndim == 1 and value.size <= _LARGEST_KEPT
+    if small and value.dtype.kind in "iufMm":
+        return _kept_coordinates(value.tobytes(), value.dtype, unit, name)
     if _is_coordinates(value):
         return Coordinates(value, unit, name)
     exact = exact_spacing(value, unit, name)
     return value if value.__hash__ is not None and not _array.is_array(value) else exact
+
+
+@lru_cache(maxsize=256)
+def _kept_coordinates(data: bytes, dtype: np.dtype[Any], unit: str, name: str) -> Coordinates:
+    return Coordinates(np.frombuffer(data, dtype), unit, name)
 
 
 def _grid_axes(spacing: tuple[Any, ...], axes: tuple[int, ...], options: Options) -> list[Axis]:

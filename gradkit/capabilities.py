@@ -1,4 +1,4 @@
-"""What is supported on each array library: one table for tests, documentation and `gradkit info`."""
+"""What is supported on each array library: one table for tests, docs and `gradkit info`."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ LIBRARIES = (
         autodiff="grad, jvp, vjp",
         compiled="jit, vmap",
     ),
-    Library("dask", "dask.array", "gradkit[dask]", "Dask", False, True, "all", "float16", lazy=True),
+    Library(
+        "dask", "dask.array", "gradkit[dask]", "Dask", False, True, "all", "float16", lazy=True
+    ),
     Library(
         "array_api_strict",
         "array_api_strict",

@@ -69,10 +69,7 @@ def array_module(device: str = "auto", *, explain: bool = False) -> Any:
         asked = f"{VARIABLE}={device} is set"
         if device not in DEVICES:
             raise ArgumentValueError(one_of(f"environment variable {VARIABLE}", device, DEVICES))
-    if device == "cpu":
-        choice = Choice(np, asked)
-    else:
-        choice = _cuda_or_reason(device, asked)
+    choice = Choice(np, asked) if device == "cpu" else _cuda_or_reason(device, asked)
     return choice if explain else choice.module
 
 

@@ -113,7 +113,9 @@ def _steps(values: np.ndarray, unit: str, name: str) -> np.ndarray:
         return np.diff(values.astype(np.longdouble))
     ratio = Fraction(1)
     if family in ("datetime", "timedelta"):
-        ratio = unit_ratio(np.datetime_data(values.dtype)[0], unit) * np.datetime_data(values.dtype)[1]
+        ratio = (
+            unit_ratio(np.datetime_data(values.dtype)[0], unit) * np.datetime_data(values.dtype)[1]
+        )
         values = values.astype(values.dtype.newbyteorder("="), copy=False).view(np.int64)
     # Neighbours of monotonic integers differ by less than 2**64: exact in unsigned arithmetic.
     counts = values.astype(np.uint64)
@@ -184,8 +186,8 @@ class Axis:
             spacing = 1 if self.spacing is None else self.spacing
             if self.period is not None:
                 raise ArgumentTypeError(
-                    "period goes with coordinates: an axis of n points given by its spacing has the "
-                    "period n * spacing"
+                    "period goes with coordinates: an axis of n points given by its spacing has "
+                    "the period n * spacing"
                 )
             object.__setattr__(self, "spacing", spacing)
             object.__setattr__(self, "uniform_spacing", exact_spacing(spacing, self.unit))
@@ -219,8 +221,8 @@ class Axis:
         span = steps.sum()
         if self.period is None:
             raise ArgumentTypeError(
-                f"boundary={self.boundary!r} on coordinates needs period=, the distance after which "
-                f"they repeat (more than {abs(float(span))})"
+                f"boundary={self.boundary!r} on coordinates needs period=, the distance after "
+                f"which they repeat (more than {abs(float(span))})"
             )
         period = float(exact_spacing(self.period, self.unit, "period"))
         if not period > abs(span):

@@ -51,10 +51,11 @@ class Term:
     orders: tuple[tuple[int, int], ...]
 
     def __repr__(self) -> str:
-        factors = [f"D({a})" + (f"**{m}" if m > 1 else "") for a, m in self.orders]
-        if self.coefficient != 1 or not factors:
-            factors.insert(0, f"{self.coefficient}")
-        return "*".join(factors)
+        product = "*".join(f"D({a})" + (f"**{m}" if m > 1 else "") for a, m in self.orders)
+        if not product:
+            return f"{self.coefficient}"
+        signs = {1: "", -1: "-"}
+        return signs.get(self.coefficient, f"{self.coefficient}*") + product
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ def _collect(terms: Iterable[Term]) -> Polynomial:
     sums: dict[tuple[tuple[int, int], ...], Any] = {}
     for term in terms:
         sums[term.orders] = sums.get(term.orders, 0) + term.coefficient
-    kept = sorted((orders, c) for orders, c in sums.items() if c != 0)
-    return Polynomial(tuple(Term(c, orders) for orders, c in kept))
+    kept = [Term(c, orders) for orders, c in sums.items() if c != 0]
+    # The order that reads best: low axes first, and their high derivatives before low ones.
+    return Polynomial(tuple(sorted(kept, key=lambda t: [(a, -m) for a, m in t.orders])))
 
 
 def _multiply(a: Polynomial, b: Polynomial) -> Polynomial:
@@ -129,7 +131,9 @@ class Operator:
     def normalized(self, ndim: int) -> Operator:
         """The same operator with every axis counted from 0 in `ndim` dimensions."""
         rows = [
-            tuple(_collect(_with_positive_axes(term, ndim) for term in entry.terms) for entry in row)
+            tuple(
+                _collect(_with_positive_axes(term, ndim) for term in entry.terms) for entry in row
+            )
             for row in self.entries
         ]
         return Operator(tuple(rows))
@@ -210,7 +214,7 @@ class Operator:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return isinstance(value, numbers.Real) and value is not True and value is not False
 
 
 def _as_operator(value: Any) -> Operator | None:

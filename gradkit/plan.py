@@ -103,10 +103,10 @@ class Plan:
         ArgumentTypeError, ArgumentValueError
             If an argument does not fit the plan; nothing has been written then.
         """
-        if type(f) is np.ndarray and f.shape == self.input_shape and self._takes_one:
-            inputs: tuple[Array, ...] = (f,)
-        else:
-            inputs = self._inputs(f)
+        if self._is_plain and type(f) is np.ndarray and f.shape == self.input_shape and out is None:
+            results = Plan.runner(self, (f,))
+            return results[0] if len(results) == 1 else tuple(results)
+        inputs = self._inputs(f)
         if out is not None:
             targets = self._targets(out, inputs)
             for target, values in zip(targets, self._run(inputs), strict=True):
@@ -191,8 +191,9 @@ class Plan:
     # --- arguments of a call ------------------------------------------------------------------
 
     @cached_property
-    def _takes_one(self) -> bool:
-        return self.operator.inputs == 1
+    def _is_plain(self) -> bool:
+        """Whether a NumPy array of the right shape needs no further check."""
+        return self.operator.inputs == 1 and self.nan == "propagate"
 
     def _inputs(self, f: Any) -> tuple[Array, ...]:
         wanted = self.operator.inputs

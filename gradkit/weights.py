@@ -152,7 +152,7 @@ class Stencil:
     weights: tuple[Fraction, ...] = field(init=False, compare=False)
 
     def __init__(self, offsets: Iterable[int | float | Fraction], order: int) -> None:
-        if isinstance(order, bool) or not isinstance(order, int):
+        if isinstance(order, bool) or not isinstance(order, int):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentTypeError(f"order={order!r} is not an integer >= 0")
         try:
             exact = tuple(Fraction(offset) for offset in offsets)

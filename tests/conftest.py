@@ -131,7 +131,11 @@ def fresh_python(root):
     def run(code, **variables):
         environment = {**os.environ, "PYTHONPATH": str(root), **variables}
         done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

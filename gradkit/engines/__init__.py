@@ -6,14 +6,15 @@ not, and ``run(plan, inputs)`` returns one array per output. A new engine is a l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from gradkit import _array
 from gradkit._array import Array
-from gradkit.engines import chunked, choice, reference
+from gradkit.engines import choice, chunked, reference
+from gradkit.engines.choice import AUTO
 from gradkit.errors import ArgumentValueError, EngineError, one_of
 from gradkit.grid import Axis, Grid
 from gradkit.operators import gradient_operator
@@ -56,13 +57,12 @@ def run(plan: Plan, inputs: Sequence[Array]) -> Sequence[Array]:
     wanted = choice.ENGINE.get()
     for engine in TABLE:
         # The blocks of a dask array are run by the engine asked for; see chunked.run.
-        if wanted not in (choice.AUTO, engine.name) and engine is not CHUNKED:
-            continue
-        reason = engine.supports(plan, inputs)
-        if reason is None:
-            return engine.run(plan, inputs)
-        if wanted == engine.name:
-            raise EngineError(f"engine {wanted!r} cannot serve this call: it {reason}")
+        if wanted in (AUTO, engine.name) or engine is CHUNKED:
+            reason = engine.supports(plan, inputs)
+            if reason is None:
+                return engine.run(plan, inputs)
+            if wanted == engine.name:
+                raise EngineError(f"engine {wanted!r} cannot serve this call: it {reason}")
     raise AssertionError("the reference engine serves every call")
 
 
@@ -70,7 +70,7 @@ Plan.runner = run
 
 
 @contextmanager
-def use_engine(name: str) -> Iterator[None]:
+def use_engine(name: str) -> Generator[None]:
     """Run the calls in this block on one engine.
 
     Parameters
@@ -96,7 +96,7 @@ def use_engine(name: str) -> Iterator[None]:
     ...     gradkit.gradient([1.0, 2.0, 4.0])
     array([1. , 1.5, 2. ])
     """
-    names = [choice.AUTO, *(engine.name for engine in TABLE)]
+    names = [AUTO, *(engine.name for engine in TABLE)]
     if name not in names:
         raise ArgumentValueError(one_of("engine", name, names))
     with choice.prefer(name):
@@ -163,10 +163,8 @@ def explain_engine(*inputs: Any, plan: Plan | None = None) -> Explanation:
     reasons = tuple((engine.name, engine.supports(plan, arrays)) for engine in TABLE)
     wanted = choice.ENGINE.get()
     able = [name for name, reason in reasons if reason is None]
-    if wanted == choice.AUTO or able[0] == CHUNKED.name:
+    if wanted == AUTO or able[0] == CHUNKED.name:
         return Explanation(able[0], reasons)
     if wanted not in able:
-        raise EngineError(
-            f"engine {wanted!r} cannot serve this call: it {dict(reasons)[wanted]}"
-        )
+        raise EngineError(f"engine {wanted!r} cannot serve this call: it {dict(reasons)[wanted]}")
     return Explanation(wanted, reasons)

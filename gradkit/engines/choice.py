@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -15,7 +15,7 @@ ENGINE: ContextVar[str] = ContextVar("gradkit engine", default=AUTO)
 
 
 @contextmanager
-def prefer(name: str) -> Iterator[None]:
+def prefer(name: str) -> Generator[None]:
     """Run the calls in this block on one engine, or raise where it cannot serve them."""
     token = ENGINE.set(name)
     try:

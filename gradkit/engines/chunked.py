@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from math import isnan
 from typing import Any
 
 from gradkit import _array
@@ -27,7 +28,7 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
 
 
 def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
-    """Apply a plan to Dask arrays; returns one lazy array per output, chunked as the first input."""
+    """Apply a plan to Dask arrays; returns lazy arrays with the chunks of the first input."""
     import dask.array as da
 
     chunks = _known_chunks(inputs[0])
@@ -35,9 +36,7 @@ def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
     depth = {axis: reach for axis, reach in enumerate(plan.halo) if reach}
     boundary = {axis: "periodic" if _wraps(plan, axis) else "none" for axis in depth}
     padded = [da.overlap.overlap(f.rechunk(working), depth, boundary) for f in inputs]
-    dtype = _array.result_dtype(
-        _array.namespace(inputs[0]), inputs, plan.precision(inputs).result
-    )
+    dtype = _array.result_dtype(_array.namespace(inputs[0]), inputs, plan.precision(inputs).result)
     several = plan.operator.outputs > 1
     result = da.map_blocks(
         _block,
@@ -70,7 +69,7 @@ def _block(
 
 
 def _known_chunks(f: Array) -> tuple[tuple[int, ...], ...]:
-    if any(size != size for sizes in f.chunks for size in sizes):
+    if any(isnan(size) for sizes in f.chunks for size in sizes):
         raise ArgumentValueError(
             f"f has chunks of unknown size {f.chunks}: call f.compute_chunk_sizes() first"
         )

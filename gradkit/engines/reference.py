@@ -12,25 +12,23 @@ nothing but differences, products and sums.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce
+from functools import partial, reduce
 from math import lcm
 from typing import Any
 
 import numpy as np
 
 from gradkit import _array
-from gradkit._array import Array, Namespace, Precision
+from gradkit._array import Array, Namespace, Precision, Split
 from gradkit.methods import Rows, Rule
 from gradkit.operators import Polynomial, Term
 from gradkit.plan import Plan
 
 __all__ = ["run", "supports"]
 
-#: A floating array, or an integer one as exact floating parts ``(part, factor)`` that add up to it.
-Parts = list[tuple[Array, int]]
 Index = tuple[slice, ...]
 
 #: Powers of two whose products with numbers of ordinary size stay normal numbers.
@@ -39,24 +37,39 @@ _SAFE_EXPONENT = defaultdict(lambda: 1000, float32=100)
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """A run of points of an axis: slices of the input, joined in order, each with a sign."""
+    """A run of points of an axis that wraps: slices of the input, joined, each with a sign."""
 
     segments: tuple[tuple[Index, int], ...]
     axis: int
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the points are a single slice of the input as it is."""
+        return len(self.segments) == 1 and self.segments[0][1] > 0
+
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Consecutive rows: the weighted differences of windows, over the divisors."""
+    """Consecutive rows: the weighted differences ``f[high] - f[low]``, over the divisors.
 
-    terms: tuple[tuple[Index | Window, Index | Window, Any], ...]
+    Rows that reach beyond an end of the axis (`wraps`) have a `Window` for high and low, all others
+    an `Index`. A weight of None is 1.
+    """
+
+    differences: tuple[tuple[Any, Any, Any], ...]
     divisors: tuple[Any, ...]
+    wraps: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """One term of the operator: derivatives along one axis after another, times a coefficient."""
+    """One term of the operator: derivatives along one axis after another, times a coefficient.
 
+    `source` is the number of the input, `trim` the slices that drop the halo of the axes not
+    differentiated along (None on whole arrays), a `coefficient` of None is 1.
+    """
+
+    source: int
     trim: Index | None
     steps: tuple[tuple[int, tuple[Piece, ...]], ...]
     coefficient: Any
@@ -64,15 +77,18 @@ class Chain:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A plan made ready for one library, dtype and device."""
+    """A plan made ready for one library, dtype and device.
+
+    `conversions` has, per input, the function that makes it ready for differences (None: it is);
+    `sums` the distinct results, each a sum of chains; `outputs` the number of the sum of each
+    output.
+    """
 
     xp: Namespace
-    compute: Any
+    conversions: tuple[Callable[[Array], Any] | None, ...]
+    sums: tuple[tuple[Chain, ...], ...]
+    outputs: tuple[int, ...]
     result: Any
-    splits: tuple[int, ...]
-    #: Per output, the chains that are added up and the input of each; the same object where two
-    #: outputs are the same.
-    outputs: tuple[tuple[tuple[int, Chain], ...], ...]
 
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
@@ -84,32 +100,36 @@ def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
     """Apply a plan to inputs of one library; returns one array per output."""
     program = _program(plan, inputs)
     xp = program.xp
-    parts = [
-        _array.exact_parts(xp, f, program.compute, split)
-        for f, split in zip(inputs, program.splits, strict=True)
+    ready = [
+        f if convert is None else convert(f)
+        for f, convert in zip(inputs, program.conversions, strict=True)
     ]
-    done: dict[int, Array] = {}
-    for sources in program.outputs:
-        if id(sources) not in done:
-            total = _sum([_apply(xp, chain, parts[i]) for i, chain in sources])
-            done[id(sources)] = _array.cast(xp, total, program.result)
-    return [done[id(sources)] for sources in program.outputs]
+    results = [
+        _array.cast(
+            xp, _sum([_apply(xp, chain, ready[chain.source]) for chain in chains]), program.result
+        )
+        if chains
+        else xp.zeros(plan.output_shape, dtype=program.result, device=_array.device(inputs[0]))
+        for chains in program.sums
+    ]
+    return [results[i] for i in program.outputs]
 
 
-def _apply(xp: Namespace, chain: Chain, parts: Parts) -> Array:
+def _apply(xp: Namespace, chain: Chain, f: Any) -> Array:
     if chain.trim is not None:
-        parts = [(part[chain.trim], factor) for part, factor in parts]
+        f = f[chain.trim]
     for axis, pieces in chain.steps:
-        rows = [_evaluate(xp, piece, parts) for piece in pieces]
-        parts = [(rows[0] if len(rows) == 1 else xp.concat(rows, axis=axis), 1)]
-    value = _sum([part if factor == 1 else part * float(factor) for part, factor in parts])
-    return value if chain.coefficient is None else value * chain.coefficient
+        rows = [_evaluate(xp, piece, f) for piece in pieces]
+        f = rows[0] if len(rows) == 1 else xp.concat(rows, axis=axis)
+    if isinstance(f, Split):
+        f = f.value()
+    return f if chain.coefficient is None else f * chain.coefficient
 
 
-def _evaluate(xp: Namespace, piece: Piece, parts: Parts) -> Array:
+def _evaluate(xp: Namespace, piece: Piece, f: Any) -> Array:
     total = None
-    for high, low, weight in piece.terms:
-        difference = _difference(xp, parts, high, low)
+    for high, low, weight in piece.differences:
+        difference = _take(xp, f, high) - _take(xp, f, low) if piece.wraps else f[high] - f[low]
         if weight is not None:
             difference = xp.multiply(difference, weight)
         total = difference if total is None else total + difference
@@ -118,29 +138,13 @@ def _evaluate(xp: Namespace, piece: Piece, parts: Parts) -> Array:
     return total
 
 
-def _difference(
-    xp: Namespace, parts: Parts, high: Index | Window, low: Index | Window
-) -> Array:
-    """``f[high] - f[low]``, rounded once."""
-    differences = [
-        (
-            part[high] - part[low]
-            if type(high) is tuple and type(low) is tuple
-            else _take(xp, part, high) - _take(xp, part, low),
-            factor,
-        )
-        for part, factor in parts
-    ]
-    if len(differences) == 1:
-        return differences[0][0]
-    return _sum([d if factor == 1 else d * float(factor) for d, factor in differences])
-
-
-def _take(xp: Namespace, array: Array, where: Index | Window) -> Array:
-    if not isinstance(where, Window):
-        return array[where]
-    pieces = [array[index] if sign > 0 else -array[index] for index, sign in where.segments]
-    return pieces[0] if len(pieces) == 1 else xp.concat(pieces, axis=where.axis)
+def _take(xp: Namespace, f: Any, window: Window) -> Any:
+    first, *others = [f[index] if sign > 0 else -f[index] for index, sign in window.segments]
+    if not others:
+        return first
+    if isinstance(first, Split):
+        return first.join(others, xp, window.axis)
+    return xp.concat([first, *others], axis=window.axis)
 
 
 def _sum(values: Sequence[Array]) -> Array:
@@ -180,19 +184,27 @@ class _Compiler:
         self.pieces: dict[tuple[int, int, bool], tuple[Piece, ...]] = {}
 
     def program(self) -> Program:
-        entries = self.plan.operator.entries
-        outputs = {row: self._output(row) for row in dict.fromkeys(entries)}
+        rows = self.plan.operator.entries
+        distinct = list(dict.fromkeys(rows))
         return Program(
             self.xp,
-            _array.native(self.xp, self.precision.compute),
+            tuple(map(self._conversion, self.inputs, self.precision.splits)),
+            tuple(map(self._chains, distinct)),
+            tuple(distinct.index(row) for row in rows),
             _array.result_dtype(self.xp, self.inputs, self.precision.result),
-            self.precision.splits,
-            tuple(outputs[row] for row in entries),
         )
 
-    def _output(self, row: Sequence[Polynomial]) -> tuple[tuple[int, Chain], ...]:
+    def _conversion(self, f: Array, split: int) -> Callable[[Array], Any] | None:
+        compute = _array.native(self.xp, self.precision.compute)
+        if split:
+            return partial(_array.split_exactly, self.xp, compute=compute, bits=split)
+        if f.dtype == compute:
+            return None
+        return partial(self.xp.astype, dtype=compute)
+
+    def _chains(self, row: Sequence[Polynomial]) -> tuple[Chain, ...]:
         return tuple(
-            (i, self._chain(term, i)) for i, entry in enumerate(row) for term in entry.terms
+            self._chain(term, source) for source, entry in enumerate(row) for term in entry.terms
         )
 
     def _chain(self, term: Term, source: int) -> Chain:
@@ -207,7 +219,8 @@ class _Compiler:
             tick = Fraction(1)
         factor = Fraction(term.coefficient) * tick
         number = None if factor == 1 else _array.constant(self.xp, factor, self.precision.real)
-        return Chain(self._trim({axis for axis, _ in term.orders}), tuple(steps), number)
+        trim = self._trim({axis for axis, _ in term.orders})
+        return Chain(source, trim, tuple(steps), number)
 
     def _trim(self, used: set[int]) -> Index | None:
         """Slices that drop the halo of the axes that a term does not differentiate along."""
@@ -223,26 +236,21 @@ class _Compiler:
 
     def _piece(self, rule: Rule, rows: Rows, axis: int, tick: Fraction) -> Piece:
         weights, scale = self._numbers(rows.weights, rule.scale / tick)
-        terms = [
-            self._term(rule, rows, axis, pair, weight)
-            for pair, weight in zip(rows.pairs, weights, strict=True)
-        ]
         real = self.precision.real
         divisors = tuple(_array.constant(self.xp, part, real) for part in _factors(scale, real))
-        return Piece(tuple(terms), divisors)
-
-    def _term(
-        self, rule: Rule, rows: Rows, axis: int, pair: tuple[int, int], weight: Any
-    ) -> tuple[Index | Window, Index | Window, Any]:
-        high, low = pair
-        if isinstance(weight, Fraction):
-            if weight < 0:
-                high, low, weight = low, high, -weight
-            exact = None if weight == 1 else _array.constant(self.xp, weight, self.precision.real)
-        else:
-            exact = self._column(weight, axis)
-        windows = [self._window(rule, rows, axis, offset) for offset in (high, low)]
-        return windows[0], windows[1], exact
+        differences: list[tuple[Window, Window, Any]] = []
+        for (high, low), weight in zip(rows.pairs, weights, strict=True):
+            upper, lower = (self._window(rule, rows, axis, offset) for offset in (high, low))
+            if isinstance(weight, Fraction):
+                size = abs(weight)
+                number = None if size == 1 else _array.constant(self.xp, size, real)
+                differences.append((upper, lower, number) if weight > 0 else (lower, upper, number))
+            else:
+                differences.append((upper, lower, self._column(weight, axis)))
+        if any(not w.is_plain for upper, lower, _ in differences for w in (upper, lower)):
+            return Piece(tuple(differences), divisors, wraps=True)
+        plain = tuple((high.segments[0][0], low.segments[0][0], n) for high, low, n in differences)
+        return Piece(plain, divisors, wraps=False)
 
     def _numbers(
         self, weights: tuple[Fraction, ...] | np.ndarray, scale: Fraction
@@ -268,18 +276,16 @@ class _Compiler:
         values = weights.astype(self.precision.real).reshape((-1,) + (1,) * trailing)
         return _array.table(self.xp, values, self.like)
 
-    def _window(self, rule: Rule, rows: Rows, axis: int, offset: int) -> Index | Window:
+    def _window(self, rule: Rule, rows: Rows, axis: int, offset: int) -> Window:
         lead = (slice(None),) * axis
         segments = rule.segments(rows.start + offset, rows.stop + offset)
-        if len(segments) == 1 and segments[0][2] == 1:
-            return (*lead, slice(*segments[0][:2]))
         return Window(
             tuple(((*lead, slice(begin, end)), sign) for begin, end, sign in segments), axis
         )
 
 
 def _exponent(value: Fraction) -> int:
-    """The power of two of the size of a number: exact for powers of two, else off by one at most."""
+    """The power of two nearest in size: exact for powers of two, else off by at most one."""
     return abs(value.numerator).bit_length() - value.denominator.bit_length()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import frexp
 
 import numpy as np
@@ -69,9 +70,7 @@ class FiniteDifference:
         if axis.wrap:
             needed = 2 * reach + 1
             bounds = [0, reach, size - reach, size]
-            rows = (
-                stencils.centred(self.accuracy, a, b) for a, b in zip(bounds, bounds[1:], strict=False)
-            )
+            rows = (stencils.centred(self.accuracy, a, b) for a, b in pairwise(bounds) if a < b)
         else:
             needed = order + max(edge, self.accuracy - 1)
             rows = self._bounded_rows(stencils, size, reach, edge)
@@ -80,8 +79,7 @@ class FiniteDifference:
                 f"{name} has {size} points, but a derivative of order {order} with accuracy "
                 f"{self.accuracy} and {_ends(axis, edge)} needs at least {needed}"
             )
-        kept = tuple(r for r in rows if r.start < r.stop)
-        return Rule(order, size, axis.wrap, stencils.scale(axis), kept, 0, size)
+        return Rule(order, size, axis.wrap, stencils.scale(axis), tuple(rows), 0, size)
 
     def _bounded_rows(
         self, stencils: _Uniform | _OnCoordinates, size: int, reach: int, edge: int
@@ -90,7 +88,8 @@ class FiniteDifference:
         right = max(size - reach, left)
         for row in range(left):
             yield self._edge_row(stencils, size, row, edge)
-        yield stencils.centred(self.accuracy, left, right)
+        if left < right:
+            yield stencils.centred(self.accuracy, left, right)
         for row in range(right, size):
             yield self._edge_row(stencils, size, row, edge)
 
@@ -162,11 +161,11 @@ class _OnCoordinates:
             return self._table(range(-reach, reach + 1), start, stop, accuracy)
         leaning_left = self._table(range(-reach, reach), start, stop, accuracy)
         leaning_right = self._table(range(-reach + 1, reach + 1), start, stop, accuracy)
-        pairs = tuple(dict.fromkeys(leaning_left.pairs + leaning_right.pairs))
-        weights = np.zeros((len(pairs), stop - start), np.longdouble)
-        weights[:-1] += leaning_left.weights
-        weights[1:] += leaning_right.weights
-        return Rows(start, stop, pairs, weights / 2, accuracy)
+        pairs = (*leaning_left.pairs, leaning_right.pairs[-1])
+        nothing = np.zeros((1, stop - start), np.longdouble)
+        left = np.concatenate([np.asarray(leaning_left.weights), nothing])
+        right = np.concatenate([nothing, np.asarray(leaning_right.weights)])
+        return Rows(start, stop, pairs, (left + right) / 2, accuracy)
 
     def closure(self, offsets: tuple[int, ...], row: int, accuracy: int) -> Rows:
         return self._table(offsets, row, row + 1, accuracy)
@@ -174,8 +173,6 @@ class _OnCoordinates:
     def _table(
         self, offsets: range | tuple[int, ...], start: int, stop: int, accuracy: int
     ) -> Rows:
-        if start >= stop:
-            return Rows(start, start, ((1, 0),), np.zeros((1, 0), np.longdouble), accuracy)
         nodes = self._positions(offsets, start, stop)
         differences = in_differences(list(offsets), fornberg(nodes, self.order))
         pairs = tuple((high, low) for high, low, _ in differences)
