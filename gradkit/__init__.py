@@ -1,12 +1,12 @@
 """gradkit: derivatives of arrays, on the library and the device where the arrays live."""
 
 from gradkit.devices import array_module
+from gradkit.differences import diff
 from gradkit.engines import explain_engine, use_engine
 from gradkit.errors import GradkitError
 from gradkit.fields import (
     curl,
     derivative,
-    diff,
     divergence,
     gradient,
     hessian,

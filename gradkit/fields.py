@@ -13,7 +13,7 @@ import numpy as np
 
 from gradkit import _array
 from gradkit._array import Array
-from gradkit.arguments import Options, axes_of, components_of, plan_for
+from gradkit.arguments import Options, components_of, plan_for
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.methods import Method
 from gradkit.plan import Plan
@@ -21,7 +21,6 @@ from gradkit.plan import Plan
 __all__ = [
     "curl",
     "derivative",
-    "diff",
     "divergence",
     "gradient",
     "hessian",
@@ -468,71 +467,6 @@ def jacobian(
     if _array.is_array(v):
         return _stacked(plan, inputs, out, (len(parts), axes))
     return _nested(plan, inputs, out, len(parts), axes)
-
-
-def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """Differences of neighbours along an axis, taken `n` times; `numpy.diff` on any array library.
-
-    Parameters
-    ----------
-    a : array_like, shape (..., m, ...)
-        The values.
-    n : int, default 1
-        How many times differences are taken; 0 returns `a`.
-    axis : int, default -1
-        Axis along which neighbours lie.
-    prepend, append : array_like, optional
-        Values put before and after `a` along `axis` first; a scalar is repeated.
-
-    Returns
-    -------
-    array, shape (..., m - n, ...)
-        Of the dtype of `a`, as in NumPy: unsigned integers wrap around, booleans tell whether
-        neighbours differ, and times give ``timedelta64``. For slopes of integers and times use
-        `derivative`, which is exact.
-
-    Raises
-    ------
-    ArgumentTypeError, ArgumentValueError, AxisError
-        If `a` is 0-dimensional, `n` is negative or not an integer, or `axis` is out of range.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from gradkit import diff
-    >>> diff(np.asarray([1, 4, 9, 16]), n=2)
-    array([2, 2])
-    """
-    a = _array.as_array(a, "a")
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise ArgumentTypeError(f"n={n!r} is not an integer >= 0")
-    if n < 0:
-        raise ArgumentValueError(f"n={n} is not >= 0")
-    (along,) = axes_of(axis, a.ndim, "a")
-    if n == 0:
-        return a
-    before = [] if prepend is None else [_beside(a, prepend, along, "prepend")]
-    after = [] if append is None else [_beside(a, append, along, "append")]
-    values = _array.concat([*before, a, *after], along) if before or after else a
-    chunks = values.chunks if _array.is_dask(values) else None
-    is_bool = _array.kind(_array.dtype_name(values.dtype)) == "bool"
-    lead = (slice(None),) * along
-    for _ in range(n.__index__()):
-        upper, lower = values[(*lead, slice(1, None))], values[(*lead, slice(None, -1))]
-        values = upper != lower if is_bool else upper - lower
-    return values if chunks is None else _array.tidy_chunks(values, chunks, along)
-
-
-def _beside(a: Array, value: Any, axis: int, name: str) -> Array:
-    """`prepend` or `append` as an array that can be joined to `a` along `axis`."""
-    if _array.is_array(value) and value.ndim:
-        _array.same_place([("a", a), (name, value)])
-        return value
-    value = _array.asarray_like(value, a, name)
-    if value.ndim == 0:
-        shape = (*a.shape[:axis], 1, *a.shape[axis + 1 :])
-        value = _array.namespace(a).broadcast_to(value, shape)
-    return value
 
 
 # --- forms of results ---------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from gradkit._array import check_unit, dtype_name, is_array, kind, to_host, unit_ratio
+from gradkit._array import is_array, to_host
+from gradkit._dtypes import check_unit, dtype_name, kind, unit_ratio
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, one_of
 
 __all__ = ["BOUNDARIES", "Axis", "Coordinates", "Grid"]

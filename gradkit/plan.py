@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gradkit import _array
+from gradkit import _array, _dtypes
 from gradkit._array import Array
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, UnsupportedError, one_of
 from gradkit.grid import Axis, Grid
@@ -160,7 +160,7 @@ class Plan:
         dtype : str or dtype, default "float64"
             Dtype of the inputs and outputs.
         """
-        size = np.dtype(_array.as_dtype_name(dtype)).itemsize
+        size = np.dtype(_dtypes.as_dtype_name(dtype)).itemsize
         return (self.reads * prod(self.input_shape) + self.writes * prod(self.output_shape)) * size
 
     def block(self, extent: Sequence[tuple[int, int]], halo: Sequence[int]) -> Plan:
@@ -219,13 +219,13 @@ class Plan:
                 f"{name} has shape {tuple(shape)}: this plan was made for shape {self.input_shape}"
             )
 
-    def precision(self, inputs: Sequence[Array]) -> _array.Precision:
+    def precision(self, inputs: Sequence[Array]) -> _dtypes.Precision:
         """The dtypes in which these inputs are computed with and returned."""
-        names = [_array.dtype_name(a.dtype) for a in inputs]
+        names = [_dtypes.dtype_name(a.dtype) for a in inputs]
         default = "float64"
-        if any(_array.kind(name) not in ("float", "complex") for name in names):
+        if any(_dtypes.kind(name) not in ("float", "complex") for name in names):
             default = _array.default_real(_array.namespace(inputs[0]))
-        return _array.precision(names, self.dtype, default)
+        return _dtypes.precision(names, self.dtype, default)
 
     def _targets(self, out: Any, inputs: Sequence[Array]) -> list[Array]:
         """The array that each output goes to; everything is checked before a write."""
@@ -359,8 +359,8 @@ def make_plan(
         method,
         edge_order,
         nan,
-        _array.as_dtype_name(dtype),
-        _array.check_unit(unit),
+        _dtypes.as_dtype_name(dtype),
+        _dtypes.check_unit(unit),
         rules=rules,
     )
 

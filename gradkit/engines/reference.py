@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from gradkit import _array
-from gradkit._array import Array, Namespace, Precision, Split
+from gradkit import _array, _dtypes
+from gradkit._array import Array, Namespace, Split
+from gradkit._dtypes import Precision
 from gradkit.methods import Rows, Rule
 from gradkit.operators import Polynomial, Term
 from gradkit.plan import Plan
@@ -208,10 +209,10 @@ class _Compiler:
         )
 
     def _chain(self, term: Term, source: int) -> Chain:
-        name = _array.dtype_name(self.inputs[source].dtype)
-        is_time = _array.kind(name) in ("datetime", "timedelta")
+        name = _dtypes.dtype_name(self.inputs[source].dtype)
+        is_time = _dtypes.kind(name) in ("datetime", "timedelta")
         # The first step, or the coefficient of the identity, turns ticks into the unit of time.
-        tick = _array.tick(name, self.plan.unit) if is_time else Fraction(1)
+        tick = _dtypes.tick(name, self.plan.unit) if is_time else Fraction(1)
         steps: list[tuple[int, tuple[Piece, ...]]] = []
         for axis, order in term.orders:
             rule = self.plan.rules[axis, order]
