@@ -24,9 +24,6 @@ Array: TypeAlias = Any
 Namespace: TypeAlias = Any
 DType: TypeAlias = Any
 
-#: Arrays on the host that any library accepts.
-HostArray = np.ndarray
-
 
 def as_array(value: Any, name: str) -> Array:
     """Return `value` itself if it is an array, else a NumPy array made from it.

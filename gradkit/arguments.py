@@ -84,10 +84,7 @@ def plan_for(
     points = 0
     for value in spacing:
         if type(value) is not float and type(value) is not int:
-            spacing = tuple(
-                _hashable(value, f, options.unit, f"spacing[{i}]")
-                for i, value in enumerate(spacing)
-            )
+            spacing = _hashable(spacing, f, options.unit)
             points = sum(len(s) for s in spacing if isinstance(s, Coordinates))
             break
     if isinstance(axis, list):
@@ -193,24 +190,36 @@ def _is_coordinates(value: Any) -> bool:
     return getattr(value, "ndim", 0) > 0
 
 
-def _hashable(value: Any, f: Array, unit: str, name: str) -> Any:
-    """A spacing argument as a value that can be part of a key: a number, Axis or Coordinates."""
+def _hashable(spacing: tuple[Any, ...], f: Array, unit: str) -> tuple[Any, ...]:
+    """Spacing arguments as values that can be part of a key: numbers, Axis and Coordinates."""
+    values: list[Any] = []
+    for i, value in enumerate(spacing):
+        try:
+            values.append(_hashable_spacing(value, f, unit))
+        except (ArgumentTypeError, ArgumentValueError) as error:
+            if len(spacing) == 1:
+                raise
+            raise type(error)(f"{error} (spacing argument {i + 1} of {len(spacing)})") from None
+    return tuple(values)
+
+
+def _hashable_spacing(value: Any, f: Array, unit: str) -> Any:
     if isinstance(value, Axis):
         return value
-    if _array.is_array(value) and not isinstance(value, _array.HostArray):
-        _array.same_place([("f", f), (name, value)])
+    if _array.is_array(value) and not isinstance(value, np.ndarray):
+        _array.same_place([("f", f), ("coordinates" if value.ndim else "spacing", value)])
     small = type(value) is np.ndarray and value.ndim == 1 and value.size <= _LARGEST_KEPT
     if small and value.dtype.kind in "iufMm":
-        return _kept_coordinates(value.tobytes(), value.dtype, unit, name)
+        return _kept_coordinates(value.tobytes(), value.dtype, unit)
     if _is_coordinates(value):
-        return Coordinates(value, unit, name)
-    exact = exact_spacing(value, unit, name)
+        return Coordinates(value, unit)
+    exact = exact_spacing(value, unit)
     return value if value.__hash__ is not None and not _array.is_array(value) else exact
 
 
 @lru_cache(maxsize=256)
-def _kept_coordinates(data: bytes, dtype: np.dtype[Any], unit: str, name: str) -> Coordinates:
-    return Coordinates(np.frombuffer(data, dtype), unit, name)
+def _kept_coordinates(data: bytes, dtype: np.dtype[Any], unit: str) -> Coordinates:
+    return Coordinates(np.frombuffer(data, dtype), unit)
 
 
 def _grid_axes(spacing: tuple[Any, ...], axes: tuple[int, ...], options: Options) -> list[Axis]:

@@ -152,9 +152,9 @@ def load_terrain() -> Terrain:
     """
     from matplotlib.cbook import get_sample_data
 
-    with get_sample_data(SAMPLE) as file:
-        elevation, north_edge, dlat, dlon = (file[k] for k in ("elevation", "ymax", "dy", "dx"))
-    return terrain_of(elevation, float(north_edge), float(dlat), float(dlon))
+    with np.load(get_sample_data(SAMPLE, asfileobj=False)) as file:
+        dlat, dlon = float(file["dy"]), float(file["dx"])
+        return terrain_of(file["elevation"], float(file["ymax"]), dlat, dlon)
 
 
 # --- the quantities -----------------------------------------------------------------------------
@@ -264,18 +264,19 @@ def draw(terrain: Terrain) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(16, 5.8), dpi=150, layout="constrained")
+    figure = Figure(figsize=(15, 6.9), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     shade, steepness, bend = figure.subplots(1, 3, sharex=True, sharey=True)
     curvature = mean_curvature(terrain)
     # A few cells are bent much more than all others: they would take the whole colour scale.
     limit = float(np.percentile(abs(curvature), 98)) or 1.0
-    _panel(shade, terrain, hillshade(terrain), "illumination (0 to 1)", (0, 1), "gray")
-    _panel(steepness, terrain, slope(terrain), "slope (degrees)", (0, None), "inferno")
-    _panel(bend, terrain, curvature, "mean curvature (1/km)", (-limit, limit), "RdBu_r")
+    _panel(shade, terrain, hillshade(terrain), "illumination (1 = facing the sun)", None, "gray")
+    _panel(steepness, terrain, slope(terrain), "slope (degrees)", None, "inferno")
+    _panel(bend, terrain, curvature, "mean curvature (1/km)", limit, "RdBu_r")
+    figure.suptitle("Terrain around the Jacksboro fault, Tennessee, differentiated by gradkit")
     shade.set_title("Hillshade, sun in the north-west")
     steepness.set_title("Slope")
-    bend.set_title("Curvature: ridges red, valleys blue")
+    bend.set_title("Mean curvature: ridges red, valleys blue")
     shade.set_ylabel("northing (km)")
     return figure
 
@@ -285,21 +286,24 @@ def _panel(
     terrain: Terrain,
     values: np.ndarray,
     label: str,
-    limits: tuple[float, float | None],
+    limit: float | None,
     colours: str,
 ) -> None:
-    """One map with kilometres along its sides and a colour bar below it."""
+    """One map with kilometres along its sides and a colour bar below it.
+
+    The colours span ``-limit`` to ``limit``, or all values where it is None.
+    """
     width = float(terrain.dx.mean()) * values.shape[1] / 1000
     height = float(terrain.dy.sum()) / 1000
     image = axes.imshow(
         values,
         cmap=colours,
-        vmin=limits[0],
-        vmax=limits[1],
+        vmin=None if limit is None else -limit,
+        vmax=limit,
         origin="upper",
         extent=(0, width, 0, height),
         interpolation="nearest",
     )
     axes.set_xlabel("easting (km)")
-    extend = "both" if limits[0] < 0 else "neither"
-    axes.figure.colorbar(image, ax=axes, label=label, extend=extend, shrink=0.9)
+    extend = "neither" if limit is None else "both"
+    axes.figure.colorbar(image, ax=axes, label=label, extend=extend, location="bottom", aspect=30)

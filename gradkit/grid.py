@@ -36,8 +36,6 @@ class Coordinates:
         Real numbers, ``datetime64`` or ``timedelta64``, from the host or a device. A copy is kept.
     unit : str, default "s"
         Unit in which differences of times are counted.
-    name : str, default "coordinates"
-        What messages call the values.
 
     Raises
     ------
@@ -55,26 +53,33 @@ class Coordinates:
     steps: np.ndarray
     unit: str
 
-    def __init__(self, values: Any, unit: str = "s", name: str = "coordinates") -> None:
+    def __init__(self, values: Any, unit: str = "s") -> None:
         if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-            raise ArgumentValueError(f"{name} holds masked values: every position must be known")
-        host = to_host(values, name)
+            raise ArgumentValueError(
+                "coordinates holds masked values: every position must be known"
+            )
+        host = to_host(values, "coordinates")
         if host.ndim != 1:
             raise ArgumentValueError(
-                f"{name} has {host.ndim} dimensions: spacings must be scalars or 1d arrays of "
+                f"coordinates has {host.ndim} dimensions: spacings must be scalars or 1d arrays of "
                 "coordinates"
             )
         if kind(host.dtype.name) not in ("int", "uint", "float", "datetime", "timedelta"):
             raise ArgumentTypeError(
-                f"{name} has dtype {host.dtype.name}: wanted real numbers, datetime64 or "
+                f"coordinates has dtype {host.dtype.name}: wanted real numbers, datetime64 or "
                 "timedelta64"
             )
         host.setflags(write=False)
         self.values = host
         self.unit = check_unit(unit)
-        self.steps = _steps(host, unit, name)
+        self.steps = _steps(host, unit)
         self.steps.setflags(write=False)
-        self._hash = hash((host.tobytes(), host.dtype.str, unit))
+        # A longdouble has padding bytes of no meaning, so equal ones are hashed as float64.
+        plain = host if host.dtype.itemsize <= 8 else host.astype(np.float64)
+        self._hash = hash((plain.tobytes(), host.dtype.str, unit))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Coordinates, (self.values, self.unit)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -97,19 +102,21 @@ class Coordinates:
         return f"{len(self)} points from {first} to {last}"
 
 
-def _steps(values: np.ndarray, unit: str, name: str) -> np.ndarray:
+def _steps(values: np.ndarray, unit: str) -> np.ndarray:
     """Distances between neighbours, checked to be finite and of one sign."""
     if len(values) < 2:
-        raise ArgumentValueError(f"{name} has {len(values)} points: a derivative needs at least 2")
+        raise ArgumentValueError(
+            f"coordinates has {len(values)} points: a derivative needs at least 2"
+        )
     family = kind(values.dtype.name)
     bad = np.isnat(values) if family in ("datetime", "timedelta") else ~np.isfinite(values)
     if bad.any():
         index = int(bad.argmax())
-        raise ArgumentValueError(f"{name}[{index}]={values[index]} is not finite")
-    increasing = values[-1] > values[0]
+        raise ArgumentValueError(f"coordinates[{index}]={values[index]} is not finite")
+    increasing = values[-1] >= values[0]
     wrong = values[1:] <= values[:-1] if increasing else values[1:] >= values[:-1]
     if wrong.any():
-        raise ArgumentValueError(_not_monotonic(values, int(wrong.argmax()) + 1, increasing, name))
+        raise ArgumentValueError(_not_monotonic(values, int(wrong.argmax()) + 1, increasing))
     if family == "float":
         return np.diff(values.astype(np.longdouble))
     ratio = Fraction(1)
@@ -126,11 +133,11 @@ def _steps(values: np.ndarray, unit: str, name: str) -> np.ndarray:
     return steps if increasing else -steps
 
 
-def _not_monotonic(values: np.ndarray, index: int, increasing: bool, name: str) -> str:
+def _not_monotonic(values: np.ndarray, index: int, increasing: bool) -> str:
     sign = "<=" if increasing else ">="
     text = (
-        f"{name}[{index}]={values[index]} {sign} {name}[{index - 1}]={values[index - 1]}: "
-        "coordinates must be strictly increasing or strictly decreasing"
+        f"coordinates[{index}]={values[index]} {sign} coordinates[{index - 1}]="
+        f"{values[index - 1]}: coordinates must be strictly increasing or strictly decreasing"
     )
     if (values == values[0]).all():
         text += f"; these look like spacings: for equal spacing pass the number {values[0]}"
@@ -255,9 +262,10 @@ def _uniform_spacing(steps: np.ndarray) -> Fraction | None:
     """
     if (steps == steps[0]).all():
         return exact_number(steps[0])
-    mean = steps.mean()
-    if not np.isfinite(mean) or abs(steps / mean - 1).max() > 2 * UNIFORM_TOLERANCE:
+    smallest, largest = sorted(abs(end) for end in (steps.min(), steps.max()))
+    if largest - smallest > 4 * UNIFORM_TOLERANCE * largest:
         return None
+    mean = steps.mean()
     drift = np.cumsum(steps / mean - 1)
     return exact_number(mean) if abs(drift).max() <= UNIFORM_TOLERANCE else None
 

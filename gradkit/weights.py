@@ -59,13 +59,14 @@ def fornberg(nodes: Sequence[Any], order: int) -> list[Any]:
         for j in range(i):
             gap = nodes[i] - nodes[j]
             product = product * gap
+            inverse = one / gap
             if j == i - 1:
                 for m in range(highest, -1, -1):
                     lower = weights[m - 1][j] * m if m else zero
                     weights[m][i] = previous_product * (lower - nodes[j] * weights[m][j]) / product
             for m in range(highest, -1, -1):
                 lower = weights[m - 1][j] * m if m else zero
-                weights[m][j] = (nodes[i] * weights[m][j] - lower) / gap
+                weights[m][j] = (nodes[i] * weights[m][j] - lower) * inverse
         previous_product = product
     return weights[order]
 

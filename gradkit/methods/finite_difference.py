@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -137,15 +137,21 @@ def _rows(stencil: Stencil, start: int, stop: int, accuracy: int) -> Rows:
 
 
 class _OnCoordinates:
-    """Rows on coordinates: weights computed row by row, in longdouble, rounded once by the engine.
+    """Rows on coordinates: weights computed row by row and rounded once more by the engine.
 
-    Distances are measured in a power of two near the mean spacing, so that no product of them
-    overflows, however tiny or huge the spacing.
+    Three points are computed in float64, where their weights are right to about one rounding;
+    wider stencils lose digits on rough grids and are computed in longdouble. Distances are measured
+    in a power of two near the mean spacing, so that no product of them overflows, however tiny or
+    huge the spacing.
     """
+
+    #: Rows computed at a time, so that the intermediate arrays stay in cache.
+    BLOCK = 65536
 
     def __init__(self, order: int, axis: Axis) -> None:
         steps = axis.steps()
         self.order = order
+        self._is_longdouble = axis.coordinates.values.dtype == np.longdouble
         self._exponent = frexp(float(abs(steps).mean()))[1]
         self._steps = np.ldexp(steps, -self._exponent)
 
@@ -158,34 +164,44 @@ class _OnCoordinates:
     def centred(self, accuracy: int, start: int, stop: int) -> Rows:
         reach = self.reach(accuracy)
         if self.order % 2:
-            return self._table(range(-reach, reach + 1), start, stop, accuracy)
-        leaning_left = self._table(range(-reach, reach), start, stop, accuracy)
-        leaning_right = self._table(range(-reach + 1, reach + 1), start, stop, accuracy)
-        pairs = (*leaning_left.pairs, leaning_right.pairs[-1])
-        nothing = np.zeros((1, stop - start), np.longdouble)
-        left = np.concatenate([np.asarray(leaning_left.weights), nothing])
-        right = np.concatenate([nothing, np.asarray(leaning_right.weights)])
-        return Rows(start, stop, pairs, (left + right) / 2, accuracy)
+            return self._rows(range(-reach, reach + 1), start, stop, accuracy)
+        pairs, left = self._table(range(-reach, reach), start, stop)
+        more, right = self._table(range(-reach + 1, reach + 1), start, stop)
+        nothing = np.zeros_like(left[:1])
+        weights = (np.concatenate([left, nothing]) + np.concatenate([nothing, right])) / 2
+        return Rows(start, stop, (*pairs, more[-1]), weights, accuracy)
 
     def closure(self, offsets: tuple[int, ...], row: int, accuracy: int) -> Rows:
-        return self._table(offsets, row, row + 1, accuracy)
+        return self._rows(offsets, row, row + 1, accuracy)
+
+    def _rows(self, offsets: Sequence[int], start: int, stop: int, accuracy: int) -> Rows:
+        pairs, weights = self._table(offsets, start, stop)
+        return Rows(start, stop, pairs, weights, accuracy)
 
     def _table(
-        self, offsets: range | tuple[int, ...], start: int, stop: int, accuracy: int
-    ) -> Rows:
-        nodes = self._positions(offsets, start, stop)
-        differences = in_differences(list(offsets), fornberg(nodes, self.order))
-        pairs = tuple((high, low) for high, low, _ in differences)
-        return Rows(start, stop, pairs, np.stack([w for _, _, w in differences]), accuracy)
+        self, offsets: Sequence[int], start: int, stop: int
+    ) -> tuple[tuple[tuple[int, int], ...], np.ndarray]:
+        """The differences that a window takes, and their weights in each row."""
+        blocks: list[np.ndarray] = []
+        pairs: tuple[tuple[int, int], ...] = ()
+        for first in range(start, stop, self.BLOCK):
+            nodes = self._positions(offsets, first, min(first + self.BLOCK, stop))
+            differences = in_differences(offsets, fornberg(nodes, self.order))
+            pairs = tuple((high, low) for high, low, _ in differences)
+            blocks.append(np.stack([weight for _, _, weight in differences]))
+        return pairs, np.concatenate(blocks, axis=1)
 
-    def _positions(
-        self, offsets: range | tuple[int, ...], start: int, stop: int
-    ) -> list[np.ndarray]:
+    def _positions(self, offsets: Sequence[int], start: int, stop: int) -> list[np.ndarray]:
         """Position of each offset relative to each of the rows, summed from the row outward."""
-        rows = np.arange(start, stop)
-        position = {0: np.zeros(stop - start, np.longdouble)}
+        wide = len(offsets) > 3 or self._is_longdouble
+        reach = np.arange(start + min(offsets), stop + max(offsets))
+        steps = self._steps.take(reach, mode="wrap").astype(np.longdouble if wide else np.float64)
+        size = stop - start
+        position = {0: np.zeros(size, steps.dtype)}
         for k in range(1, max(offsets) + 1):
-            position[k] = position[k - 1] + self._steps.take(rows + k - 1, mode="wrap")
+            before = k - 1 - min(offsets)
+            position[k] = position[k - 1] + steps[before : before + size]
         for k in range(-1, min(offsets) - 1, -1):
-            position[k] = position[k + 1] - self._steps.take(rows + k, mode="wrap")
+            after = k - min(offsets)
+            position[k] = position[k + 1] - steps[after : after + size]
         return [position[k] for k in offsets]
