@@ -182,11 +182,13 @@ def split_exactly(xp: Namespace, array: Array, compute: DType, bits: int) -> Spl
         ticks = array.astype(array.dtype.newbyteorder("="), copy=False).view(np.int64)
         high = np.where(np.isnat(array), np.nan, (ticks >> 32).astype(compute))
         return Split([(high, 2.0**32), ((ticks & 0xFFFFFFFF).astype(compute), 1.0)])
+    offset = 0.0
     if dtype_name(array.dtype) == "uint64":
-        # Offset binary: differences stay the same, and every library can shift an int64.
-        array = xp.bitwise_xor(xp.astype(array, xp.int64), -(2**63))
-    high = xp.astype(xp.bitwise_right_shift(array, bits), compute)
-    low = xp.astype(xp.bitwise_and(array, (1 << bits) - 1), compute)
+        # Every library can shift an int64, so that one holds the number minus 2**63 meanwhile.
+        array = xp.astype(array, xp.int64) ^ -(2**63)
+        offset = 2.0 ** (63 - bits)
+    high = xp.astype(array >> bits, compute) + offset
+    low = xp.astype(array & ((1 << bits) - 1), compute)
     return Split([(high, 2.0**bits), (low, 1.0)])
 
 

@@ -55,17 +55,14 @@ def as_dtype_name(dtype: Any) -> str | None:
     """The name of the dtype that a user asked for: a string, a type, or a dtype of any library."""
     if dtype is None:
         return None
-    name = dtype if isinstance(dtype, str) else dtype_name(dtype)
-    if kind(name) not in ("float", "complex"):
-        try:
-            name = np.dtype(dtype).name
-        except TypeError:
-            raise ArgumentTypeError(
-                f"dtype={dtype!r} is not a floating or complex dtype such as 'float32'"
-            ) from None
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = dtype if isinstance(dtype, str) else dtype_name(dtype)
     if kind(name) not in ("float", "complex"):
         raise ArgumentTypeError(
-            f"dtype={name!r} cannot hold a derivative: wanted a floating or complex dtype"
+            f"dtype={dtype!r} cannot hold a derivative: wanted a floating or complex one, such as "
+            "'float32'"
         )
     return name
 

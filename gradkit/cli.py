@@ -166,6 +166,10 @@ def gradient(
     """
     if spacing and coordinates:
         raise InputError("--spacing and --coordinates exclude each other: give one of them")
+    if period and not coordinates:
+        raise InputError(
+            "--period goes with --coordinates: n points with --spacing have the period n * spacing"
+        )
     f = _read(source, key, "INPUT")
     with _reported(f"--axis for INPUT {source}" if axis else f"INPUT {source}"):
         axes = axes_of(axis or None, f.ndim)
@@ -222,9 +226,10 @@ def _on_host(array: Any) -> np.ndarray:
 
 def _lines(axes: Sequence[int], arrays: Sequence[np.ndarray]) -> Iterator[list[str]]:
     for axis, array in zip(axes, arrays, strict=True):
-        numbers = (f"{value:.6g}" for value in _statistics(array))
+        numbers = (f"{value:z.6g}" for value in _statistics(array))
+        kind = f"{array.dtype} (magnitude)" if np.iscomplexobj(array) else str(array.dtype)
         holes = str(int(np.isnan(array).sum()))
-        yield [str(axis), str(array.shape), str(array.dtype), *numbers, holes]
+        yield [str(axis), str(array.shape), kind, *numbers, holes]
 
 
 def _statistics(array: np.ndarray) -> tuple[float, float, float]:
@@ -264,10 +269,12 @@ def _read(path: Path, key: str | None, argument: str) -> np.ndarray:
             return np.load(path, allow_pickle=False)
     if key is None and len(names) == 1:
         key = names[0]
+    if not names:
+        raise InputError(f"{argument} {path}: holds no arrays")
     if key not in names:
         problem = "holds several arrays" if key is None else f"holds no array {key!r}"
         hint = "choose one with --key" if argument == "INPUT" else "name one as FILE.npz:NAME"
-        raise InputError(f"{argument} {path}: {problem}; {hint}: {', '.join(names) or '(empty)'}")
+        raise InputError(f"{argument} {path}: {problem}; {hint}: {', '.join(names)}")
     with _reading(path, argument), np.load(path, allow_pickle=False) as file:
         array = file[key]
     if not isinstance(array, np.ndarray):
@@ -389,7 +396,7 @@ def demo(output: Path) -> None:
         f"north to south, {terrain.dx.min():.2f} to {terrain.dx.max():.2f} m from west to east"
     )
     lines = (
-        [row.quantity, row.unit, *(f"{value:.4g}" for value in row[2:])]
+        [row.quantity, row.unit, *(f"{value:z.4g}" for value in row[2:])]
         for row in terrain_demo.summary(terrain)
     )
     click.echo(_table(["quantity", "unit", "min", "mean", "max"], lines))

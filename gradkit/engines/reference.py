@@ -201,7 +201,7 @@ class _Compiler:
             return partial(_array.split_exactly, self.xp, compute=compute, bits=split)
         if f.dtype == compute:
             return None
-        return partial(self.xp.astype, dtype=compute)
+        return partial(_array.cast, self.xp, dtype=compute)
 
     def _chains(self, row: Sequence[Polynomial]) -> tuple[Chain, ...]:
         return tuple(

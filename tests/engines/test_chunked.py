@@ -33,7 +33,7 @@ FUNCTIONS = {
     "diff, twice": (lambda a: gradkit.diff(a, n=2), (8,)),
 }
 
-#: Name -> call on an array of shape (12, 3).
+#: Name -> call on an array of shape (12, 4).
 SETTINGS = {
     "periodic": lambda f: gradkit.derivative(f, 0.3, axis=0, boundary="periodic"),
     "antiperiodic": lambda f: gradkit.derivative(f, 0.3, axis=0, boundary="antiperiodic"),
@@ -54,7 +54,7 @@ SETTINGS = {
     ),
     "different boundaries": lambda f: gradkit.gradient(f, boundary=("periodic", "one-sided")),
     "identity beside derivatives": (D(0, 2) * D(1) + 3 * D(1) - 2).on(
-        Grid(Axis(0.5, boundary="periodic"), Axis(0.25)), (12, 3)
+        Grid(Axis(0.5, boundary="periodic"), Axis(0.25)), (12, 4)
     ),
 }
 
@@ -114,7 +114,7 @@ def test_every_chunking_gives_the_bits_of_the_whole_array(name, rng):
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_boundaries_coordinates_and_wide_stencils_do_not_see_the_chunks(name, rng):
-    f = rng.standard_normal((12, 3))
+    f = rng.standard_normal((12, 4))
     wanted = arrays(SETTINGS[name](f))
     for chunks in chunkings(rng, f.shape, 6):
         for got, expected in zip(
@@ -139,25 +139,25 @@ def with_nat(f):
 
 
 DATA = {
-    "float32": lambda rng: rng.standard_normal((12, 3)).astype("float32"),
-    "float16": lambda rng: rng.standard_normal((12, 3)).astype("float16"),
-    "big-endian": lambda rng: rng.standard_normal((12, 3)).astype(">f8"),
-    "longdouble": lambda rng: rng.standard_normal((12, 3)).astype("longdouble"),
-    "complex128": lambda rng: rng.standard_normal((12, 3, 2)).view("complex128")[..., 0],
-    "complex64": lambda rng: rng.standard_normal((12, 3)).astype("complex64"),
-    "uint8": lambda rng: rng.integers(0, 256, (12, 3), dtype="uint8"),
-    "int16": lambda rng: rng.integers(-(2**15), 2**15, (12, 3), dtype="int16"),
-    "uint64 above 2**63": lambda rng: 2**64 - 1 - rng.integers(0, 9, (12, 3), dtype="uint64"),
-    "int64 above 2**53": lambda rng: 2**60 + rng.integers(0, 9, (12, 3), dtype="int64"),
-    "NaN": lambda rng: with_nan(rng.standard_normal((12, 3))),
-    "inf": lambda rng: with_infinities(rng.standard_normal((12, 3))),
-    "datetime64": lambda rng: with_nat(rng.integers(0, 9**9, (12, 3)).astype("datetime64[ms]")),
-    "timedelta64": lambda rng: with_nat(rng.integers(0, 9**9, (12, 3)).astype("timedelta64[s]")),
+    "float32": lambda rng: rng.standard_normal((12, 4)).astype("float32"),
+    "float16": lambda rng: rng.standard_normal((12, 4)).astype("float16"),
+    "big-endian": lambda rng: rng.standard_normal((12, 4)).astype(">f8"),
+    "longdouble": lambda rng: rng.standard_normal((12, 4)).astype("longdouble"),
+    "complex128": lambda rng: rng.standard_normal((12, 4, 2)).view("complex128")[..., 0],
+    "complex64": lambda rng: rng.standard_normal((12, 4)).astype("complex64"),
+    "uint8": lambda rng: rng.integers(0, 256, (12, 4), dtype="uint8"),
+    "int16": lambda rng: rng.integers(-(2**15), 2**15, (12, 4), dtype="int16"),
+    "uint64 above 2**63": lambda rng: 2**64 - 1 - rng.integers(0, 9, (12, 4), dtype="uint64"),
+    "int64 above 2**53": lambda rng: 2**60 + rng.integers(0, 9, (12, 4), dtype="int64"),
+    "NaN": lambda rng: with_nan(rng.standard_normal((12, 4))),
+    "inf": lambda rng: with_infinities(rng.standard_normal((12, 4))),
+    "datetime64": lambda rng: with_nat(rng.integers(0, 9**9, (12, 4)).astype("datetime64[ms]")),
+    "timedelta64": lambda rng: with_nat(rng.integers(0, 9**9, (12, 4)).astype("timedelta64[s]")),
     "masked": lambda rng: np.ma.masked_array(
-        rng.standard_normal((12, 3)), rng.random((12, 3)) < 0.2
+        rng.standard_normal((12, 4)), rng.random((12, 4)) < 0.2
     ),
-    "Fortran order": lambda rng: np.asfortranarray(rng.standard_normal((12, 3))),
-    "read-only": lambda rng: np.broadcast_to(rng.standard_normal((12, 1)), (12, 3)),
+    "Fortran order": lambda rng: np.asfortranarray(rng.standard_normal((12, 4))),
+    "read-only": lambda rng: np.broadcast_to(rng.standard_normal((12, 1)), (12, 4)),
 }
 
 
@@ -211,8 +211,8 @@ def test_unsigned_integers_do_not_wrap_at_chunk_boundaries():
 
 
 def test_empty_chunks_are_passed_over(rng):
-    f = rng.standard_normal((12, 3))
-    ragged = da.from_array(f, chunks=((0, 4, 0, 0, 1, 7, 0), (0, 1, 2)))
+    f = rng.standard_normal((12, 4))
+    ragged = da.from_array(f, chunks=((0, 4, 0, 0, 1, 7, 0), (0, 1, 3)))
     assert ragged.chunks[0] == (0, 4, 0, 0, 1, 7, 0)
     for call in (gradkit.laplacian, lambda a: gradkit.derivative(a, axis=0, accuracy=8)):
         assert_same_bits(*computed(call(ragged)), call(f))
@@ -250,7 +250,7 @@ def test_no_compute_fixture_notices_a_computation(no_compute):
 
 
 def test_nan_raise_raises_when_computed_not_before(no_compute, rng):
-    f = da.from_array(with_nan(rng.standard_normal((12, 3))), chunks=2)
+    f = da.from_array(with_nan(rng.standard_normal((12, 4))), chunks=2)
     with no_compute():
         result = gradkit.laplacian(f, nan="raise")
     with pytest.raises(ArgumentValueError, match="f holds NaN"):
@@ -258,7 +258,7 @@ def test_nan_raise_raises_when_computed_not_before(no_compute, rng):
 
 
 def test_nan_raise_lets_good_data_through(rng):
-    f = rng.standard_normal((12, 3))
+    f = rng.standard_normal((12, 4))
     result = gradkit.laplacian(da.from_array(f, chunks=2), nan="raise")
     assert_same_bits(*computed(result), gradkit.laplacian(f))
 
@@ -403,7 +403,7 @@ def test_block_is_run_once_for_all_outputs(monkeypatch):
 
 
 def test_different_calls_on_one_array_do_not_share_a_name(rng):
-    f = rng.standard_normal((12, 3))
+    f = rng.standard_normal((12, 4))
     calls = [
         *SETTINGS.values(),
         lambda a: gradkit.derivative(a, 0.3, axis=0),
@@ -464,7 +464,7 @@ def test_schedulers_agree(scheduler, rng):
 
 def test_graph_runs_in_another_process(fresh_python, tmp_path, rng):
     cloudpickle = pytest.importorskip("cloudpickle")
-    f = rng.standard_normal((12, 3))
+    f = rng.standard_normal((12, 4))
     lazy = [
         gradkit.derivative(da.from_array(f, chunks=(5, 2)), UNEVEN, axis=0, accuracy=4),
         *gradkit.gradient(da.from_array(f, chunks=(1, 3)), boundary="periodic"),
@@ -527,16 +527,13 @@ def test_diff_along_an_axis_of_unknown_chunk_sizes_raises(no_compute):
 
 
 @pytest.mark.parametrize(
-    ("call", "name"),
-    [
-        (gradkit.gradient, r"spacing\[0\]"),
-        (gradkit.derivative, "x|spacing"),
-        (lambda f, x: Axis(coordinates=x), "coordinates"),
-    ],
+    "call",
+    [gradkit.gradient, gradkit.derivative, lambda f, x: Axis(coordinates=x)],
+    ids=["gradient", "derivative", "Axis"],
 )
-def test_lazy_coordinates_raise_and_name_compute(call, name, no_compute):
+def test_lazy_coordinates_raise_and_name_compute(call, no_compute):
     f = da.ones(5, chunks=2)
-    with no_compute(), pytest.raises(ArgumentTypeError, match=rf"({name}).*\.compute\(\)"):
+    with no_compute(), pytest.raises(ArgumentTypeError, match=r"lazy.*\.compute\(\)"):
         call(f, da.arange(5, chunks=2))
 
 
