@@ -39,8 +39,13 @@ def as_array(value: Any, name: str) -> Array:
 
 
 def is_array(value: Any) -> bool:
-    """Whether `value` is an array of a library that has an array API namespace."""
-    return isinstance(value, np.ndarray) or array_api_compat.is_array_api_obj(value)
+    """Whether `value` is an array of a library that has an array API namespace.
+
+    A NumPy scalar is not one.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        return isinstance(value, np.ndarray)
+    return array_api_compat.is_array_api_obj(value)
 
 
 def count(components: Any) -> int | None:

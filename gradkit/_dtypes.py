@@ -209,7 +209,7 @@ _SECONDS = {
 
 def check_unit(unit: str) -> str:
     """Return `unit` if it names a fixed length of time, else raise."""
-    if unit not in _SECONDS:
+    if unit not in list(_SECONDS):
         raise ArgumentValueError(one_of("unit", unit, _SECONDS))
     return unit
 

@@ -250,9 +250,15 @@ def _statistics(array: np.ndarray) -> tuple[float, float, float]:
 
 
 @contextmanager
-def _reading(path: Path, argument: str) -> Generator[None]:
+def _loaded(path: Path, argument: str) -> Generator[Any]:
+    """The array in a .npy file, or the open archive that a .npz file is."""
     try:
-        yield
+        # numpy.load would leave the file open where the archive is damaged.
+        with path.open("rb") as file:
+            if not file.read(8).startswith(SIGNATURES):
+                raise InputError(f"{argument} {path}: is neither a .npy nor a .npz file")
+            file.seek(0)
+            yield np.load(file, allow_pickle=False)
     except OSError as error:
         raise InputError(f"{argument} {path}: {error.strerror or error}") from error
     except DAMAGED as error:
@@ -261,44 +267,44 @@ def _reading(path: Path, argument: str) -> Generator[None]:
 
 def _read(path: Path, key: str | None, argument: str) -> np.ndarray:
     """The array in a .npy file, or the array `key` (the only one if None) in a .npz file."""
-    names = _names(path, argument)
-    if names is None:
-        if key is not None:
-            raise InputError(f"{argument} {path}: is one array, without the name {key!r}")
-        with _reading(path, argument):
-            return np.load(path, allow_pickle=False)
-    if key is None and len(names) == 1:
-        key = names[0]
-    if not names:
-        raise InputError(f"{argument} {path}: holds no arrays")
-    if key not in names:
-        problem = "holds several arrays" if key is None else f"holds no array {key!r}"
-        hint = "choose one with --key" if argument == "INPUT" else "name one as FILE.npz:NAME"
-        raise InputError(f"{argument} {path}: {problem}; {hint}: {', '.join(names)}")
-    with _reading(path, argument), np.load(path, allow_pickle=False) as file:
-        array = file[key]
+    with _loaded(path, argument) as content:
+        if isinstance(content, np.ndarray):
+            if key is not None:
+                raise InputError(f"{argument} {path}: is one array, without the name {key!r}")
+            return content
+        with content:
+            key = _key(content.files, key, f"{argument} {path}")
+            array = content[key]
     if not isinstance(array, np.ndarray):
         raise InputError(f"{argument} {path}: its member {key!r} is not an array")
     return array
 
 
-def _names(path: Path, argument: str) -> list[str] | None:
-    """Names of the arrays in a .npz file, None for a .npy file; raise for any other."""
-    with _reading(path, argument):
-        with path.open("rb") as file:
-            start = file.read(8)
-        if not start.startswith(SIGNATURES):
-            raise InputError(f"{argument} {path}: is neither a .npy nor a .npz file")
-        if start.startswith(SIGNATURES[0]):
-            return None
-        with np.load(path, allow_pickle=False) as archive:
-            return list(archive.files)
+def _key(names: Sequence[str], key: str | None, what: str) -> str:
+    """`key` if it is among the names of an archive; the only name if `key` is None."""
+    if not names:
+        raise InputError(f"{what}: holds no arrays")
+    if key is None and len(names) == 1:
+        return names[0]
+    if key is None or key not in names:
+        problem = "holds several arrays" if key is None else f"holds no array {key!r}"
+        hint = "choose one with --key" if what.startswith("INPUT") else "name one as FILE.npz:NAME"
+        raise InputError(f"{what}: {problem}; {hint}: {', '.join(names)}")
+    return key
+
+
+def _names(path: Path) -> list[str]:
+    """Names of the arrays in a .npz file, none for a .npy file, of a file read before."""
+    if not zipfile.is_zipfile(path):
+        return []
+    with zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def _coordinates(text: str, source: Path, unit: str) -> np.ndarray:
     """Coordinates from an array beside the input in its .npz file, or from a file of their own."""
     argument = f"--coordinates {text}"
-    names = _names(source, "INPUT") or []
+    names = _names(source)
     if text in names:
         values = _read(source, text, argument)
     else:

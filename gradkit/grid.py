@@ -187,11 +187,12 @@ class Axis:
     def __post_init__(self) -> None:
         if self.spacing is not None and self.coordinates is not None:
             raise ArgumentTypeError("spacing and coordinates exclude each other: give one of them")
-        if self.boundary not in BOUNDARIES:
+        if self.boundary not in list(BOUNDARIES):
             raise ArgumentValueError(one_of("boundary", self.boundary, BOUNDARIES))
         check_unit(self.unit)
         if self.coordinates is None:
             spacing = 1 if self.spacing is None else self.spacing
+            spacing = to_host(spacing, "spacing")[()] if is_array(spacing) else spacing
             if self.period is not None:
                 raise ArgumentTypeError(
                     "period goes with coordinates: an axis of n points given by its spacing has "
