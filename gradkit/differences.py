@@ -20,7 +20,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     a : array_like, shape (..., m, ...)
         The values.
     n : int, default 1
-        How many times differences are taken; 0 returns `a`.
+        How many times differences are taken; 0 returns `a` itself.
     axis : int, default -1
         Axis along which neighbours lie.
     prepend, append : array_like, optional
@@ -45,23 +45,25 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     >>> diff(np.asarray([1, 4, 9, 16]), n=2)
     array([2, 2])
     """
-    a = _array.as_array(a, "a")
     if isinstance(n, bool) or not hasattr(n, "__index__"):
         raise ArgumentTypeError(f"n={n!r} is not an integer >= 0")
     if n < 0:
         raise ArgumentValueError(f"n={n} is not >= 0")
-    (along,) = axes_of(axis, a.ndim, "a")
     if n == 0:
         return a
+    a = _array.as_array(a, "a")
+    (along,) = axes_of(axis, a.ndim, "a")
     before = [] if prepend is None else [_beside(a, prepend, along, "prepend")]
     after = [] if append is None else [_beside(a, append, along, "append")]
     values = _array.concat([*before, a, *after], along) if before or after else a
+    xp = _array.namespace(values)
     chunks = values.chunks if _array.is_dask(values) else None
     is_bool = _dtypes.kind(_dtypes.dtype_name(values.dtype)) == "bool"
     lead = (slice(None),) * along
     for _ in range(n.__index__()):
         upper, lower = values[(*lead, slice(1, None))], values[(*lead, slice(None, -1))]
-        values = upper != lower if is_bool else upper - lower
+        # As functions: the operators of masked arrays leave the data under a mask as they were.
+        values = xp.not_equal(upper, lower) if is_bool else xp.subtract(upper, lower)
     return values if chunks is None else _array.tidy_chunks(values, chunks, along)
 
 

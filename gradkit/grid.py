@@ -24,7 +24,7 @@ __all__ = ["BOUNDARIES", "Axis", "Coordinates", "Grid"]
 BOUNDARIES = {"one-sided": 0, "periodic": 1, "antiperiodic": -1}
 
 #: A grid whose points all lie within this many spacings of equal spacing is equally spaced.
-UNIFORM_TOLERANCE = 4 * float(np.finfo(np.float64).eps)
+UNIFORM_TOLERANCE = float(np.finfo(np.float64).eps) / 2
 
 
 class Coordinates:
@@ -259,7 +259,7 @@ def _uniform_spacing(steps: np.ndarray) -> Fraction | None:
     """The common spacing of points that no result could tell from equally spaced ones, if any.
 
     The drift of every point from equal spacing, in units of the spacing, bounds the relative
-    change of a first derivative; it must stay within a few roundings of float64.
+    change of a first derivative; it must stay below the rounding of a float64.
     """
     if (steps == steps[0]).all():
         return exact_number(steps[0])

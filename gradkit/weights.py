@@ -172,7 +172,11 @@ class Stencil:
 
     @property
     def accuracy(self) -> int:
-        """Order of the error: the power of h that leads it."""
+        """Order of the error: the power of h that leads it.
+
+        Where order 0 is taken at one of the offsets there is no error; the answer is then the
+        number of offsets.
+        """
         return self._leading_error()[0]
 
     @property
@@ -199,6 +203,8 @@ class Stencil:
         return in_differences(offsets, weights)
 
     def _leading_error(self) -> tuple[int, Fraction]:
+        if self.order == 0 and 0 in self.offsets:
+            return len(self.offsets), Fraction(0)  # the value itself: no error at all
         power = self.order + 1
         while not (moment := _moment(self, power)):
             power += 1
@@ -216,7 +222,8 @@ class Stencil:
         spacing = {0: "", 1: " h"}.get(self.order, f" h^{self.order}")
         divisor = f"{common}{spacing}".removeprefix("1 ") if common > 1 else spacing.strip()
         body = f"({total}) / ({divisor})" if " " in divisor else f"({total}) / {divisor}"
-        return f"Stencil: {name}(x) = {body if divisor else total} + O(h^{self.accuracy})"
+        error = f" + O(h^{self.accuracy})" if self.error_constant else ""
+        return f"Stencil: {name}(x) = {body if divisor else total}{error}"
 
 
 @lru_cache(maxsize=4096)
