@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import accumulate, pairwise
 from typing import Any, TypeAlias
 
 import array_api_compat
@@ -216,7 +217,8 @@ def to_host(value: Any, name: str) -> np.ndarray:
                 f"{name} requires a gradient, but gradkit treats coordinates as constants: pass "
                 f"{name}.detach()"
             )
-        value = value.cpu().double() if dtype_name(value.dtype) == "bfloat16" else value.cpu()
+        value = value.double() if dtype_name(value.dtype) == "bfloat16" else value
+        value = value.numpy(force=True)
     if is_jax(value) and isinstance(value, sys.modules["jax"].core.Tracer):
         raise ArgumentTypeError(
             f"{name} is traced by JAX, but must be known when the plan is made: make it a constant "
@@ -329,13 +331,9 @@ def check_target(
 
 def tidy_chunks(array: Array, chunks: tuple[tuple[int, ...], ...], axis: int) -> Array:
     """A Dask array with these chunks, the last ones along `axis` cut to its length."""
-    left, sizes = array.shape[axis], list[int]()
-    for size in chunks[axis]:
-        sizes.append(min(size, left))
-        left -= sizes[-1]
-    if left > 0:
-        sizes.append(left)
-    return array.rechunk((*chunks[:axis], tuple(sizes), *chunks[axis + 1 :]))
+    ends = [min(end, array.shape[axis]) for end in accumulate(chunks[axis], initial=0)]
+    sizes = tuple(end - start for start, end in pairwise(ends) if end > start)
+    return array.rechunk((*chunks[:axis], sizes or (0,), *chunks[axis + 1 :]))
 
 
 def concat(arrays: Sequence[Array], axis: int) -> Array:

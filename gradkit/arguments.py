@@ -235,28 +235,44 @@ def _grid_axes(spacing: tuple[Any, ...], axes: tuple[int, ...], options: Options
             f"ax{'i' if count == 1 else 'e'}s {axes}: wanted none, one number for all, or one "
             "number or array of coordinates per axis"
         )
-    boundaries = _per_axis("boundary", options.boundary, count, str)
-    periods = _per_axis("period", options.period, count, object)
-    grid: list[Axis] = []
-    for value, boundary, period in zip(spacing, boundaries, periods, strict=True):
-        if isinstance(value, Axis):
-            grid.append(value)
-        elif isinstance(value, Coordinates):
-            grid.append(Axis(None, value, boundary, period, options.unit))
-        else:
-            # One period for all axes is meant for those that have coordinates.
-            own = period if isinstance(options.period, Sequence) or count == 1 else None
-            grid.append(Axis(value, None, boundary, own, options.unit))
-    return grid
+    boundaries = _per_axis("boundary", options.boundary, count)
+    periods = _periods(options.period, spacing, boundaries)
+    return [
+        value if isinstance(value, Axis) else _axis(value, boundary, period, options.unit)
+        for value, boundary, period in zip(spacing, boundaries, periods, strict=True)
+    ]
 
 
-def _per_axis(name: str, value: Any, count: int, alone: type) -> Sequence[Any]:
+def _axis(value: Any, boundary: str, period: Any, unit: str) -> Axis:
+    if isinstance(value, Coordinates):
+        return Axis(coordinates=value, boundary=boundary, period=period, unit=unit)
+    return Axis(spacing=value, boundary=boundary, period=period, unit=unit)
+
+
+def _periods(period: Any, spacing: tuple[Any, ...], boundaries: Sequence[Any]) -> Sequence[Any]:
+    """One period per axis; a single one is meant for every axis of coordinates that wraps."""
+    if period is None or isinstance(period, Sequence):
+        return _per_axis("period", period, len(spacing))
+    periods = [
+        period if isinstance(value, Coordinates) and boundary != "one-sided" else None
+        for value, boundary in zip(spacing, boundaries, strict=True)
+    ]
+    if not any(p is not None for p in periods):
+        raise ArgumentTypeError(
+            f"period={period!r} goes with coordinates that wrap: give coordinates and "
+            "boundary='periodic' or 'antiperiodic' (an axis of n points given by its spacing has "
+            "the period n * spacing)"
+        )
+    return periods
+
+
+def _per_axis(name: str, value: Any, count: int) -> Sequence[Any]:
     """One value per axis, from one for all or a sequence."""
-    if not isinstance(value, Sequence) or (alone is str and isinstance(value, str)):
+    if isinstance(value, str) or not isinstance(value, Sequence):
         return [value] * count
-    if len(value) != count:  # pyright: ignore[reportUnknownArgumentType]
+    if len(value) != count:
         raise ArgumentValueError(
-            f"{name}={value!r} has {len(value)} entries for {count} axes: wanted one for all, or "  # pyright: ignore[reportUnknownArgumentType]
+            f"{name}={value!r} has {len(value)} entries for {count} axes: wanted one for all, or "
             "one per axis"
         )
-    return value  # pyright: ignore[reportUnknownVariableType]
+    return value

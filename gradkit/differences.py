@@ -59,9 +59,12 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     xp = _array.namespace(values)
     chunks = values.chunks if _array.is_dask(values) else None
     is_bool = _dtypes.kind(_dtypes.dtype_name(values.dtype)) == "bool"
-    lead = (slice(None),) * along
+    lead, trail = (slice(None),) * along, (slice(None),) * (a.ndim - along - 1)
     for _ in range(n.__index__()):
-        upper, lower = values[(*lead, slice(1, None))], values[(*lead, slice(None, -1))]
+        upper, lower = (
+            values[(*lead, slice(1, None), *trail)],
+            values[(*lead, slice(None, -1), *trail)],
+        )
         # As functions: the operators of masked arrays leave the data under a mask as they were.
         values = xp.not_equal(upper, lower) if is_bool else xp.subtract(upper, lower)
     return values if chunks is None else _array.tidy_chunks(values, chunks, along)

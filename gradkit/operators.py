@@ -10,7 +10,10 @@ from __future__ import annotations
 import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError
 
@@ -191,8 +194,9 @@ class Operator:
     def __truediv__(self, number: Any) -> Operator:
         if not _is_number(number):
             return NotImplemented
+        divisor = _coefficient(number)
         return self._map(
-            lambda entry: _collect(Term(t.coefficient / number, t.orders) for t in entry.terms)
+            lambda entry: _collect(Term(t.coefficient / divisor, t.orders) for t in entry.terms)
         )
 
     def __pow__(self, power: int) -> Operator:
@@ -220,7 +224,17 @@ def _is_number(value: Any) -> bool:
 def _as_operator(value: Any) -> Operator | None:
     if isinstance(value, Operator):
         return value
-    return Operator(((_collect([Term(value, ())]),),)) if _is_number(value) else None
+    if not _is_number(value):
+        return None
+    return Operator(((_collect([Term(_coefficient(value), ())]),),))
+
+
+def _coefficient(value: Any) -> Any:
+    """A finite real number as a plain Python one."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isfinite(value):
+        raise ArgumentValueError(f"coefficient {value} is not a finite number")
+    return value
 
 
 _IDENTITY = Operator(((Polynomial((Term(1, ()),)),),))

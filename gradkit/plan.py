@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import combinations
 from math import prod
@@ -185,6 +185,9 @@ class Plan:
         }
         return replace(self, rules=rules, extent=tuple(extent))
 
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, part.name) for part in fields(self) if part.compare)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "memo": {}}
 
@@ -342,6 +345,11 @@ def make_plan(
     if edge_order is not None:
         edge_order = positive_integer("edge_order", edge_order)
     shape = tuple(shape)
+    if not all(isinstance(size, int) for size in shape):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentValueError(
+            f"shape={shape} is not known: wanted integers; where f is a dask array, call "
+            "f.compute_chunk_sizes() first"
+        )
     if grid.ndim != len(shape):
         raise ArgumentValueError(
             f"grid has {grid.ndim} axes, but shape={shape} has {len(shape)}: wanted one entry per "

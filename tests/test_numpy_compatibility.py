@@ -39,10 +39,10 @@ numpy_tests = import_numpy_tests()
 #: Tests of NumPy that SEMANTICS.md contradicts on purpose, with the row that does.
 CONTRADICTED = {
     "TestGradient.test_datetime64": (
-        "datetime64 f: gradkit gives a floating derivative in `unit`, NumPy a truncated timedelta64"
+        "a datetime64 f has a floating derivative in `unit`; NumPy's is a truncated timedelta64"
     ),
     "TestGradient.test_timedelta64": (
-        "timedelta64 f: gradkit gives a floating derivative in `unit`, NumPy a truncated timedelta64"
+        "a timedelta64 f has a floating derivative in `unit`; NumPy's is a truncated timedelta64"
     ),
 }
 
@@ -100,7 +100,7 @@ def test_the_tests_of_numpy_are_found():
     assert len(COLLECTED) >= 36
 
 
-class Reached(Exception):
+class ReachedError(Exception):
     """Raised in the place of gradient and diff."""
 
 
@@ -109,10 +109,10 @@ def test_the_tests_of_numpy_reach_the_functions_put_in_place(
     replace_numpy, name, group, method, arguments
 ):
     def reached(*args, **kwargs):
-        raise Reached
+        raise ReachedError
 
     replace_numpy(reached, reached)
-    with pytest.raises(Reached):
+    with pytest.raises(ReachedError):
         getattr(group(), method)(**arguments)
 
 

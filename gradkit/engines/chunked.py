@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from math import isnan
 from typing import Any
 
 from gradkit import _array
 from gradkit._array import Array
-from gradkit.engines.choice import ENGINE, prefer
-from gradkit.errors import ArgumentValueError
+from gradkit.engines.choice import AUTO, ENGINE, prefer
 from gradkit.plan import Plan
 
 __all__ = ["run", "supports"]
@@ -31,25 +29,26 @@ def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
     """Apply a plan to Dask arrays; returns lazy arrays with the chunks of the first input."""
     import dask.array as da
 
-    chunks = _known_chunks(inputs[0])
+    chunks = inputs[0].chunks
     working = tuple(map(_at_least, chunks, plan.halo))
     depth = {axis: reach for axis, reach in enumerate(plan.halo) if reach}
     boundary = {axis: "periodic" if _wraps(plan, axis) else "none" for axis in depth}
     padded = [da.overlap.overlap(f.rechunk(working), depth, boundary) for f in inputs]
     dtype = _array.result_dtype(_array.namespace(inputs[0]), inputs, plan.precision(inputs).result)
     several = plan.operator.outputs > 1
-    result = da.map_blocks(
+    blocks = da.map_blocks(
         _block,
         *padded,
         plan=plan,
         bounds=tuple(tuple(pairwise(accumulate(sizes, initial=0))) for sizes in working),
-        engine=ENGINE.get(),
+        engine=AUTO if ENGINE.get() == "chunked" else ENGINE.get(),
+        result=dtype,
         dtype=dtype,
         chunks=((plan.operator.outputs,), *working) if several else working,
         new_axis=[0] if several else None,
         meta=_meta(inputs[0], dtype, len(working) + several),
     )
-    parts = [result[i] for i in range(plan.operator.outputs)] if several else [result]
+    parts = [blocks[i] for i in range(plan.operator.outputs)] if several else [blocks]
     return [part.rechunk(chunks) for part in parts]
 
 
@@ -58,22 +57,17 @@ def _block(
     plan: Plan,
     bounds: Sequence[Sequence[tuple[int, int]]],
     engine: str,
+    result: Any,
     block_info: Any,
 ) -> Array:
     """Results of one block; several outputs are stacked, so that the block is loaded once."""
     place = block_info[0]["chunk-location"]
     part = plan.block([bounds[axis][i] for axis, i in enumerate(place)], plan.halo)
     with prefer(engine):
-        results = part(blocks[0] if len(blocks) == 1 else blocks)
-    return results if plan.operator.outputs == 1 else _array.stack(results)
-
-
-def _known_chunks(f: Array) -> tuple[tuple[int, ...], ...]:
-    if any(isnan(size) for sizes in f.chunks for size in sizes):
-        raise ArgumentValueError(
-            f"f has chunks of unknown size {f.chunks}: call f.compute_chunk_sizes() first"
-        )
-    return f.chunks
+        values = part(blocks[0] if len(blocks) == 1 else blocks)
+    values = values if plan.operator.outputs == 1 else _array.stack(values)
+    # Joining blocks to their halo may have changed the byte order.
+    return _array.cast(_array.namespace(values), values, result)
 
 
 def _at_least(sizes: tuple[int, ...], minimum: int) -> tuple[int, ...]:

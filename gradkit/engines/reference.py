@@ -219,7 +219,9 @@ class _Compiler:
             steps.append((axis, tuple(self._piece(rule, rows, axis, tick) for rows in rule.rows)))
             tick = Fraction(1)
         factor = Fraction(term.coefficient) * tick
-        number = None if factor == 1 else _array.constant(self.xp, factor, self.precision.real)
+        # The identity is multiplied by 1, because a result must not be the input itself.
+        one = factor == 1 and steps
+        number = None if one else _array.constant(self.xp, factor, self.precision.real)
         trim = self._trim({axis for axis, _ in term.orders})
         return Chain(source, trim, tuple(steps), number)
 
@@ -278,11 +280,17 @@ class _Compiler:
         return _array.table(self.xp, values, self.like)
 
     def _window(self, rule: Rule, rows: Rows, axis: int, offset: int) -> Window:
-        lead = (slice(None),) * axis
         segments = rule.segments(rows.start + offset, rows.stop + offset)
+        ndim = len(self.plan.shape)
         return Window(
-            tuple(((*lead, slice(begin, end)), sign) for begin, end, sign in segments), axis
+            tuple((_along(axis, ndim, slice(begin, end)), sign) for begin, end, sign in segments),
+            axis,
         )
+
+
+def _along(axis: int, ndim: int, run: slice) -> Index:
+    """The index that takes a run of points along one axis."""
+    return tuple(run if i == axis else slice(None) for i in range(ndim))
 
 
 def _exponent(value: Fraction) -> int:

@@ -1,0 +1,532 @@
+"""Positions, axes and grids: exact distances, what counts as equally spaced, values and errors."""
+
+import dataclasses
+import datetime
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from gradkit import Axis, Grid
+from gradkit.errors import ArgumentTypeError, ArgumentValueError
+from gradkit.grid import UNIFORM_TOLERANCE, Coordinates
+
+EPS = float(np.finfo(np.float64).eps)
+
+extended = pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant < 63, reason="longdouble is no wider than float64 here"
+)
+
+
+def exact(values):
+    """The exact values of an array of floats."""
+    return [Fraction(*map(int, v.as_integer_ratio())) for v in np.asarray(values)]
+
+
+# --- distances between neighbours -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "distances"),
+    [
+        ([200, 100, 3], "uint8", [-100, -97]),
+        ([-128, 127], "int8", [255]),
+        ([65535, 0], "uint16", [-65535]),
+        ([-(2**31), 2**31 - 1], "int32", [2**32 - 1]),
+        ([2**53, 2**53 + 1, 2**53 + 3], "int64", [1, 2]),
+        ([-7, -3, 12], ">i4", [4, 15]),
+        ([300, 20, 10], ">u2", [-280, -10]),
+    ],
+)
+def test_distances_of_integers_are_exact(values, dtype, distances):
+    assert exact(Coordinates(np.array(values, dtype)).steps) == distances
+
+
+@extended
+@pytest.mark.parametrize(
+    ("values", "dtype", "distances"),
+    [
+        ([-(2**63), 0, 2**63 - 1], "int64", [2**63, 2**63 - 1]),
+        ([2**63 - 1, -(2**63)], "int64", [-(2**64 - 1)]),
+        ([2**64 - 1, 2**60 + 1, 0], "uint64", [-(2**64 - 2**60 - 2), -(2**60 + 1)]),
+        ([2**60, 2**60 + 1, 2**60 + 3], ">u8", [1, 2]),
+    ],
+)
+def test_distances_of_64_bit_extremes_are_exact(values, dtype, distances):
+    assert exact(Coordinates(np.array(values, dtype)).steps) == distances
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f8", "longdouble"])
+def test_distances_of_floats_are_rounded_once_to_longdouble(rng, dtype):
+    values = np.unique(rng.uniform(-100, 100, 50).astype(dtype))
+    steps = Coordinates(values).steps
+    assert steps.dtype == np.longdouble
+    positions = exact(values)
+    half_ulp = Fraction(1, 2) * Fraction(float(np.finfo(np.longdouble).eps))
+    for step, low, high in zip(exact(steps), positions, positions[1:], strict=False):
+        assert abs(step - (high - low)) <= half_ulp * (high - low)
+
+
+def test_distances_of_float16_do_not_overflow():
+    assert exact(Coordinates(np.array([-65504, 65504], "float16")).steps) == [131008]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "unit", "days"),
+    [
+        ("datetime64[D]", "D", 1),
+        ("datetime64[D]", "s", 86400),
+        ("datetime64[h]", "D", Fraction(1, 24)),
+        ("datetime64[ns]", "s", Fraction(1, 10**9)),
+        ("datetime64[25s]", "m", Fraction(25, 60)),
+        ("datetime64[W]", "h", 168),
+        ("timedelta64[ms]", "us", 1000),
+        ("timedelta64[s]", "s", 1),
+        (">M8[s]", "ms", 1000),
+    ],
+)
+def test_distances_of_times_count_the_unit(dtype, unit, days):
+    times = np.array([0, 1, 3, 10]).astype(dtype)
+    steps = Coordinates(times, unit).steps
+    expected = [days * k for k in (1, 2, 7)]
+    for step, wanted in zip(exact(steps), expected, strict=True):
+        # one rounding, of the division by the unit
+        assert abs(step - wanted) <= Fraction(float(np.finfo(np.longdouble).eps)) * wanted
+
+
+def test_distances_of_times_that_run_backwards_are_negative():
+    times = np.array(["2020-03-01", "2020-02-29", "2020-02-27"], "datetime64[D]")
+    assert exact(Coordinates(times, "h").steps) == [-24, -48]
+
+
+@extended
+def test_distances_of_times_centuries_apart_keep_every_tick():
+    first = np.datetime64("1700-01-01T00:00:00.000000001", "ns")
+    last = np.datetime64("2262-01-01T00:00:00.000000000", "ns")
+    ticks = int(last.astype(np.int64)) - int(first.astype(np.int64))
+    steps = Coordinates(np.array([first, last]), "ns").steps
+    assert exact(steps) == [ticks]
+    assert ticks > 2**53  # so that a float64 could not hold it
+
+
+# --- what is not a set of positions ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0.0, 1.0, 2.0, 1.5, 3.0], r"coordinates\[3\]=1\.5 <= coordinates\[2\]=2\.0"),
+        ([0.0, 1.0, 1.0, 2.0], r"coordinates\[2\]=1\.0 <= coordinates\[1\]=1\.0"),
+        ([5, 4, 4, 1], r"coordinates\[2\]=4 >= coordinates\[1\]=4"),
+        ([5, 4, 4.5, 1], r"coordinates\[2\]=4\.5 >= coordinates\[1\]=4\.0"),
+        ([0.0, np.nan, 2.0], r"coordinates\[1\]=nan"),
+        ([0.0, 1.0, np.inf], r"coordinates\[2\]=inf"),
+        ([-np.inf, 1.0, 2.0], r"coordinates\[0\]=-inf"),
+        ([0.5, 0.5, 0.5], r"equal spacing pass the number 0\.5"),
+        ([[0, 1], [2, 3]], "2 dimensions"),
+        (3.0, "0 dimensions"),
+        ([1.0], "1 points: a derivative needs at least 2"),
+        ([], "0 points"),
+        (np.array([2048, 2049], "float16"), r"coordinates\[1\]=2048"),
+        (np.array(["2020-01-01", "NaT", "2020-01-03"], "M8[D]"), r"coordinates\[1\]=NaT"),
+        (np.array([3, 2, "NaT"], "m8[s]"), r"coordinates\[2\]=NaT"),
+        (np.ma.array([0.0, 1.0, 2.0], mask=[0, 1, 0]), "masked"),
+    ],
+    ids=str,
+)
+def test_values_that_are_not_positions_raise_a_value_error(values, message):
+    with pytest.raises(ArgumentValueError, match=message):
+        Axis(coordinates=values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([0, 1, 3j]), "complex128"),
+        ([False, True], "bool"),
+        (np.array([0, 1, None]), "object"),
+        (["a", "b"], "dtype str"),
+        ([0, [1, 2]], "cannot be made into an array"),
+        (np.array(["2000", "2001", "2003"], "M8[Y]"), "a year has no fixed length"),
+        (np.array(["2000-01", "2001-02"], "M8[M]"), "a month has no fixed length"),
+    ],
+    ids=str,
+)
+def test_values_that_are_not_real_numbers_raise_a_type_error(values, message):
+    with pytest.raises(ArgumentTypeError, match=message):
+        Axis(coordinates=values)
+
+
+@pytest.mark.parametrize(("unit", "nearest"), [("sec", "s"), ("minutes", None), ("Y", None)])
+def test_a_unit_without_a_fixed_length_raises(unit, nearest):
+    with pytest.raises(ArgumentValueError, match=f"unit='{unit}' is not one of 'W', 'D', 'h'"):
+        Axis(coordinates=np.array([0, 1], "m8[s]"), unit=unit)
+    with pytest.raises(ArgumentValueError, match="unit"):
+        Axis(spacing=1.0, unit=unit)
+
+
+def test_an_array_with_a_mask_that_hides_nothing_is_accepted():
+    assert exact(Coordinates(np.ma.array([0.0, 1.0, 3.0])).steps) == [1, 2]
+
+
+def test_positions_come_from_any_library(library):
+    values = library.asarray([0.0, 1.0, 3.0], "float32")
+    if library.kind == "dask":
+        with pytest.raises(ArgumentTypeError, match=r"lazy dask array.*coordinates\.compute\(\)"):
+            Coordinates(values)
+        return
+    assert exact(Coordinates(values).steps) == [1, 2]
+
+
+# --- coordinates are values -----------------------------------------------------------------------
+
+
+def test_coordinates_keep_a_copy_that_cannot_be_written():
+    given = np.array([0.0, 1.0, 3.0])
+    coordinates = Coordinates(given)
+    given[1] = 2.5
+    assert coordinates.values.tolist() == [0.0, 1.0, 3.0]
+    for array in (coordinates.values, coordinates.steps):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 7.0
+
+
+def test_coordinates_stay_frozen_through_pickling():
+    copy = pickle.loads(pickle.dumps(Coordinates([0.0, 1.0, 3.0])))
+    assert copy == Coordinates([0.0, 1.0, 3.0])
+    for array in (copy.values, copy.steps):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 7.0
+
+
+def test_equal_coordinates_hash_and_compare_equal():
+    coordinates = Coordinates(np.array([0.0, 1.0, 3.0]))
+    assert coordinates == Coordinates([0.0, 1.0, 3.0])
+    assert hash(coordinates) == hash(Coordinates([0.0, 1.0, 3.0]))
+    assert len(coordinates) == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Coordinates([0.0, 1.0, 4.0]),
+        Coordinates([0.0, 1.0]),
+        Coordinates([0, 1, 3]),
+        Coordinates([0.0, 1.0, 3.0], unit="h"),
+        [0.0, 1.0, 3.0],
+        None,
+    ],
+    ids=repr,
+)
+def test_different_coordinates_are_not_equal(other):
+    assert Coordinates([0.0, 1.0, 3.0]) != other
+
+
+def test_coordinates_from_another_process_are_equal_to_the_same_ones_made_here(fresh_python):
+    """Dask and multiprocessing pickle; strings and bytes hash differently in every process."""
+    code = """
+import pickle
+from gradkit import Axis
+print(pickle.dumps(Axis(coordinates=[0.0, 1.0, 4.0])).hex())
+"""
+    here = Axis(coordinates=[0.0, 1.0, 4.0])
+    for seed in ("1", "2"):
+        there = pickle.loads(bytes.fromhex(fresh_python(code, PYTHONHASHSEED=seed)))
+        assert there == here
+        assert hash(there) == hash(here)
+
+
+def test_coordinates_print_their_extent():
+    assert repr(Coordinates([4.0, 1.0, 0.5])) == "3 points from 4.0 to 0.5"
+
+
+# --- axes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spacing", "value"),
+    [
+        (0.1, Fraction(0.1)),
+        (-2, Fraction(-2)),
+        (np.float32(0.1), Fraction(13421773, 2**27)),
+        (np.float64(0.1), Fraction(0.1)),
+        (np.int8(-3), Fraction(-3)),
+        (Fraction(1, 3), Fraction(1, 3)),
+        (5e-324, Fraction(1, 2**1074)),
+        (np.asarray(0.25), Fraction(1, 4)),
+        (np.timedelta64(90, "m"), Fraction(5400)),
+        (np.timedelta64(250, "ms"), Fraction(1, 4)),
+        (datetime.timedelta(hours=-2), Fraction(-7200)),
+    ],
+    ids=repr,
+)
+def test_spacing_is_taken_at_its_exact_value(spacing, value):
+    assert Axis(spacing=spacing).uniform_spacing == value
+
+
+def test_a_spacing_of_time_counts_the_unit():
+    assert Axis(spacing=np.timedelta64(90, "m"), unit="h").uniform_spacing == Fraction(3, 2)
+
+
+def test_a_spacing_may_be_an_array_without_dimensions(library):
+    spacing = library.asarray(0.5, "float32")
+    if library.kind == "dask":
+        with pytest.raises(ArgumentTypeError, match=r"spacing is a lazy dask array"):
+            Axis(spacing=spacing)
+        return
+    assert Axis(spacing=spacing).uniform_spacing == Fraction(1, 2)
+
+
+@pytest.mark.parametrize(
+    "spacing",
+    [0.1, np.float32(0.1), np.asarray(0.1), Fraction(1, 3), np.timedelta64(1, "s")],
+    ids=repr,
+)
+def test_every_axis_is_a_value(spacing):
+    axis = Axis(spacing=spacing)
+    assert hash(axis) == hash(Axis(spacing=spacing))
+    assert axis == Axis(spacing=spacing)
+    assert axis != Axis(spacing=spacing, boundary="periodic")
+
+
+def test_an_axis_does_not_change_with_the_array_that_it_was_made_from():
+    spacing = np.asarray(0.5)
+    axis = Axis(spacing=spacing)
+    spacing[...] = 2.0
+    assert axis == Axis(spacing=0.5)
+    assert axis.uniform_spacing == Fraction(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "error", "message"),
+    [
+        (0, ArgumentValueError, "spacing=0 must not be 0"),
+        (0.0, ArgumentValueError, "spacing=0.0 must not be 0"),
+        (np.timedelta64(0, "s"), ArgumentValueError, "must not be 0"),
+        (float("nan"), ArgumentValueError, "spacing=nan is not a finite number"),
+        (float("-inf"), ArgumentValueError, "spacing=-inf is not a finite number"),
+        (np.float32("inf"), ArgumentValueError, "spacing=inf is not a finite number"),
+        pytest.param(10**400, ArgumentValueError, "spacing", id="10**400"),
+        (np.timedelta64("NaT"), ArgumentValueError, "spacing=NaT is not finite"),
+        (np.timedelta64(1, "M"), ArgumentTypeError, "a month has no fixed length"),
+        ("0.1", ArgumentTypeError, r"spacing='0\.1' \(str\)"),
+        (1j, ArgumentTypeError, r"spacing=1j \(complex\)"),
+        (np.complex64(1), ArgumentTypeError, "complex64"),
+        (True, ArgumentTypeError, r"spacing=True \(bool\)"),
+        (np.True_, ArgumentTypeError, "bool"),
+        (np.datetime64("2020"), ArgumentTypeError, "spacing"),
+        ([0.1, 0.1], ArgumentTypeError, r"\(list\)"),
+        (np.ones(3), ArgumentTypeError, "float64"),
+    ],
+    ids=str,
+)
+def test_what_is_not_a_spacing_raises(spacing, error, message):
+    with pytest.raises(error, match=message):
+        Axis(spacing=spacing)
+
+
+def test_an_axis_has_spacing_1_unless_told():
+    assert Axis() == Axis(spacing=1)
+    assert Axis().uniform_spacing == 1
+
+
+def test_an_axis_has_either_spacing_or_coordinates():
+    with pytest.raises(ArgumentTypeError, match="spacing and coordinates exclude each other"):
+        Axis(spacing=1.0, coordinates=[0, 1, 2])
+    with pytest.raises(ArgumentTypeError, match="has no coordinates"):
+        Axis(spacing=1.0).steps()
+
+
+@pytest.mark.parametrize(
+    ("boundary", "message"),
+    [
+        ("periodc", "did you mean 'periodic'"),
+        ("wrap", "is not one of 'one-sided', 'periodic', 'antiperiodic'"),
+        (None, "boundary=None is not one of"),
+        (1, "boundary=1 is not one of"),
+        (["periodic"], "boundary"),
+    ],
+    ids=str,
+)
+def test_what_is_not_a_boundary_raises(boundary, message):
+    with pytest.raises((ArgumentValueError, ArgumentTypeError), match=message):
+        Axis(boundary=boundary)
+
+
+def test_axes_are_frozen_and_print_as_they_are_made():
+    axis = Axis(spacing=0.1, boundary="periodic")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        axis.spacing = 0.2
+    assert repr(axis) == "Axis(spacing=0.1, boundary='periodic')"
+    assert eval(repr(axis)) == axis
+    wrapped = Axis(coordinates=[0, 1, 3], boundary="antiperiodic", period=4)
+    printed = "Axis(coordinates=3 points from 0 to 3, boundary='antiperiodic', period=4)"
+    assert repr(wrapped) == printed
+
+
+def test_axes_on_equal_coordinates_are_equal():
+    axis = Axis(coordinates=np.array([0.0, 1.0, 3.0]))
+    assert axis == Axis(coordinates=[0.0, 1.0, 3.0])
+    assert hash(axis) == hash(Axis(coordinates=Coordinates([0.0, 1.0, 3.0])))
+    assert axis != Axis(coordinates=[0.0, 1.0, 2.0])
+    assert axis != Axis(spacing=1.0)
+
+
+def test_coordinates_of_another_unit_are_counted_anew():
+    times = Coordinates(np.array([0, 1, 3], "m8[h]"), unit="s")
+    assert exact(Axis(coordinates=times, unit="m").steps()) == [60, 120]
+
+
+# --- equally spaced or not ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("middle", "uniform"),
+    [
+        (1.0, True),
+        (1 - EPS / 2, True),
+        (1 - EPS, False),
+        (1 + EPS, False),
+        (1 + 64 * EPS, False),
+    ],
+)
+def test_points_within_half_a_rounding_of_equal_spacing_are_equally_spaced(sign, middle, uniform):
+    assert EPS / 2 == UNIFORM_TOLERANCE
+    axis = Axis(coordinates=[0.0, sign * middle, sign * 2.0])
+    assert axis.uniform_spacing == (sign if uniform else None)
+
+
+@extended
+@pytest.mark.parametrize(("count", "uniform"), [(1, True), (2, True), (3, False), (32, False)])
+def test_the_drift_counts_not_the_steps_alone(count, uniform):
+    """Every step is off by half the tolerance; after `count` of them the points have drifted."""
+    off = np.repeat([1, -1], count) * np.longdouble(EPS / 4)
+    points = np.concatenate([[np.longdouble(0)], np.cumsum(1 + off)])
+    assert Axis(coordinates=points).uniform_spacing == (1 if uniform else None)
+
+
+@pytest.mark.parametrize(
+    ("points", "spacing"),
+    [
+        (np.arange(5), 1),
+        (np.arange(5, 0, -1, dtype="uint8"), -1),
+        (np.arange(0, 3, 0.5), Fraction(1, 2)),
+        (np.arange("2020-01", "2020-02", dtype="M8[D]"), 86400),
+        (2.0 ** np.arange(5), None),
+        (np.array([1e-300, 2e-300, 4e-300]), None),
+        (np.array([-1.7e308, 0.0, 1.7e308]), Fraction(1.7e308)),
+    ],
+)
+def test_common_spacing_is_exact(points, spacing):
+    assert Axis(coordinates=points).uniform_spacing == spacing
+
+
+def test_points_that_numpy_takes_for_coordinates_may_be_equally_spaced():
+    points = np.array([0.0, 1 - EPS / 2, 2.0])
+    assert len(set(np.diff(points))) == 2
+    assert Axis(coordinates=points).uniform_spacing == 1
+
+
+def test_rounded_points_far_from_zero_are_coordinates():
+    """Their rounding moves them by 1e-8 spacings, which results would show."""
+    assert Axis(coordinates=np.linspace(1e6, 1e6 + 1, 101)).uniform_spacing is None
+
+
+def test_two_points_are_equally_spaced():
+    assert Axis(coordinates=[3.0, 10.0]).uniform_spacing == 7
+
+
+# --- wrapping axes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("points", "period", "steps", "spacing"),
+    [
+        ([0.0, 1.0, 2.0], 3, [1, 1, 1], 1),
+        ([0.0, 1.0, 2.0], 4.5, [1, 1, 2.5], None),
+        ([2, 1, 0], 3, [-1, -1, -1], -1),
+        ([7, 3, 2], 6, [-4, -1, -1], None),
+        ([0.25, 0.5], Fraction(3, 4), [0.25, 0.5], None),
+    ],
+)
+@pytest.mark.parametrize("boundary", ["periodic", "antiperiodic"])
+def test_the_last_step_closes_the_period(boundary, points, period, steps, spacing):
+    axis = Axis(coordinates=points, boundary=boundary, period=period)
+    assert exact(axis.steps()) == steps
+    assert axis.uniform_spacing == spacing
+
+
+def test_a_period_may_be_a_length_of_time():
+    hours = np.array([0, 6, 18], "m8[h]")
+    for period in (np.timedelta64(1, "D"), datetime.timedelta(days=1), 24):
+        axis = Axis(coordinates=hours, boundary="periodic", period=period, unit="h")
+        assert exact(axis.steps()) == [6, 12, 6]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"coordinates": [0, 1, 3], "boundary": "periodic"}, ArgumentTypeError, "needs period="),
+        (
+            {"coordinates": [0, 1, 3], "boundary": "antiperiodic"},
+            ArgumentTypeError,
+            r"more than 3\.0",
+        ),
+        (
+            {"coordinates": [0, 1, 3], "boundary": "periodic", "period": 3},
+            ArgumentValueError,
+            r"period=3 must exceed the extent of the coordinates, 3\.0",
+        ),
+        (
+            {"coordinates": [0, 1, 3], "boundary": "periodic", "period": -4},
+            ArgumentValueError,
+            "period=-4",
+        ),
+        (
+            {"coordinates": [0, 1, 3], "boundary": "periodic", "period": float("nan")},
+            ArgumentValueError,
+            "period=nan",
+        ),
+        (
+            {"coordinates": [0, 1, 3], "boundary": "periodic", "period": "4"},
+            ArgumentTypeError,
+            "period='4'",
+        ),
+        ({"coordinates": [0, 1, 3], "period": 4}, ArgumentTypeError, "needs boundary='periodic'"),
+        ({"spacing": 1.0, "boundary": "periodic", "period": 4}, ArgumentTypeError, "n \\* spacing"),
+    ],
+    ids=str,
+)
+def test_periods_that_do_not_fit_raise(arguments, error, message):
+    with pytest.raises(error, match=message):
+        Axis(**arguments)
+
+
+# --- grids ----------------------------------------------------------------------------------------
+
+
+def test_a_grid_is_one_axis_per_dimension():
+    grid = Grid(None, Axis(spacing=0.1), Axis(coordinates=[0.0, 1.0, 4.0]))
+    assert grid.ndim == 3
+    assert grid.axes[0] is None
+    assert repr(grid) == (
+        "Grid(None, Axis(spacing=0.1), Axis(coordinates=3 points from 0.0 to 4.0))"
+    )
+
+
+def test_grids_are_frozen_values():
+    grid = Grid(Axis(spacing=0.1), None)
+    assert grid == Grid(Axis(spacing=0.1), None)
+    assert hash(grid) == hash(Grid(Axis(spacing=0.1), None))
+    assert grid != Grid(None, Axis(spacing=0.1))
+    assert pickle.loads(pickle.dumps(grid)) == grid
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        grid.axes = ()
+
+
+@pytest.mark.parametrize("wrong", [0.1, "x", [0.0, 1.0], Axis], ids=str)
+def test_a_grid_of_anything_but_axes_raises(wrong):
+    with pytest.raises(ArgumentTypeError, match=r"axis 1 of the grid is .*wanted an Axis, or None"):
+        Grid(Axis(), wrong)

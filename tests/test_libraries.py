@@ -1,0 +1,902 @@
+"""What the capability table promises, on every array library."""
+
+import tomllib
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import gradkit
+from gradkit import Axis, D, Grid
+from gradkit.capabilities import LIBRARIES, as_markdown
+from gradkit.errors import ArgumentTypeError, ArgumentValueError
+
+CLAIMS = {library.name: library for library in LIBRARIES}
+UNEVEN = [0.0, 0.5, 2.0, 2.25, 3.0, 5.0]
+
+
+def on(name):
+    """Run a test on one library."""
+    return pytest.mark.parametrize("library", [name], indirect=True)
+
+
+def flat(result):
+    """The arrays of a result, from nested tuples."""
+    return [a for part in result for a in flat(part)] if isinstance(result, tuple) else [result]
+
+
+#: Name -> call on an array, shape of it; the operators that all libraries are put through.
+CALLS = {
+    "gradient": (lambda f: gradkit.gradient(f, 0.5, 0.3), (5, 4)),
+    "gradient on coordinates": (lambda f: gradkit.gradient(f, UNEVEN, axis=0), (6, 2)),
+    "second derivative": (lambda f: gradkit.derivative(f, 0.3, order=2), (2, 5)),
+    "second derivative on coordinates": (
+        lambda f: gradkit.derivative(f, UNEVEN, axis=0, order=2),
+        (6, 2),
+    ),
+    "periodic": (
+        lambda f: gradkit.derivative(f, 0.3, axis=0, accuracy=4, boundary="periodic"),
+        (6, 2),
+    ),
+    "antiperiodic": (lambda f: gradkit.derivative(f, 0.3, boundary="antiperiodic"), (2, 5)),
+    "periodic coordinates": (
+        lambda f: gradkit.derivative(f, UNEVEN, boundary="periodic", period=6.0),
+        (2, 6),
+    ),
+    "laplacian": (lambda f: gradkit.laplacian(f, 0.5, 0.3), (4, 5)),
+    "hessian": (lambda f: gradkit.hessian(f, 0.5, 0.3), (4, 4)),
+    "divergence": (lambda v: gradkit.divergence(v, 0.5, 0.3), (2, 4, 3)),
+    "curl, two dimensions": (lambda v: gradkit.curl(v, 0.5, 0.3), (2, 4, 3)),
+    "curl, three dimensions": (lambda v: gradkit.curl(v, 0.5, 0.3, 0.7), (3, 3, 3, 3)),
+    "jacobian": (lambda v: gradkit.jacobian(v, 0.5, 0.3), (2, 4, 3)),
+    "identity beside derivatives": (
+        (D(0) * D(1) + 0.5 * D(1, 2) - 2).on(Grid(Axis(0.5), Axis(0.3)), (3, 4)),
+        (3, 4),
+    ),
+    "diff": (lambda a: gradkit.diff(a, n=2, axis=0), (4, 3)),
+}
+
+
+def roundings(name, wanted, count=16):
+    """Tolerance: none, but for JAX, whose compiler fuses and reorders products and sums."""
+    return count * np.spacing(abs(wanted).max()) if name == "jax" else 0
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+def test_table_lists_the_libraries_that_the_tests_run_on(library):
+    assert library.kind in CLAIMS
+
+
+def test_table_prints_one_line_per_library():
+    lines = as_markdown().splitlines()
+    assert len(lines) == 2 + len(LIBRARIES)
+    assert len({line.count("|") for line in lines}) == 1
+    for line, claim in zip(lines[2:], LIBRARIES, strict=True):
+        assert line.startswith(f"| {claim.title} |")
+
+
+def test_extras_named_in_the_table_exist(root):
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    for claim in LIBRARIES:
+        package, bracket, extra = claim.install.removesuffix("]").partition("[")
+        if bracket:
+            assert package == "gradkit"
+            assert extra in project["optional-dependencies"]
+
+
+# --- every function on every library ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [*((name, "float64") for name in CALLS), ("gradient on coordinates", "float32")],
+)
+def test_result_has_library_dtype_and_numbers_of_the_input(library, name, dtype, rng):
+    call, shape = CALLS[name]
+    values = rng.standard_normal(shape).astype(dtype)
+    f = library.asarray(values, dtype)
+    for got, wanted in zip(flat(call(f)), flat(call(values)), strict=True):
+        assert type(got) is type(f)
+        host = library.to_numpy(got)
+        assert host.dtype == wanted.dtype == dtype
+        np.testing.assert_allclose(host, wanted, rtol=0, atol=roundings(library.kind, wanted))
+
+
+@pytest.mark.parametrize("function", [gradkit.divergence, gradkit.curl, gradkit.jacobian])
+def test_components_may_come_as_a_sequence(library, function, rng):
+    v = [rng.standard_normal((4, 3)) for _ in range(2)]
+    got = flat(function([library.asarray(c) for c in v]))
+    for result, wanted in zip(got, flat(function(v)), strict=True):
+        atol = roundings(library.kind, wanted)
+        np.testing.assert_allclose(library.to_numpy(result), wanted, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("name", ["gradient on coordinates", "periodic", "hessian"])
+def test_complex_is_the_real_and_the_imaginary_part(library, name, dtype, rng):
+    assert CLAIMS[library.kind].complex
+    call, shape = CALLS[name]
+    z = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype)
+    parts = zip(flat(call(z.real)), flat(call(z.imag)), strict=True)
+    results = flat(call(library.asarray(z, dtype)))
+    for got, (real, imaginary) in zip(results, parts, strict=True):
+        host = library.to_numpy(got)
+        assert host.dtype == dtype
+        # Complex times real may be done as four products; the results here are below 30 / h**2.
+        atol = 4 * np.spacing(abs(real).max() + abs(imaginary).max())
+        np.testing.assert_allclose(host.real, real, rtol=0, atol=atol)
+        np.testing.assert_allclose(host.imag, imaginary, rtol=0, atol=atol)
+
+
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_differences_of_integers_are_exact(library, dtype):
+    assert CLAIMS[library.kind].integers == "all"
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    values = [high, high - 1, high - 2, high, low, low + 3, high]
+    got = library.to_numpy(gradkit.gradient(library.asarray(values, dtype)))
+    differences = [b - a for a, b in zip(values[:-2], values[2:], strict=True)]
+    wanted = [-1.0, *(float(Fraction(d, 2)) for d in differences), float(high - low - 3)]
+    np.testing.assert_array_equal(got, wanted, strict=True)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_weighted_differences_of_integers_are_exact(library, dtype):
+    high = np.iinfo(dtype).max
+    values = [high, high - 1, high - 4, high - 9, high - 16, high - 25]
+    second = library.to_numpy(gradkit.derivative(library.asarray(values, dtype), order=2))
+    np.testing.assert_array_equal(second, [-2.0] * 6)
+    wrapped = gradkit.derivative(library.asarray(values, dtype), boundary="periodic")
+    wanted = [12.0, -2.0, -4.0, -6.0, -8.0, 8.0]
+    np.testing.assert_array_equal(library.to_numpy(wrapped), wanted)
+
+
+def half_dtypes(library):
+    return [name for name in CLAIMS[library.kind].half.split(", ") if name != "-"]
+
+
+def as_half(library, values, dtype):
+    if dtype == "float16":
+        return library.asarray(values, dtype)
+    return library.xp.asarray(library.asarray(values), dtype=library.xp.bfloat16)
+
+
+def half_to_float64(library, array, dtype):
+    if dtype == "bfloat16":
+        array = library.xp.asarray(array, dtype=library.xp.float32)
+    return library.to_numpy(array).astype("float64")
+
+
+def test_half_precision_is_computed_in_float32(library, rng):
+    for dtype in half_dtypes(library):
+        f = as_half(library, rng.standard_normal(40).astype("float32"), dtype)
+        got = gradkit.derivative(f, 0.3, accuracy=8)
+        assert got.dtype == f.dtype
+        exact = gradkit.derivative(half_to_float64(library, f, dtype), 0.3, accuracy=8)
+        # float32 leaves an error of 1e-6 of the result, so here all roundings to half agree.
+        wanted = half_to_float64(library, as_half(library, exact, dtype), dtype)
+        np.testing.assert_array_equal(half_to_float64(library, got, dtype), wanted)
+
+
+def test_float16_does_not_overflow_between_input_and_result(library):
+    if "float16" not in half_dtypes(library):
+        pytest.skip(f"{library.kind} has no float16")
+    f = library.asarray([60000.0, 0.0, -60000.0], "float16")
+    got = library.to_numpy(gradkit.gradient(f))
+    np.testing.assert_array_equal(got, np.asarray([-60000.0] * 3, dtype="float16"), strict=True)
+
+
+def test_library_without_half_precision_has_no_such_dtypes(library):
+    if half_dtypes(library):
+        pytest.skip("claims half precision")
+    assert not hasattr(library.xp, "float16")
+    assert not hasattr(library.xp, "bfloat16")
+
+
+def test_bool_raises_on_every_library(library):
+    with pytest.raises(ArgumentTypeError, match="bool"):
+        gradkit.gradient(library.asarray([True, False, True], "bool"))
+
+
+def test_out_is_written_and_returned_where_the_table_says_so(library):
+    if "readonly" in library.name:
+        pytest.skip("its arrays cannot be written to")
+    f = library.asarray(np.arange(12.0).reshape(4, 3) ** 2)
+    wanted = np.gradient(np.arange(12.0).reshape(4, 3) ** 2)
+    out = tuple(library.asarray(np.full((4, 3), 7.0)) for _ in range(2))
+    if not CLAIMS[library.kind].out:
+        with pytest.raises(ArgumentTypeError, match=f"{library.kind} array, which cannot"):
+            gradkit.gradient(f, out=out)
+        return
+    assert gradkit.gradient(f, out=out) is out
+    for written, expected in zip(out, wanted, strict=True):
+        np.testing.assert_array_equal(library.to_numpy(written), expected)
+
+
+def test_out_that_shares_memory_with_the_input_raises(library):
+    if not CLAIMS[library.kind].out or "readonly" in library.name:
+        pytest.skip("cannot be written to")
+    f = library.asarray([1.0, 2.0, 4.0])
+    with pytest.raises(ArgumentValueError, match="shares memory"):
+        gradkit.gradient(f, out=f)
+    np.testing.assert_array_equal(library.to_numpy(f), [1.0, 2.0, 4.0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_out_of_the_wrong_dtype_raises(library, dtype):
+    if not CLAIMS[library.kind].out or "readonly" in library.name:
+        pytest.skip("cannot be written to")
+    out = library.asarray([7, 7, 7], dtype)
+    with pytest.raises(ArgumentTypeError, match=f"{dtype}.*float64"):
+        gradkit.gradient(library.asarray([1.0, 2.0, 4.0]), out=out)
+    np.testing.assert_array_equal(library.to_numpy(out), [7, 7, 7])
+
+
+def test_only_lazy_libraries_are_lazy(library):
+    result = gradkit.gradient(library.asarray([1.0, 2.0, 4.0]))
+    assert hasattr(result, "compute") == CLAIMS[library.kind].lazy
+
+
+def test_nan_raise_looks_at_the_values(library):
+    if CLAIMS[library.kind].lazy:
+        pytest.skip("looks when it is computed; tests/engines/test_chunked.py")
+    with pytest.raises(ArgumentValueError, match="f holds NaN"):
+        gradkit.gradient(library.asarray([1.0, np.nan, 4.0]), nan="raise")
+    good = gradkit.gradient(library.asarray([1.0, 2.0, 4.0]), nan="raise")
+    np.testing.assert_array_equal(library.to_numpy(good), [1.0, 1.5, 2.0])
+
+
+@pytest.mark.parametrize(
+    "coordinates",
+    [(0.0, 1.0, 4.0), [0, 1, 4], np.asarray([0.0, 1.0, 4.0]), np.asarray([0, 1, 4], "uint8")],
+    ids=["tuple", "list", "array", "uint8"],
+)
+def test_coordinates_from_the_host_serve_every_library(library, coordinates):
+    got = gradkit.gradient(library.asarray([0.0, 1.0, 16.0]), coordinates)
+    np.testing.assert_array_equal(library.to_numpy(got), [1.0, 2.0, 5.0])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64"])
+def test_coordinates_of_the_same_library_serve(library, dtype):
+    if library.kind == "dask":
+        pytest.skip("lazy coordinates are refused; tests/engines/test_chunked.py")
+    x = library.asarray([0, 1, 4], dtype)
+    got = gradkit.gradient(library.asarray([0.0, 1.0, 16.0]), x)
+    np.testing.assert_array_equal(library.to_numpy(got), [1.0, 2.0, 5.0])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64"])
+def test_spacing_may_be_a_zero_dimensional_array(library, dtype):
+    if library.kind == "dask":
+        pytest.skip("lazy spacings are refused")
+    got = gradkit.gradient(library.asarray([0.0, 1.0, 4.0]), library.asarray(2, dtype))
+    np.testing.assert_array_equal(library.to_numpy(got), [0.5, 1.0, 1.5])
+
+
+@pytest.mark.parametrize("h", [0.5, np.float64(0.5), np.float32(0.5), np.asarray(0.5), 1])
+def test_spacing_does_not_promote_the_data(library, h):
+    single = library.asarray([0.0, 1.0, 4.0], "float32")
+    for f in (single, *(as_half(library, [0.0, 1.0, 4.0], d) for d in half_dtypes(library))):
+        assert gradkit.gradient(f, h).dtype == f.dtype
+        assert gradkit.gradient(f, [0.0, 1.0, 4.0]).dtype == f.dtype
+
+
+def test_dtype_argument_takes_names_and_dtypes_of_the_library(library):
+    f = library.asarray([0.0, 1.0, 4.0], "float32")
+    for dtype in ("float64", np.float64, library.xp.float64):
+        host = library.to_numpy(gradkit.gradient(f, dtype=dtype))
+        assert host.dtype == "float64"
+
+
+# --- arrays that do not belong together ---------------------------------------------------------
+
+
+def array_of(name):
+    import importlib
+
+    module = {"torch": "torch", "jax": "jax.numpy", "dask": "dask.array"}.get(name, name)
+    return pytest.importorskip(module) and importlib.import_module(module).ones((4, 4))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("numpy", "torch"),
+        ("torch", "numpy"),
+        ("torch", "jax"),
+        ("jax", "numpy"),
+        ("dask", "numpy"),
+        ("numpy", "dask"),
+        ("array_api_strict", "torch"),
+        ("numpy", "array_api_strict"),
+    ],
+)
+class TestMixedLibraries:
+    def test_components_name_both(self, first, second):
+        with pytest.raises(ArgumentTypeError, match=first) as caught:
+            gradkit.divergence([array_of(first), array_of(second)])
+        assert second in str(caught.value)
+
+    def test_components_are_called_what_the_signature_calls_them(self, first, second):
+        with pytest.raises(ArgumentTypeError, match=r"v\[1\] is a.*v\[0\] is a"):
+            gradkit.divergence([array_of(first), array_of(second)])
+
+    def test_coordinates_name_both(self, first, second):
+        if second == "numpy":
+            return  # host coordinates serve every library, as tested above
+        with pytest.raises(ArgumentTypeError, match=second):
+            gradkit.gradient(array_of(first)[0, :], array_of(second)[0, :])
+
+    def test_out_names_both(self, first, second):
+        with pytest.raises(ArgumentTypeError, match=first) as caught:
+            gradkit.laplacian(array_of(first), out=array_of(second))
+        assert second in str(caught.value)
+
+    def test_prepend_names_both(self, first, second):
+        with pytest.raises(ArgumentTypeError, match=first) as caught:
+            gradkit.diff(array_of(first), prepend=array_of(second))
+        assert second in str(caught.value)
+
+
+# --- torch --------------------------------------------------------------------------------------
+
+DIFFERENTIABLE = [name for name in CALLS if name != "curl, three dimensions"]
+
+#: torch itself uses a deprecated function when it first differentiates forward.
+torch_forward_mode = pytest.mark.filterwarnings("ignore:.torch.jit.script.:DeprecationWarning")
+
+
+def torch_input(torch, shape):
+    values = np.random.default_rng(3).standard_normal(shape)
+    return torch.asarray(values).requires_grad_()
+
+
+@on("torch")
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_torch_gradcheck(library, name):
+    call, shape = CALLS[name]
+    f = torch_input(library.xp, shape)
+    assert library.xp.autograd.gradcheck(lambda a: tuple(flat(call(a))), (f,))
+
+
+@on("torch")
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_torch_gradgradcheck(library, name):
+    call, shape = CALLS[name]
+    f = torch_input(library.xp, shape)
+    # Squares, because the second derivative of a linear map is zero however it is computed.
+    assert library.xp.autograd.gradgradcheck(lambda a: sum((b**2).sum() for b in flat(call(a))), f)
+
+
+@on("torch")
+@torch_forward_mode
+@pytest.mark.parametrize("name", ["gradient", "second derivative on coordinates", "periodic"])
+def test_torch_forward_mode(library, name):
+    call, shape = CALLS[name]
+    f = torch_input(library.xp, shape)
+    assert library.xp.autograd.gradcheck(
+        lambda a: tuple(flat(call(a))), (f,), check_forward_ad=True, check_backward_ad=False
+    )
+
+
+@on("torch")
+@torch_forward_mode
+@pytest.mark.parametrize("transform", ["jacrev", "jacfwd"])
+def test_torch_jacobian_is_the_matrix_of_the_stencil(library, transform):
+    torch = library.xp
+    columns = getattr(torch.func, transform)(gradkit.gradient)(torch.ones(5).double())
+    wanted = np.stack([np.gradient(row) for row in np.eye(5)], axis=1)
+    np.testing.assert_array_equal(columns.numpy(), wanted)
+
+
+@on("torch")
+def test_torch_func_grad(library):
+    torch = library.xp
+    f = torch.asarray([0.0, 1.0, 4.0, 9.0]).double()
+    got = torch.func.grad(lambda a: (gradkit.gradient(a) ** 2).sum())(f)
+    matrix = np.stack([np.gradient(row) for row in np.eye(4)], axis=1)
+    np.testing.assert_array_equal(got.numpy(), 2 * matrix.T @ matrix @ f.numpy())
+
+
+@on("torch")
+@pytest.mark.parametrize("in_dim", [0, 1])
+@pytest.mark.parametrize("boundary", ["one-sided", "periodic"])
+def test_torch_vmap_is_a_batch_axis(library, in_dim, boundary, rng):
+    torch = library.xp
+    values = rng.standard_normal((6, 6))
+    period = 6.0 if boundary == "periodic" else None
+
+    def call(a):
+        return gradkit.derivative(a, UNEVEN, axis=0, boundary=boundary, period=period)
+
+    got = torch.func.vmap(call, in_dims=in_dim, out_dims=in_dim)(torch.asarray(values))
+    wanted = gradkit.derivative(values, UNEVEN, axis=1 - in_dim, boundary=boundary, period=period)
+    np.testing.assert_array_equal(got.numpy(), wanted)
+
+
+@on("torch")
+def test_torch_vmap_of_grad(library, rng):
+    torch = library.xp
+    f = torch.asarray(rng.standard_normal((3, 4)))
+    per_sample = torch.func.vmap(torch.func.grad(lambda a: (gradkit.gradient(a) ** 2).sum()))(f)
+    matrix = np.stack([np.gradient(row) for row in np.eye(4)], axis=1)
+    # Sums of at most four products of numbers below 4.
+    np.testing.assert_allclose(per_sample, 2 * f.numpy() @ matrix.T @ matrix, rtol=0, atol=1e-14)
+
+
+@on("torch")
+def test_torch_vmap_with_nan_raise_says_why_it_cannot(library):
+    torch = library.xp
+    with pytest.raises(ArgumentTypeError, match="nan='raise'"):
+        torch.func.vmap(lambda a: gradkit.gradient(a, nan="raise"))(torch.ones(3, 4))
+
+
+@on("torch")
+def test_torch_nan_raise_keeps_the_graph(library):
+    f = library.xp.ones(4, requires_grad=True)
+    assert gradkit.gradient(f, nan="raise").requires_grad
+
+
+@on("torch")
+@pytest.mark.parametrize("make", [lambda: UNEVEN, lambda: None], ids=["coordinates", "uniform"])
+def test_torch_plan_first_used_in_inference_mode_can_be_differentiated_later(library, make):
+    torch = library.xp
+    plan = (D(0, 2) + 2).on(Grid(Axis(coordinates=make())), (6,))
+    with torch.inference_mode():
+        plan(torch.ones(6).double())
+        gradkit.gradient(torch.ones(6).double(), UNEVEN)
+    f = torch_input(torch, (6,))
+    assert torch.autograd.gradcheck(plan, (f,))
+    assert torch.autograd.gradcheck(lambda a: gradkit.gradient(a, UNEVEN), (f,))
+    assert torch.autograd.gradgradcheck(lambda a: plan(a) ** 2, (f,))
+
+
+@on("torch")
+def test_torch_plan_first_used_without_gradients_can_be_differentiated_later(library):
+    torch = library.xp
+    plan = D(0, 2).on(Grid(Axis(coordinates=UNEVEN)), (6,))
+    with torch.no_grad():
+        assert not plan(torch_input(torch, (6,))).requires_grad
+    assert plan(torch_input(torch, (6,))).requires_grad
+    with torch.inference_mode():
+        assert plan(torch.ones(6).double()).is_inference()
+
+
+@on("torch")
+def test_torch_plan_first_used_under_vmap_or_grad_leaks_no_wrapper(library):
+    torch = library.xp
+    f = torch.ones(2, 6).double()
+    for transform, argument in ((torch.func.vmap, f), (torch.func.jacrev, f[0])):
+        plan = D(0, 2).on(Grid(Axis(coordinates=UNEVEN)), (6,))
+        transform(plan)(argument)
+        np.testing.assert_array_equal(plan(f[1]).numpy(), np.zeros(6))
+
+
+@on("torch")
+def test_torch_out_that_requires_a_gradient_raises(library):
+    torch = library.xp
+    out = torch.zeros(4, requires_grad=True)
+    with pytest.raises(ArgumentValueError, match="out requires a gradient"):
+        gradkit.gradient(torch.ones(4), out=out)
+    assert torch.equal(out, torch.zeros(4))
+
+
+@on("torch")
+@pytest.mark.parametrize("asking", [True, False])
+def test_torch_coordinates_that_require_a_gradient_raise(library, asking):
+    torch = library.xp
+    f = torch.ones(4, requires_grad=asking)
+    x = torch.arange(4.0, requires_grad=True)
+    with pytest.raises(ArgumentTypeError, match=r"requires a gradient.*\.detach\(\)"):
+        gradkit.gradient(f, x)
+    with pytest.raises(ArgumentTypeError, match=r"requires a gradient.*\.detach\(\)"):
+        gradkit.derivative(f, x[1])
+    with pytest.raises(ArgumentTypeError, match=r"requires a gradient.*\.detach\(\)"):
+        Axis(coordinates=x)
+
+
+@on("torch")
+def test_torch_mapped_coordinates_raise(library):
+    torch = library.xp
+    x = torch.arange(4.0).expand(3, 4)
+    with pytest.raises(ArgumentTypeError, match=r"spacing|coordinates"):
+        torch.func.vmap(gradkit.gradient)(torch.ones(3, 4), x)
+
+
+@on("torch")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_torch_coordinates_of_any_precision(library, dtype):
+    torch = library.xp
+    x = torch.asarray([0.0, 1.0, 4.0], dtype=getattr(torch, dtype))
+    got = gradkit.gradient(torch.asarray([0.0, 1.0, 16.0]), x)
+    np.testing.assert_array_equal(got.numpy(), [1.0, 2.0, 5.0])
+
+
+@on("torch")
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda t: t.T,
+        lambda t: t[::2],
+        lambda t: t[:, 1::2],
+        lambda t: t[0].expand(6, 6),
+        lambda t: t.flip(0),
+        lambda t: t.unfold(0, 3, 1).permute(2, 0, 1).reshape(-1, 6),
+    ],
+    ids=["transposed", "every other row", "every other column", "expanded", "flipped", "unfolded"],
+)
+def test_torch_non_contiguous_input(library, view, rng):
+    t = view(library.xp.asarray(rng.standard_normal((8, 8))[:6, :6]))
+    for got, wanted in zip(gradkit.gradient(t), np.gradient(t.numpy()), strict=True):
+        np.testing.assert_array_equal(got.numpy(), wanted)
+
+
+@on("torch")
+@pytest.mark.parametrize("part", ["conj", "imag", "negative view"])
+def test_torch_lazy_views_of_complex_tensors(library, part, rng):
+    torch = library.xp
+    z = torch.asarray(rng.standard_normal((4, 5)) + 1j * rng.standard_normal((4, 5)))
+    f = {"conj": z.conj(), "imag": z.imag, "negative view": z.conj().imag}[part]
+    host = {"conj": z.numpy().conj(), "imag": z.numpy().imag, "negative view": -z.numpy().imag}
+    for got, wanted in zip(gradkit.gradient(f), np.gradient(host[part]), strict=True):
+        np.testing.assert_array_equal(got.resolve_conj().numpy(), wanted)
+
+
+@on("torch")
+def test_torch_images_in_channels_last_memory(library, rng):
+    torch = library.xp
+    values = rng.standard_normal((2, 3, 5, 4))
+    image = torch.asarray(values).to(memory_format=torch.channels_last)
+    assert not image.is_contiguous()
+    got = gradkit.gradient(image, axis=(-2, -1))
+    for result, wanted in zip(got, np.gradient(values, axis=(2, 3)), strict=True):
+        np.testing.assert_array_equal(result.numpy(), wanted)
+
+
+@on("torch")
+def test_torch_out_may_be_non_contiguous(library):
+    torch = library.xp
+    store = torch.zeros(4, 6)
+    out = store[:, ::2].T
+    f = torch.arange(12.0).reshape(3, 4) ** 2
+    assert gradkit.gradient(f, axis=0, out=out) is out
+    np.testing.assert_array_equal(out.numpy(), np.gradient(f.numpy(), axis=0))
+    assert not store[:, 1::2].any()
+
+
+@on("torch")
+def test_torch_devices_that_differ_are_named(library):
+    torch = library.xp
+    v = [torch.ones(4, 4), torch.ones(4, 4, device="meta")]
+    with pytest.raises(ArgumentTypeError, match=r"cpu.*meta|meta.*cpu"):
+        gradkit.divergence(v)
+    with pytest.raises(ArgumentTypeError, match=r"cpu.*meta|meta.*cpu"):
+        gradkit.gradient(v[0], axis=0, out=v[1])
+
+
+@on("torch")
+def test_torch_result_stays_on_a_device_without_memory(library):
+    torch = library.xp
+    f = torch.ones(4, 6, device="meta")
+    for call in (gradkit.laplacian, lambda a: gradkit.derivative(a, UNEVEN, order=2)):
+        assert call(f).device.type == "meta"
+        assert call(f).shape == (4, 6)
+
+
+@on("torch")
+def test_torch_parameters_give_tensors(library):
+    torch = library.xp
+    got = gradkit.gradient(torch.nn.Parameter(torch.ones(4)))
+    assert type(got) is torch.Tensor
+    assert got.requires_grad
+
+
+# --- JAX ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def jax(library):
+    return pytest.importorskip("jax")
+
+
+#: Compiling takes its time, so a few calls stand for all.
+COMPILED = ["second derivative on coordinates", "antiperiodic", "hessian", "curl, two dimensions"]
+
+
+@on("jax")
+@pytest.mark.parametrize("name", [*COMPILED, "curl, three dimensions", "periodic coordinates"])
+def test_jax_jit(library, jax, name, rng):
+    call, shape = CALLS[name]
+    values = rng.standard_normal(shape)
+    compiled = jax.jit(call)
+    for _ in range(2):
+        results = flat(compiled(library.asarray(values)))
+        for got, wanted in zip(results, flat(call(values)), strict=True):
+            atol = roundings("jax", wanted)
+            np.testing.assert_allclose(np.asarray(got), wanted, rtol=0, atol=atol)
+
+
+@on("jax")
+@pytest.mark.parametrize("dtype", ["uint64", "int64", "uint8"])
+def test_jax_jit_on_integers_is_exact(library, jax, dtype):
+    high = np.iinfo(dtype).max
+    f = library.asarray([high, high - 2, high - 8], dtype)
+    np.testing.assert_array_equal(np.asarray(jax.jit(gradkit.gradient)(f)), [-2.0, -4.0, -6.0])
+
+
+@on("jax")
+@pytest.mark.parametrize("in_axis", [0, 1])
+def test_jax_vmap_is_a_batch_axis(library, jax, in_axis, rng):
+    values = rng.standard_normal((6, 6))
+    call = lambda a: gradkit.derivative(a, UNEVEN, axis=0, order=2)  # noqa: E731
+    got = jax.vmap(call, in_axes=in_axis, out_axes=in_axis)(library.asarray(values))
+    wanted = gradkit.derivative(values, UNEVEN, axis=1 - in_axis, order=2)
+    np.testing.assert_allclose(np.asarray(got), wanted, rtol=0, atol=roundings("jax", wanted))
+
+
+def matrix(call, shape):
+    """The matrix of a linear call, by what NumPy arrays of zeros and a single one become."""
+    columns = [
+        np.concatenate([np.ravel(a) for a in flat(call(unit.reshape(shape)))])
+        for unit in np.eye(int(np.prod(shape)))
+    ]
+    return np.stack(columns, axis=1)
+
+
+def squares(call):
+    return lambda a: sum((b**2).sum() for b in flat(call(a)))
+
+
+@on("jax")
+@pytest.mark.parametrize("name", COMPILED)
+def test_jax_grad_is_the_transpose(library, jax, name, rng):
+    call, shape = CALLS[name]
+    values = rng.standard_normal(shape)
+    got = jax.jit(jax.grad(squares(call)))(library.asarray(values))
+    m = matrix(call, shape)
+    wanted = 2 * m.T @ (m @ values.ravel())
+    # Sums of at most 30 products.
+    atol = 60 * np.spacing(abs(m.T).sum(axis=1).max() * abs(m @ values.ravel()).max())
+    np.testing.assert_allclose(np.asarray(got).ravel(), wanted, rtol=0, atol=atol)
+
+
+@on("jax")
+def test_jax_hessian_is_the_normal_matrix(library, jax, rng):
+    call, shape = CALLS["second derivative on coordinates"]
+    values = library.asarray(rng.standard_normal(shape))
+    got = np.asarray(jax.jit(jax.hessian(squares(call)))(values))
+    m = matrix(call, shape)
+    wanted = 2 * m.T @ m
+    atol = 60 * np.spacing(abs(wanted).max())
+    np.testing.assert_allclose(got.reshape(wanted.shape), wanted, rtol=0, atol=atol)
+
+
+@on("jax")
+@pytest.mark.parametrize("name", COMPILED)
+def test_jax_jvp_is_the_call_itself(library, jax, name, rng):
+    call, shape = CALLS[name]
+    primal, tangent = (library.asarray(a) for a in rng.standard_normal((2, *shape)))
+    values, pushed = jax.jit(lambda p, t: jax.jvp(call, (p,), (t,)))(primal, tangent)
+    for results, argument in ((values, primal), (pushed, tangent)):
+        for got, wanted in zip(flat(results), flat(call(np.asarray(argument))), strict=True):
+            atol = roundings("jax", wanted)
+            np.testing.assert_allclose(np.asarray(got), wanted, rtol=0, atol=atol)
+
+
+@on("jax")
+def test_jax_jit_with_nan_raise_says_why_it_cannot(library, jax):
+    f = library.asarray([1.0, 2.0, 4.0])
+    with pytest.raises(ArgumentTypeError, match=r"nan='raise'.*traced.*propagate"):
+        jax.jit(lambda a: gradkit.gradient(a, nan="raise"))(f)
+    np.testing.assert_array_equal(gradkit.gradient(f, nan="raise"), [1.0, 1.5, 2.0])
+
+
+@on("jax")
+@pytest.mark.parametrize(
+    "call",
+    [
+        gradkit.gradient,
+        gradkit.derivative,
+        lambda f, x: gradkit.gradient(f, x[1]),
+        lambda f, x: gradkit.derivative(f, UNEVEN, boundary="periodic", period=x[5] + 6),
+        lambda f, x: gradkit.derivative(f, Axis(coordinates=x)),
+    ],
+    ids=["coordinates", "coordinates of derivative", "spacing", "period", "axis"],
+)
+def test_jax_traced_coordinates_say_why_they_cannot(library, jax, call):
+    f, x = library.asarray(np.ones(6)), library.asarray(np.arange(6.0))
+    with pytest.raises(ArgumentTypeError, match=r"traced by JAX.*constant"):
+        jax.jit(call)(f, x)
+    with pytest.raises(ArgumentTypeError, match=r"traced by JAX.*constant"):
+        jax.vmap(call)(f[None], x[None])
+    with pytest.raises(ArgumentTypeError, match=r"traced by JAX.*constant"):
+        jax.grad(lambda f, x: call(f, x).sum(), argnums=1)(f, x)
+
+
+@on("jax")
+def test_jax_concrete_coordinates_serve_inside_jit(library, jax):
+    x = library.asarray([0.0, 1.0, 4.0])
+    got = jax.jit(lambda f: gradkit.gradient(f, x))(library.asarray([0.0, 1.0, 16.0]))
+    np.testing.assert_array_equal(np.asarray(got), [1.0, 2.0, 5.0])
+
+
+@on("jax")
+@pytest.mark.parametrize("axis", [Axis(0.3), Axis(coordinates=UNEVEN)], ids=["uniform", "uneven"])
+@pytest.mark.parametrize("transform", ["jit", "vmap", "grad"])
+def test_jax_plan_first_used_in_a_transformation_leaks_no_tracer(library, jax, axis, transform):
+    values = np.arange(6.0) ** 2
+    wanted = (D(0, 2) + 1).on(Grid(axis), (6,))(values)
+    plan = (D(0, 2) + 1).on(Grid(axis), (6,))
+    f = library.asarray(values)
+    if transform == "grad":
+        jax.grad(lambda a: plan(a).sum())(f)
+    else:
+        getattr(jax, transform)(plan)(f if transform == "jit" else f[None])
+    atol = roundings("jax", wanted)
+    np.testing.assert_allclose(np.asarray(plan(f)), wanted, rtol=0, atol=atol)
+    np.testing.assert_allclose(np.asarray(jax.jit(plan)(f)), wanted, rtol=0, atol=atol)
+
+
+@on("jax")
+def test_jax_function_first_used_in_jit_leaks_no_tracer(library, jax):
+    f = library.asarray(np.arange(6.0) ** 2)
+    x = np.asarray(UNEVEN) + 0.125
+    call = lambda a: gradkit.derivative(a, x, order=2)  # noqa: E731
+    wanted = call(np.arange(6.0) ** 2)
+    for run in (jax.jit(call), call, jax.jit(call)):
+        got = np.asarray(run(f))
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=roundings("jax", wanted))
+
+
+@on("jax")
+def test_jax_plan_may_be_a_static_argument(library, jax):
+    run = jax.jit(lambda plan, f: plan(f), static_argnums=0)
+    f = library.asarray([0.0, 1.0, 4.0])
+    for h, wanted in ((1.0, [1.0, 2.0, 3.0]), (0.5, [2.0, 4.0, 6.0])):
+        plan = D(0).on(Grid(Axis(h)), (3,), edge_order=1)
+        np.testing.assert_array_equal(np.asarray(run(plan, f)), wanted)
+
+
+def test_jax_without_x64_keeps_to_float32_without_a_warning(fresh_python):
+    pytest.importorskip("jax")
+    printed = fresh_python(
+        "import warnings, numpy as np, jax, jax.numpy as jnp, gradkit\n"
+        "warnings.simplefilter('error')\n"
+        "for dtype in ('int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32'):\n"
+        "    high = int(np.iinfo(dtype).max)\n"
+        "    f = jnp.asarray(np.asarray([high, high - 1, high - 4, 0], dtype))\n"
+        "    for call in (gradkit.gradient, jax.jit(gradkit.gradient)):\n"
+        "        got = call(f)\n"
+        "        wanted = np.float32([-1, -2, -(high - 1) / 2, -(high - 4)])\n"
+        "        assert got.dtype == 'float32', got.dtype\n"
+        "        assert np.array_equal(np.asarray(got), wanted), (dtype, got)\n"
+        "f = jnp.asarray([0.0, 1.0, 16.0])\n"
+        "for x in ([0.0, 1.0, 4.0], np.asarray([0.0, 1.0, 4.0]), jnp.asarray([0, 1, 4])):\n"
+        "    got = jax.jit(lambda f: gradkit.gradient(f, x))(f)\n"
+        "    assert got.dtype == 'float32' and list(got) == [1, 2, 5], got\n"
+        "got = gradkit.laplacian(jnp.asarray([1j, 2j, 4j, 8j]), 1.0)\n"
+        "assert got.dtype == 'complex64', got.dtype\n"
+        "assert gradkit.diff(f, prepend=0.0).dtype == 'float32'\n"
+        "gradkit.explain_engine(f)\n"
+        "print('done')"
+    )
+    assert printed == "done\n"
+
+
+def test_jax_plan_follows_a_change_of_x64(fresh_python):
+    pytest.importorskip("jax")
+    printed = fresh_python(
+        "import numpy as np, jax, jax.numpy as jnp, gradkit\n"
+        "plan = gradkit.D(0).on(gradkit.Grid(gradkit.Axis(coordinates=[0.0, 1.0, 4.0])), (3,))\n"
+        "f = np.asarray([0, 1, 16], 'int32')\n"
+        "print(plan(jnp.asarray(f)).dtype)\n"
+        "jax.config.update('jax_enable_x64', True)\n"
+        "print(plan(jnp.asarray(f)).dtype)\n"
+    )
+    assert printed.split() == ["float32", "float64"]
+
+
+TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+
+
+def test_jax_results_stay_on_the_device_of_the_input(fresh_python):
+    pytest.importorskip("jax")
+    printed = fresh_python(
+        "import numpy as np, jax, jax.numpy as jnp\n"
+        "from gradkit import Axis, D, Grid, gradient\n"
+        "other = jax.devices()[1]\n"
+        "f = jax.device_put(jnp.arange(4.0), other)\n"
+        "zero = (D(0) - D(0)).on(Grid(Axis()), (4,))\n"
+        "for call in (gradient, lambda f: gradient(f, [0.0, 1.0, 3.0, 4.0]), zero):\n"
+        "    print(call(f).devices() == {other})\n",
+        **TWO_DEVICES,
+    )
+    assert printed.split() == ["True"] * 3
+
+
+def test_jax_devices_that_differ_are_named(fresh_python):
+    pytest.importorskip("jax")
+    printed = fresh_python(
+        "import jax, jax.numpy as jnp, gradkit\n"
+        "v = [jax.device_put(jnp.ones((4, 4)), device) for device in jax.devices()]\n"
+        "try:\n"
+        "    gradkit.divergence(v)\n"
+        "except Exception as error:\n"
+        "    print(isinstance(error, TypeError), 'share a library and a device' in str(error))\n",
+        **TWO_DEVICES,
+    )
+    assert printed.split() == ["True", "True"]
+
+
+# --- array-api-strict ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def strictest(library):
+    with library.xp.ArrayAPIStrictFlags(boolean_indexing=False, data_dependent_shapes=False):
+        yield library
+
+
+@on("array_api_strict")
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("dtype", ["float64", "complex64", "uint64"])
+def test_strictest_namespace_is_enough(strictest, name, dtype, rng):
+    call, shape = CALLS[name]
+    values = (9 * rng.random(shape)).astype(dtype)
+    f = strictest.asarray(values, dtype)
+    for got, wanted in zip(flat(call(f)), flat(call(values)), strict=True):
+        assert type(got) is type(f)
+        np.testing.assert_array_equal(strictest.to_numpy(got), wanted, strict=True)
+
+
+@on("array_api_strict")
+def test_strictest_namespace_is_enough_for_out_and_nan(strictest):
+    f = strictest.asarray([[0.0, 1.0, 4.0], [0.0, 2.0, 8.0]])
+    out = strictest.asarray(np.zeros((2, 3)))
+    assert gradkit.gradient(f, axis=1, nan="raise", out=out) is out
+    np.testing.assert_array_equal(strictest.to_numpy(out), [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]])
+
+
+@on("array_api_strict")
+@pytest.mark.parametrize("name", CALLS)
+def test_strict_result_stays_on_the_device(library, name):
+    call, shape = CALLS[name]
+    device = library.xp.Device("device1")
+    for result in flat(call(library.xp.ones(shape, device=device))):
+        assert result.device == device
+
+
+@on("array_api_strict")
+@pytest.mark.parametrize("dtype", ["int8", "uint32"])
+def test_integers_become_float32_on_a_device_without_float64(library, dtype):
+    xp = library.xp
+    device = xp.Device("no_float64")
+    high = np.iinfo(dtype).max
+    f = xp.asarray([high, high - 1, high - 4], dtype=getattr(xp, dtype), device=device)
+    got = gradkit.gradient(f)
+    assert got.device == device
+    assert got.dtype == xp.float32
+    assert [float(value) for value in got] == [-1.0, -2.0, -3.0]
+
+
+@on("array_api_strict")
+def test_strict_devices_that_differ_are_named(library):
+    xp = library.xp
+    v = [xp.ones((4, 4)), xp.ones((4, 4), device=xp.Device("device1"))]
+    with pytest.raises(ArgumentTypeError, match=r"CPU_DEVICE.*device1|device1.*CPU_DEVICE"):
+        gradkit.divergence(v)
+
+
+@on("array_api_strict")
+@pytest.mark.parametrize("where", ["CPU_DEVICE", "device1"])
+def test_coordinates_on_the_host_or_on_the_device_serve(library, where):
+    xp = library.xp
+    device = xp.Device("device1")
+    x = xp.asarray([0.0, 1.0, 4.0], device=xp.Device(where))
+    got = gradkit.gradient(xp.asarray([0.0, 1.0, 16.0], device=device), x)
+    assert got.device == device
+    assert [float(value) for value in got] == [1.0, 2.0, 5.0]
