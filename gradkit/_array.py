@@ -58,6 +58,12 @@ def count(components: Any) -> int | None:
     return None
 
 
+def component(components: Any, index: int, name: str) -> Array:
+    """One array of a sequence, or of an array stacked along its first axis."""
+    part = components[index, ...] if is_array(components) else components[index]
+    return as_array(part, f"{name}[{index}]")
+
+
 def namespace(array: Array) -> Namespace:
     """The array API namespace of an array's library."""
     if isinstance(array, np.ndarray):
@@ -93,9 +99,14 @@ def is_torch(array: Array) -> bool:
     return torch is not None and isinstance(array, torch.Tensor)
 
 
+def is_traced(array: Array) -> bool:
+    """Whether an array is a JAX tracer, which has neither values nor a device."""
+    return is_jax(array) and isinstance(array, sys.modules["jax"].core.Tracer)
+
+
 def device(array: Array) -> Any:
-    """Where an array lives: hashable, ``None`` where the library has a single place for it."""
-    if isinstance(array, np.ndarray) or is_dask(array) or is_jax(array):
+    """Where an array lives: hashable; None if the library has a single place, or while traced."""
+    if isinstance(array, np.ndarray) or is_dask(array) or is_traced(array):
         return None
     return array_api_compat.device(array)
 
@@ -104,7 +115,8 @@ def same_place(arrays: Sequence[tuple[str, Array]]) -> None:
     """Raise unless all named arrays belong to one library and one device."""
     first_name, first = arrays[0]
     for name, array in arrays[1:]:
-        if library(array) != library(first) or device(array) != device(first):
+        apart = None not in (device(array), device(first)) and device(array) != device(first)
+        if apart or library(array) != library(first):
             raise ArgumentTypeError(
                 f"{name} is a {describe_place(array)} array but {first_name} is a "
                 f"{describe_place(first)} array: all arrays of one call must share a library and a "
@@ -121,11 +133,12 @@ def describe_place(array: Array) -> str:
 # --- dtype objects ------------------------------------------------------------------------------
 
 
-def default_real(xp: Namespace) -> str:
-    """The real dtype that integers are differentiated in: float64 where the library has it."""
-    if xp is _numpy_namespace:
+def default_real(array: Array) -> str:
+    """The real dtype that integers become: float64 where the library and device have it."""
+    if isinstance(array, np.ndarray) or is_dask(array):
         return "float64"
-    return "float64" if "float64" in xp.__array_namespace_info__().dtypes() else "float32"
+    info = namespace(array).__array_namespace_info__()
+    return "float64" if "float64" in info.dtypes(device=device(array)) else "float32"
 
 
 def native(xp: Namespace, name: str) -> DType:
@@ -218,18 +231,31 @@ def to_host(value: Any, name: str) -> np.ndarray:
                 f"{name}.detach()"
             )
         value = value.double() if dtype_name(value.dtype) == "bfloat16" else value
-        value = value.numpy(force=True)
-    if is_jax(value) and isinstance(value, sys.modules["jax"].core.Tracer):
+        try:
+            value = value.numpy(force=True)
+        except RuntimeError as error:
+            raise ArgumentTypeError(f"{name} has no values to look at: {error}") from None
+    if is_traced(value):
         raise ArgumentTypeError(
             f"{name} is traced by JAX, but must be known when the plan is made: make it a constant "
             "or a static argument"
         )
-    if hasattr(value, "get") and array_api_compat.is_cupy_array(value):
-        value = value.get()
+    if is_array(value) and not isinstance(value, np.ndarray):
+        value = _on_the_host(value)
     try:
         return np.array(value)
     except (TypeError, ValueError) as error:
         raise ArgumentTypeError(f"{name} cannot be made into an array: {error}") from None
+
+
+def _on_the_host(array: Array) -> Any:
+    """An array of a library other than torch, where NumPy can read it."""
+    if array_api_compat.is_cupy_array(array):
+        return array.get()
+    if is_jax(array):
+        return array
+    info = namespace(array).__array_namespace_info__()
+    return array_api_compat.to_device(array, info.default_device())
 
 
 def constant(xp: Namespace, value: Fraction, real: str) -> Any:

@@ -17,6 +17,7 @@ __all__ = [
     "TIME",
     "Precision",
     "as_dtype_name",
+    "check_numbers",
     "check_unit",
     "dtype_name",
     "kind",
@@ -58,8 +59,11 @@ def as_dtype_name(dtype: Any) -> str | None:
     try:
         name = np.dtype(dtype).name
     except TypeError:
-        name = dtype if isinstance(dtype, str) else dtype_name(dtype)
-    if kind(name) not in ("float", "complex"):
+        name = dtype_name(dtype)
+        known = (*_REAL_FLOATS, "complex64", "complex128")
+        if name not in known and not name.startswith("float8_"):
+            name = None
+    if name is None or kind(name) not in ("float", "complex"):
         raise ArgumentTypeError(
             f"dtype={dtype!r} cannot hold a derivative: wanted a floating or complex one, such as "
             "'float32'"
@@ -134,16 +138,19 @@ def precision(
     return Precision(real, _complex(real) if is_complex else real, result, splits)
 
 
-def _floating(name: str, default: str, argument: str) -> str:
+def check_numbers(name: str, argument: str) -> None:
+    """Raise unless arrays of a dtype can be differentiated."""
     family = kind(name)
-    if family in ("float", "complex"):
-        return name
-    if family in ("int", "uint", "datetime", "timedelta"):
-        return default
-    hint = {
-        "bool": "convert it to a floating or integer dtype first, such as f.astype('float64')",
-    }.get(family, "wanted numbers (floating, complex, integer, datetime64 or timedelta64)")
-    raise ArgumentTypeError(f"{argument} has dtype {name}, which has no derivative: {hint}")
+    if family in ("bool", "other"):
+        hint = "wanted numbers (floating, complex, integer, datetime64 or timedelta64)"
+        if family == "bool":
+            hint = "convert it to a floating or integer dtype first, such as f.astype('float64')"
+        raise ArgumentTypeError(f"{argument} has dtype {name}, which has no derivative: {hint}")
+
+
+def _floating(name: str, default: str, argument: str) -> str:
+    check_numbers(name, argument)
+    return name if kind(name) in ("float", "complex") else default
 
 
 def _fits_float32(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradkit import _array
+from gradkit import _array, _dtypes
 from gradkit._array import Array
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, GradkitError
 from gradkit.grid import Axis, Coordinates, Grid, exact_spacing
@@ -91,12 +91,12 @@ def plan_for(
         axis = tuple(axis)
     make = _kept_plan if points <= _LARGEST_KEPT else _new_plan
     try:
-        return make(name, tuple(f.shape), spacing, axis, number, options)
+        return make(name, tuple(f.shape), spacing, axis, number, *options)
     except TypeError as error:
         if isinstance(error, GradkitError):
             raise
         # An argument that cannot be hashed: the checks below say which, if it is wrong.
-        return _new_plan(name, tuple(f.shape), spacing, axis, number, options)
+        return _new_plan(name, tuple(f.shape), spacing, axis, number, *options)
 
 
 def _new_plan(
@@ -105,8 +105,9 @@ def _new_plan(
     spacing: tuple[Any, ...],
     axis: int | Sequence[int] | None,
     number: int,
-    options: Options,
+    *keywords: Any,
 ) -> Plan:
+    options = Options(*keywords)
     axes = axes_of(axis, len(shape))
     if name in ("divergence", "curl") and len(axes) != number:
         raise ArgumentValueError(
@@ -128,6 +129,7 @@ def _new_plan(
     )
 
 
+#: Keywords are passed one by one, so that `typed` tells True and 1.0 from 1 in each of them.
 _kept_plan = lru_cache(maxsize=256, typed=True)(_new_plan)
 
 
@@ -171,8 +173,14 @@ def components_of(v: Any, name: str = "v") -> list[Array]:
             f"{name} of type {type(v).__name__} holds no components: wanted a sequence of arrays, "
             "or an array with the components stacked along its first axis"
         )
-    parts = [_array.as_array(v[i], f"{name}[{i}]") for i in range(count)]
+    parts = [_array.component(v, i, name) for i in range(count)]
+    _array.same_place([(f"{name}[{i}]", part) for i, part in enumerate(parts)])
     for i, part in enumerate(parts):
+        _dtypes.check_numbers(_dtypes.dtype_name(part.dtype), f"{name}[{i}]")
+        if part.ndim == 0:
+            raise ArgumentValueError(
+                f"{name}[{i}] is 0-dimensional: a derivative needs at least one axis"
+            )
         if part.shape != parts[0].shape:
             raise ArgumentValueError(
                 f"{name}[{i}] has shape {tuple(part.shape)}, but {name}[0] has "
@@ -253,17 +261,12 @@ def _periods(period: Any, spacing: tuple[Any, ...], boundaries: Sequence[Any]) -
     """One period per axis; a single one is meant for every axis of coordinates that wraps."""
     if period is None or isinstance(period, Sequence):
         return _per_axis("period", period, len(spacing))
-    periods = [
-        period if isinstance(value, Coordinates) and boundary != "one-sided" else None
+    wraps = [
+        isinstance(value, Coordinates) and boundary != "one-sided"
         for value, boundary in zip(spacing, boundaries, strict=True)
     ]
-    if not any(p is not None for p in periods):
-        raise ArgumentTypeError(
-            f"period={period!r} goes with coordinates that wrap: give coordinates and "
-            "boundary='periodic' or 'antiperiodic' (an axis of n points given by its spacing has "
-            "the period n * spacing)"
-        )
-    return periods
+    # Where no axis can have a period, Axis says why.
+    return [period if wrap or not any(wraps) else None for wrap in wraps]
 
 
 def _per_axis(name: str, value: Any, count: int) -> Sequence[Any]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 
-from gradkit.errors import ArgumentValueError, DeviceError, one_of
+from gradkit.errors import ArgumentValueError, DeviceError, MissingPackageError, one_of
 
 __all__ = ["Choice", "array_module", "cuda_unavailable"]
 
@@ -52,8 +52,9 @@ def array_module(device: str = "auto", *, explain: bool = False) -> Any:
     ------
     ArgumentValueError
         If `device`, or the environment variable, is none of the three words.
-    DeviceError
-        If ``"cuda"`` was asked for and no GPU answers; the message says why.
+    MissingPackageError, DeviceError
+        If ``"cuda"`` was asked for and CuPy is not installed, or no GPU answers; the message says
+        why.
 
     Examples
     --------
@@ -74,6 +75,8 @@ def array_module(device: str = "auto", *, explain: bool = False) -> Any:
 
 
 def _cuda_or_reason(device: str, asked: str) -> Choice:
+    if device == "cuda" and find_spec("cupy") is None:
+        raise MissingPackageError("cupy", "cuda13", f"{asked}, which")
     problem = cuda_unavailable()
     if problem is None:
         import cupy  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]

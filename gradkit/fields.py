@@ -495,6 +495,6 @@ def _stacked(plan: Plan, f: Any, out: Any, lead: tuple[int, ...]) -> Array:
     if not _array.is_array(out) or tuple(out.shape) != shape:
         given = tuple(out.shape) if _array.is_array(out) else type(out).__name__
         raise ArgumentValueError(f"out must be an array of shape {shape}, got {given}")
-    targets = [out[index] for index in np.ndindex(lead)]
+    targets = [out[(*index, ...)] for index in np.ndindex(lead)]
     plan(f, targets if len(targets) > 1 else targets[0])
     return out

@@ -233,13 +233,14 @@ class Axis:
                 f"boundary={self.boundary!r} on coordinates needs period=, the distance after "
                 f"which they repeat (more than {abs(float(span))})"
             )
-        period = float(exact_spacing(self.period, self.unit, "period"))
+        exact = exact_spacing(self.period, self.unit, "period")
+        period = np.longdouble(exact.numerator) / np.longdouble(exact.denominator)
         if not period > abs(span):
             raise ArgumentValueError(
                 f"period={self.period!r} must exceed the extent of the coordinates, "
                 f"{abs(float(span))}: the first point is not repeated at the end"
             )
-        closing = np.sign(span) * (np.longdouble(period) - abs(span))
+        closing = np.sign(span) * (period - abs(span))
         return np.concatenate([steps, closing[np.newaxis]])
 
     def __repr__(self) -> str:
@@ -289,13 +290,7 @@ def exact_spacing(spacing: Any, unit: str, name: str = "spacing") -> Fraction:
         code, count = np.datetime_data(spacing.dtype)
         exact = int(spacing.astype(np.int64)) * count * unit_ratio(code, unit)
     elif isinstance(spacing, numbers.Real) and not isinstance(spacing, bool | np.bool):
-        if not np.isfinite(float(spacing)):
-            raise ArgumentValueError(f"{name}={spacing} is not a finite number")
-        exact = (
-            exact_number(spacing)
-            if isinstance(spacing, np.floating)
-            else Fraction(int(spacing) if isinstance(spacing, np.integer) else spacing)  # type: ignore[arg-type]
-        )
+        exact = _exact_real(spacing, name)
     else:
         shown = dtype_name(spacing.dtype) if is_array(spacing) else type(spacing).__name__
         raise ArgumentTypeError(
@@ -304,6 +299,18 @@ def exact_spacing(spacing: Any, unit: str, name: str = "spacing") -> Fraction:
     if exact == 0:
         raise ArgumentValueError(f"{name}={spacing} must not be 0")
     return exact
+
+
+def _exact_real(value: Any, name: str) -> Fraction:
+    try:
+        finite = np.isfinite(float(value))
+    except OverflowError:
+        finite = False
+    if not finite:
+        raise ArgumentValueError(f"{name}={value} is not a finite number")
+    if isinstance(value, np.floating):
+        return exact_number(value)
+    return Fraction(int(value) if isinstance(value, np.integer) else value)
 
 
 @dataclass(frozen=True, init=False)

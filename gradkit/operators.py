@@ -114,6 +114,9 @@ class Operator:
 
     entries: tuple[tuple[Polynomial, ...], ...]
 
+    #: An array on the left leaves the multiplication to the operator.
+    __array_ufunc__ = None
+
     #: Binds an operator to a grid. plan.py, one floor up, puts its make_plan here on import.
     binder: ClassVar[Callable[..., Plan]]
 

@@ -210,7 +210,7 @@ class Plan:
             raise (ArgumentTypeError if count is None else ArgumentValueError)(
                 f"f {given}: wanted {wanted} arrays, as a sequence or stacked along the first axis"
             )
-        components = tuple(_array.as_array(f[i], f"f[{i}]") for i in range(wanted))
+        components = tuple(_array.component(f, i, "f") for i in range(wanted))
         for i, component in enumerate(components):
             self._check_shape(f"f[{i}]", component.shape)
         _array.same_place([(f"f[{i}]", c) for i, c in enumerate(components)])
@@ -227,7 +227,7 @@ class Plan:
         names = [_dtypes.dtype_name(a.dtype) for a in inputs]
         default = "float64"
         if any(_dtypes.kind(name) not in ("float", "complex") for name in names):
-            default = _array.default_real(_array.namespace(inputs[0]))
+            default = _array.default_real(inputs[0])
         return _dtypes.precision(names, self.dtype, default)
 
     def _targets(self, out: Any, inputs: Sequence[Array]) -> list[Array]:
@@ -278,10 +278,10 @@ def _refuse_nan(inputs: Sequence[Array]) -> None:
         found = _array.any_nan(_array.namespace(f), visible)
         try:
             holds_nan = bool(found)
-        except TypeError:
+        except (TypeError, RuntimeError):
             raise ArgumentTypeError(
                 f"nan='raise' must look at the values of {name}, which are traced here: check them "
-                "outside jit, or use nan='propagate'"
+                "outside jit and vmap, or use nan='propagate'"
             ) from None
         if holds_nan:
             raise ArgumentValueError(f"{name} holds NaN and nan='raise' was given")

@@ -165,7 +165,7 @@ def _program(plan: Plan, inputs: Sequence[Array]) -> Program:
             _array.namespace(f),
             tuple(g.dtype for g in inputs),
             _array.device(f),
-            _array.default_real(_array.namespace(f)),
+            _array.default_real(f),
         )
     program = plan.memo.get(key)
     if program is None:
