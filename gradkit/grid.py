@@ -206,7 +206,7 @@ class Axis:
             values = points.values if isinstance(points, Coordinates) else points
             points = Coordinates(values, self.unit)
             object.__setattr__(self, "coordinates", points)
-        object.__setattr__(self, "uniform_spacing", _uniform_spacing(self._all_steps()))
+        object.__setattr__(self, "uniform_spacing", _uniform_spacing(self.steps()))
 
     @property
     def wrap(self) -> int:
@@ -214,12 +214,7 @@ class Axis:
         return BOUNDARIES[self.boundary]
 
     def steps(self) -> np.ndarray:
-        """Distances to the next point, ``n - 1`` of them, or ``n`` where the axis wraps."""
-        if self.coordinates is None:
-            raise ArgumentTypeError("an axis given by its spacing has no coordinates")
-        return self._all_steps()
-
-    def _all_steps(self) -> np.ndarray:
+        """Distances between coordinates, ``n - 1`` of them, or ``n`` where the axis wraps."""
         steps = self.coordinates.steps
         if not self.wrap:
             if self.period is not None:
