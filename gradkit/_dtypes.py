@@ -20,6 +20,7 @@ __all__ = [
     "check_numbers",
     "check_unit",
     "dtype_name",
+    "itemsize",
     "kind",
     "precision",
     "tick",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _REAL_FLOATS = ("float16", "bfloat16", "float32", "float64")
+_LONGDOUBLE = np.dtype("longdouble").name
 
 
 def dtype_name(dtype: Any) -> str:
@@ -56,19 +58,25 @@ def as_dtype_name(dtype: Any) -> str | None:
     """The name of the dtype that a user asked for: a string, a type, or a dtype of any library."""
     if dtype is None:
         return None
+    given = dtype
     try:
-        name = np.dtype(dtype).name
+        name = given = np.dtype(dtype).name
     except TypeError:
         name = dtype_name(dtype)
-        known = (*_REAL_FLOATS, "complex64", "complex128")
-        if name not in known and not name.startswith("float8_"):
-            name = None
-    if name is None or kind(name) not in ("float", "complex"):
+    known = (*_REAL_FLOATS, "complex64", "complex128", _LONGDOUBLE, np.dtype("clongdouble").name)
+    if name not in known and not name.startswith("float8_"):
         raise ArgumentTypeError(
-            f"dtype={dtype!r} cannot hold a derivative: wanted a floating or complex one, such as "
+            f"dtype={given!r} cannot hold a derivative: wanted a floating or complex one, such as "
             "'float32'"
         )
     return name
+
+
+def itemsize(name: str) -> int:
+    """Bytes of one element of a floating or complex dtype."""
+    if name.startswith("float8_"):
+        return 1
+    return 2 if name == "bfloat16" else np.dtype(name).itemsize
 
 
 class Precision(NamedTuple):
@@ -169,7 +177,7 @@ def _split(name: str, bits: int) -> int:
 def _real(name: str) -> str:
     if kind(name) != "complex":
         return name
-    return {"complex64": "float32", "complex128": "float64"}.get(name, np.dtype("longdouble").name)
+    return {"complex64": "float32", "complex128": "float64"}.get(name, _LONGDOUBLE)
 
 
 def _complex(real: str) -> str:
@@ -184,7 +192,7 @@ def _promote(names: Sequence[str]) -> str:
     if set(names) == {"float16", "bfloat16"}:
         return "float32"
     plain = [_real(name) for name in names]
-    ranked = [*_REAL_FLOATS, np.dtype("longdouble").name]
+    ranked = [*_REAL_FLOATS, _LONGDOUBLE]
     widest = max(plain, key=lambda name: ranked.index(name) if name in ranked else -1)
     if all(kind(name) == "float" for name in names):
         return widest

@@ -34,7 +34,7 @@ from gradkit.engines import TABLE, explain_engine
 from gradkit.errors import GradkitError, MissingPackageError
 from gradkit.grid import BOUNDARIES, Coordinates
 
-__all__ = ["app"]
+__all__ = ["InputError", "app"]
 
 #: How files of the two formats begin; a .npz file is a zip file, which may be empty.
 SIGNATURES = (np.lib.format.MAGIC_PREFIX, b"PK\x03\x04", b"PK\x05\x06")

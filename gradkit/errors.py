@@ -17,6 +17,7 @@ derives from the built-in exception, ``except ValueError`` catches what it catch
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 from numpy.exceptions import AxisError as _NumpyAxisError
@@ -83,8 +84,6 @@ class MissingPackageError(GradkitError, ImportError):
 
 def one_of(name: str, given: object, choices: Iterable[str]) -> str:
     """Text of the error for a word that is not among the words allowed, nearest one first."""
-    import difflib
-
     words = list(choices)
     text = f"{name}={given!r} is not one of {', '.join(map(repr, words))}"
     near = difflib.get_close_matches(str(given), words, n=1)

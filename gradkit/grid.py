@@ -18,7 +18,7 @@ from gradkit._array import is_array, to_host
 from gradkit._dtypes import check_unit, dtype_name, kind, unit_ratio
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, one_of
 
-__all__ = ["BOUNDARIES", "Axis", "Coordinates", "Grid"]
+__all__ = ["BOUNDARIES", "Axis", "Coordinates", "Grid", "exact_number", "exact_spacing"]
 
 #: Boundary of an axis -> sign of a value met again after one period (0: the axis does not wrap).
 BOUNDARIES = {"one-sided": 0, "periodic": 1, "antiperiodic": -1}
@@ -46,11 +46,13 @@ class Coordinates:
         monotonic; the message gives the first offending index.
     """
 
-    __slots__ = ("_hash", "steps", "unit", "values")
+    __slots__ = ("_hash", "extent", "steps", "unit", "values")
 
     values: np.ndarray
     #: Signed distances between neighbours, exact before conversion, in longdouble.
     steps: np.ndarray
+    #: Signed distance from the first to the last, exact.
+    extent: Fraction
     unit: str
 
     def __init__(self, values: Any, unit: str = "s") -> None:
@@ -72,7 +74,8 @@ class Coordinates:
         host.setflags(write=False)
         self.values = host
         self.unit = check_unit(unit)
-        self.steps = _steps(host, unit)
+        _check_monotonic(host)
+        self.steps, self.extent = _distances(host, unit)
         self.steps.setflags(write=False)
         # A longdouble has padding bytes of no meaning, so equal ones are hashed as float64.
         plain = host if host.dtype.itemsize <= 8 else host.astype(np.float64)
@@ -102,14 +105,12 @@ class Coordinates:
         return f"{len(self)} points from {first} to {last}"
 
 
-def _steps(values: np.ndarray, unit: str) -> np.ndarray:
-    """Distances between neighbours, checked to be finite and of one sign."""
+def _check_monotonic(values: np.ndarray) -> None:
     if len(values) < 2:
         raise ArgumentValueError(
             f"coordinates has {len(values)} points: a derivative needs at least 2"
         )
-    family = kind(values.dtype.name)
-    bad = np.isnat(values) if family in ("datetime", "timedelta") else ~np.isfinite(values)
+    bad = np.isnat(values) if values.dtype.kind in "mM" else ~np.isfinite(values)
     if bad.any():
         index = int(bad.argmax())
         raise ArgumentValueError(f"coordinates[{index}]={values[index]} is not finite")
@@ -117,20 +118,26 @@ def _steps(values: np.ndarray, unit: str) -> np.ndarray:
     wrong = values[1:] <= values[:-1] if increasing else values[1:] >= values[:-1]
     if wrong.any():
         raise ArgumentValueError(_not_monotonic(values, int(wrong.argmax()) + 1, increasing))
-    if family == "float":
-        return np.diff(values.astype(np.longdouble))
+
+
+def _distances(values: np.ndarray, unit: str) -> tuple[np.ndarray, Fraction]:
+    """Distances between neighbours, exact before conversion, and from the first to the last."""
+    if values.dtype.kind == "f":
+        extent = exact_number(values[-1]) - exact_number(values[0])
+        return np.diff(values.astype(np.longdouble)), extent
     ratio = Fraction(1)
-    if family in ("datetime", "timedelta"):
-        ratio = (
-            unit_ratio(np.datetime_data(values.dtype)[0], unit) * np.datetime_data(values.dtype)[1]
-        )
+    if values.dtype.kind in "mM":
+        code, count = np.datetime_data(values.dtype)
+        ratio = unit_ratio(code, unit) * count
         values = values.astype(values.dtype.newbyteorder("="), copy=False).view(np.int64)
     # Neighbours of monotonic integers differ by less than 2**64: exact in unsigned arithmetic.
     counts = values.astype(np.uint64)
+    increasing = values[-1] > values[0]
     gaps = counts[1:] - counts[:-1] if increasing else counts[:-1] - counts[1:]
     steps = gaps.astype(np.longdouble) * np.longdouble(ratio.numerator)
     steps = steps / np.longdouble(ratio.denominator)
-    return steps if increasing else -steps
+    extent = (int(values[-1]) - int(values[0])) * ratio
+    return (steps if increasing else -steps), extent
 
 
 def _not_monotonic(values: np.ndarray, index: int, increasing: bool) -> str:
@@ -215,28 +222,29 @@ class Axis:
 
     def steps(self) -> np.ndarray:
         """Distances between coordinates, ``n - 1`` of them, or ``n`` where the axis wraps."""
-        steps = self.coordinates.steps
+        if self.coordinates is None:
+            raise ArgumentTypeError("an axis given by its spacing has no coordinates")
+        steps, extent = self.coordinates.steps, self.coordinates.extent
         if not self.wrap:
             if self.period is not None:
                 raise ArgumentTypeError(
                     f"period={self.period!r} needs boundary='periodic' or 'antiperiodic'"
                 )
             return steps
-        span = steps.sum()
         if self.period is None:
             raise ArgumentTypeError(
                 f"boundary={self.boundary!r} on coordinates needs period=, the distance after "
-                f"which they repeat (more than {abs(float(span))})"
+                f"which they repeat (more than {float(abs(extent))})"
             )
-        exact = exact_spacing(self.period, self.unit, "period")
-        period = np.longdouble(exact.numerator) / np.longdouble(exact.denominator)
-        if not period > abs(span):
+        period = exact_spacing(self.period, self.unit, "period")
+        if period <= abs(extent):
             raise ArgumentValueError(
                 f"period={self.period!r} must exceed the extent of the coordinates, "
-                f"{abs(float(span))}: the first point is not repeated at the end"
+                f"{float(abs(extent))}: the first point is not repeated at the end"
             )
-        closing = np.sign(span) * (period - abs(span))
-        return np.concatenate([steps, closing[np.newaxis]])
+        closing = period - extent if extent > 0 else -period - extent
+        last = np.longdouble(closing.numerator) / np.longdouble(closing.denominator)
+        return np.append(steps, last)
 
     def __repr__(self) -> str:
         parts = (

@@ -52,6 +52,8 @@ class Plan:
         Unit of time in which datetime64 and timedelta64 values are counted.
     extent : tuple of (start, stop), or None
         The rows of each axis that come out, if this plan is a `block` of a larger one.
+    margin : tuple of int, or None
+        The points around them that the inputs of a block hold.
 
     Examples
     --------
@@ -71,6 +73,7 @@ class Plan:
     dtype: str | None = None
     unit: str = "s"
     extent: tuple[tuple[int, int], ...] | None = None
+    margin: tuple[int, ...] | None = None
     #: The stencils: one rule per (axis, order) in the operator.
     rules: _NumberedRules = field(default_factory=_NumberedRules, compare=False, repr=False)
     #: What engines have built for this plan (programs, uploaded weights); not part of its value.
@@ -149,8 +152,8 @@ class Plan:
 
     @property
     def writes(self) -> int:
-        """Number of arrays that a call must write at least."""
-        return self.operator.outputs
+        """Number of arrays that a call must write at least: those that differ."""
+        return len(set(self.operator.entries))
 
     def minimum_bytes(self, dtype: Any = "float64") -> int:
         """Bytes that a call must move at least: each input read once, each output written once.
@@ -160,7 +163,7 @@ class Plan:
         dtype : str or dtype, default "float64"
             Dtype of the inputs and outputs.
         """
-        size = np.dtype(_dtypes.as_dtype_name(dtype)).itemsize
+        size = _dtypes.itemsize(_dtypes.as_dtype_name(dtype) or "float64")
         return (self.reads * prod(self.input_shape) + self.writes * prod(self.output_shape)) * size
 
     def block(self, extent: Sequence[tuple[int, int]], halo: Sequence[int]) -> Plan:
@@ -178,12 +181,26 @@ class Plan:
         -------
         Plan
             Its results are, bit for bit, those of this plan in the rows of the block.
+
+        Raises
+        ------
+        ArgumentValueError
+            If the rows do not exist, or the halo does not hold what they use.
         """
+        if not len(extent) == len(halo) == len(self.shape):
+            raise ArgumentValueError(
+                f"extent={extent} and halo={halo} must have one entry per dimension of {self.shape}"
+            )
+        for axis, ((start, stop), size) in enumerate(zip(extent, self.shape, strict=True)):
+            if not 0 <= start <= stop <= size:
+                raise ArgumentValueError(
+                    f"extent[{axis}]={(start, stop)} does not lie in the {size} points of its axis"
+                )
         rules = {
-            (axis, order): rule.block(*extent[axis], halo[axis])
+            (axis, order): rule.block(*extent[axis], halo[axis], f"axis {axis}")
             for (axis, order), rule in self.rules.items()
         }
-        return replace(self, rules=rules, extent=tuple(extent))
+        return replace(self, rules=rules, extent=tuple(extent), margin=tuple(halo))
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return tuple(getattr(self, part.name) for part in fields(self) if part.compare)
@@ -339,8 +356,9 @@ def make_plan(
         raise ArgumentValueError(one_of("nan", nan, _NAN_POLICIES))
     if nan == "adapt":
         raise UnsupportedError("nan='adapt' is not available yet: use nan='propagate' or 'raise'")
+    _check_kinds(operator=(operator, Operator), grid=(grid, Grid), shape=(shape, Sequence))
     method = FiniteDifference() if method is None else method
-    if not callable(getattr(method, "rule", None)):
+    if isinstance(method, type) or not callable(getattr(method, "rule", None)):
         raise ArgumentTypeError(f"method={method!r} is not a method such as FiniteDifference(4)")
     if edge_order is not None:
         edge_order = positive_integer("edge_order", edge_order)
@@ -371,6 +389,13 @@ def make_plan(
         _dtypes.check_unit(unit),
         rules=rules,
     )
+
+
+def _check_kinds(**arguments: tuple[object, type]) -> None:
+    for name, (value, kind) in arguments.items():
+        if not isinstance(value, kind):
+            wanted = kind.__name__
+            raise ArgumentTypeError(f"{name}={value!r} ({type(value).__name__}) is not a {wanted}")
 
 
 def _checked_axis(grid: Grid, number: int, size: int) -> Axis:

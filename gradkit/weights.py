@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
-from math import factorial
+from math import factorial, lcm
 from typing import Any
 
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
@@ -257,8 +257,6 @@ def _moment(stencil: Stencil, power: int) -> Fraction:
 
 
 def _common_denominator(weights: Iterable[Fraction]) -> int:
-    from math import lcm
-
     return lcm(*(w.denominator for w in weights))
 
 

@@ -198,7 +198,7 @@ WRONG_KIND = [
     (True, r"spacing.*True \(bool\) is not"),
     (np.False_, r"spacing.*False.*bool.* is not"),
     (Decimal(1), r"spacing.*Decimal\('1'\) \(Decimal\) is not"),
-    (np.datetime64("2000-01-01"), r"spacing.*2000-01-01.*datetime64\[D\].* is not"),
+    (np.datetime64("2000-01-01"), r"spacing.*2000-01-01.*datetime64.* is not"),
     ({}, r"spacing.*\{\} \(dict\) is not"),
     (np.asarray("1"), r"spacing.*1.*str.* is not"),
 ]
@@ -346,9 +346,9 @@ def test_period_of_coordinates_raises(options, error, text):
 
 
 def test_period_without_its_boundary_or_coordinates_raises():
-    with pytest.raises(TypeError, match=r"period=9 needs boundary='periodic' or 'antiperiodic'"):
+    with pytest.raises(TypeError, match=r"period=9 .*boundary='periodic' or 'antiperiodic'"):
         gradient(LINE, [0, 1, 3, 4, 7], period=9)
-    with pytest.raises(TypeError, match=r"period goes with coordinates"):
+    with pytest.raises(TypeError, match=r"period.* goes with coordinates"):
         gradient(LINE, 1.0, boundary="periodic", period=5.0)
 
 

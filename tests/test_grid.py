@@ -458,6 +458,15 @@ def test_the_last_step_closes_the_period(boundary, points, period, steps, spacin
     assert axis.uniform_spacing == spacing
 
 
+@extended
+def test_the_last_step_is_exact_where_the_period_is_not_a_float64():
+    axis = Axis(coordinates=[0, 2**59, 2**60 - 1], boundary="periodic", period=2**60 + 1)
+    assert exact(axis.steps()) == [2**59, 2**59 - 1, 2]
+    third = np.longdouble(1) / 3
+    axis = Axis(coordinates=[0, third, 3 * third / 2], boundary="periodic", period=2 * third)
+    assert exact(axis.steps())[2] == exact([2 * third])[0] - exact([3 * third / 2])[0]
+
+
 def test_a_period_may_be_a_length_of_time():
     hours = np.array([0, 6, 18], "m8[h]")
     for period in (np.timedelta64(1, "D"), datetime.timedelta(days=1), 24):

@@ -80,6 +80,11 @@ def use_engine(name: str) -> Generator[None]:
         an engine takes that one, and raises `EngineError` where it cannot serve a call. The blocks
         of a Dask array are run by the engine named.
 
+    Returns
+    -------
+    context manager
+        For a ``with`` statement.
+
     Raises
     ------
     ArgumentValueError

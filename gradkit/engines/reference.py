@@ -28,7 +28,7 @@ from gradkit.methods import Rows, Rule
 from gradkit.operators import Polynomial, Term
 from gradkit.plan import Plan
 
-__all__ = ["run", "supports"]
+__all__ = ["Chain", "Piece", "Program", "Window", "run", "supports"]
 
 Index = tuple[slice, ...]
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gradkit.errors import ArgumentValueError
 from gradkit.grid import Axis
 
 __all__ = ["Method", "Rows", "Rule"]
@@ -39,6 +40,16 @@ class Rows:
     pairs: tuple[tuple[int, int], ...]
     weights: tuple[Fraction, ...] | np.ndarray
     accuracy: int
+
+    @property
+    def first(self) -> int:
+        """The first point that these rows use; negative where it wraps."""
+        return self.start + min(k for pair in self.pairs for k in pair)
+
+    @property
+    def last(self) -> int:
+        """One more than the last point that these rows use."""
+        return self.stop + max(k for pair in self.pairs for k in pair)
 
     def between(self, start: int, stop: int) -> Rows | None:
         """The part of these rows that lies in ``start <= i < stop``, if any."""
@@ -85,16 +96,21 @@ class Rule:
         """Largest distance, in points, from a row to a value that it uses."""
         return max(abs(k) for rows in self.rows for pair in rows.pairs for k in pair)
 
-    def block(self, start: int, stop: int, halo: int) -> Rule:
+    def block(self, start: int, stop: int, halo: int, name: str = "the axis") -> Rule:
         """The rule of the rows ``start <= i < stop``, for an input with `halo` points around them.
 
-        Where the axis does not wrap, the halo ends with the axis.
+        Where the axis does not wrap, the halo ends with the axis. `name` is what messages call it.
         """
-        kept = (rows.between(start, stop) for rows in self.rows)
+        kept = [part for rows in self.rows if (part := rows.between(start, stop)) is not None]
         first, last = start - halo, stop + halo
         if not self.wrap:
             first, last = max(first, 0), min(last, self.size)
-        return replace(self, rows=tuple(r for r in kept if r is not None), first=first, last=last)
+        if not kept or any(rows.first < first or rows.last > last for rows in kept):
+            raise ArgumentValueError(
+                f"a block of the rows {start} to {stop} of {name} with halo={halo} does not hold "
+                f"what they use: wanted at least one row, and halo={self.reach} for any row"
+            )
+        return replace(self, rows=tuple(kept), first=first, last=last)
 
     def segments(self, start: int, stop: int) -> list[tuple[int, int, int]]:
         """Where the points ``start <= i < stop`` lie in the input.

@@ -148,7 +148,7 @@ def test_engine_named_for_the_wrong_arrays_raises_with_its_reason(call):
     call(f)
     with (
         gradkit.use_engine("chunked"),
-        pytest.raises(EngineError, match="'chunked' cannot serve.*dask.*numpy"),
+        pytest.raises(EngineError, match=r"'chunked' cannot serve.*dask.*numpy"),
     ):
         call(f)
 

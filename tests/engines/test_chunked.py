@@ -1,5 +1,7 @@
 """Dask arrays: lazy, chunked as they came, and bit for bit what the whole array gives."""
 
+import importlib
+import os
 import pickle
 
 import numpy as np
@@ -10,8 +12,14 @@ from gradkit import Axis, D, Grid
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.plan import Plan
 
-dask = pytest.importorskip("dask")
-da = pytest.importorskip("dask.array")
+#: In CI a missing library fails the tests; elsewhere it skips them.
+load = (
+    importlib.import_module
+    if "dask" in os.environ.get("GRADKIT_REQUIRE_BACKENDS", "").split()
+    else pytest.importorskip
+)
+dask = load("dask")
+da = load("dask.array")
 
 CHUNKINGS = 50
 UNEVEN = np.asarray([0.0, 0.5, 0.6, 1.5, 3.0, 3.25, 4.0, 6.0, 6.5, 7.0, 9.0, 9.5])
@@ -23,12 +31,12 @@ FUNCTIONS = {
     "derivative of order 2": (lambda f: gradkit.derivative(f, 0.3, order=2), (8,)),
     "derivative of order 3": (lambda f: gradkit.derivative(f, 0.3, axis=0, order=3), (8, 2)),
     "derivative of order 4": (lambda f: gradkit.derivative(f, 0.3, order=4), (9,)),
-    "divergence": (lambda v: gradkit.divergence(v, 0.3, 0.7), (2, 5, 4)),
-    "curl in two dimensions": (lambda v: gradkit.curl(v, 0.3, 0.7), (2, 5, 4)),
+    "divergence": (lambda v: gradkit.divergence(v, 0.3, 0.7), (2, 4, 3)),
+    "curl in two dimensions": (lambda v: gradkit.curl(v, 0.3, 0.7), (2, 4, 3)),
     "curl in three dimensions": (lambda v: gradkit.curl(v, 0.3, 0.7, 1.1), (3, 3, 3, 3)),
     "laplacian": (lambda f: gradkit.laplacian(f, 0.3, 0.7), (5, 4)),
     "hessian": (lambda f: gradkit.hessian(f, 0.3, 0.7), (4, 4)),
-    "jacobian": (lambda v: gradkit.jacobian(v, 0.3, 0.7), (2, 5, 4)),
+    "jacobian": (lambda v: gradkit.jacobian(v, 0.3, 0.7), (2, 4, 3)),
     "diff": (lambda a: gradkit.diff(a, axis=0), (8, 2)),
     "diff, twice": (lambda a: gradkit.diff(a, n=2), (8,)),
 }
@@ -65,7 +73,8 @@ def arrays(result):
 
 
 def computed(result):
-    return dask.compute(*arrays(result), scheduler="synchronous")
+    # Unfused graphs run the same blocks, and small ones are quicker done than fused.
+    return dask.compute(*arrays(result), scheduler="synchronous", optimize_graph=False)
 
 
 def random_chunks(rng, shape):
@@ -116,7 +125,7 @@ def test_every_chunking_gives_the_bits_of_the_whole_array(name, rng):
 def test_boundaries_coordinates_and_wide_stencils_do_not_see_the_chunks(name, rng):
     f = rng.standard_normal((12, 4))
     wanted = arrays(SETTINGS[name](f))
-    for chunks in chunkings(rng, f.shape, 6):
+    for chunks in (((1,) * 12, (2, 2)), *chunkings(rng, f.shape, 4)):
         for got, expected in zip(
             computed(SETTINGS[name](da.from_array(f, chunks=chunks))), wanted, strict=True
         ):
@@ -167,7 +176,7 @@ def test_every_kind_of_data_gives_the_bits_of_the_whole_array(kind, name, rng):
     f = DATA[kind](rng)
     with np.errstate(invalid="ignore"):
         wanted = SETTINGS[name](f)
-        for chunks in chunkings(rng, f.shape, 3):
+        for chunks in (((1,) * 12, (4,)), random_chunks(rng, f.shape)):
             d = da.from_array(f, chunks=chunks)
             result = SETTINGS[name](d)
             assert result.dtype == wanted.dtype
