@@ -341,13 +341,20 @@ def check_target(
     if tuple(out.shape) != shape:
         raise ArgumentValueError(f"{name} has shape {tuple(out.shape)}: wanted {shape}")
     if out.dtype != dtype:
+        given, wanted = dtype_name(out.dtype), dtype_name(dtype)
+        if given == wanted:
+            given, wanted = out.dtype.str, np.dtype(dtype).str
         raise ArgumentTypeError(
-            f"{name} has dtype {dtype_name(out.dtype)}: wanted {dtype_name(dtype)}, the dtype of "
-            "the result"
+            f"{name} has dtype {given}: wanted {wanted}, the dtype of the result"
         )
     if not is_writeable(out):
         raise ArgumentValueError(f"{name} is read-only")
-    if is_torch(out) and out.requires_grad:
+    if isinstance(out, np.ndarray) and 0 in out.strides and out.size > 1:
+        raise ArgumentValueError(f"{name} holds one element in several places: it has strides of 0")
+    masked = any(isinstance(f, np.ma.MaskedArray) for f in inputs)
+    if masked and not isinstance(out, np.ma.MaskedArray):
+        raise ArgumentTypeError(f"{name} cannot hold the mask of f: wanted a masked array")
+    if is_torch(out) and out.requires_grad:  # pyright: ignore[reportAttributeAccessIssue]
         raise ArgumentValueError(f"{name} requires a gradient: wanted a tensor that does not")
     if any(shares_memory(out, f) for f in inputs):
         raise ArgumentValueError(
@@ -376,8 +383,10 @@ def asarray_like(value: Any, like: Array, name: str) -> Array:
     """
     if isinstance(like, np.ndarray):
         return np.asanyarray(value)
-    host = np.asarray(value)
-    if not np.can_cast(host, np.float64 if "float" in dtype_name(like.dtype) else host.dtype):
+    families = ("bool", "uint", "int", "float", "complex")
+    host = kind(np.asarray(value).dtype.name)
+    held = kind(dtype_name(like.dtype))
+    if host not in families or families.index(host) > max(families.index(held), 2):
         raise ArgumentTypeError(f"{name}={value!r} does not fit dtype {dtype_name(like.dtype)}")
     return namespace(like).asarray(value, dtype=like.dtype, device=device(like))
 

@@ -25,7 +25,14 @@ from gradkit.operators import (
 )
 from gradkit.plan import Plan, make_plan
 
-__all__ = ["Options", "axes_of", "components_of", "plan_for"]
+__all__ = [
+    "Options",
+    "axes_of",
+    "components_of",
+    "is_coordinates",
+    "names_several_axes",
+    "plan_for",
+]
 
 
 class Options(NamedTuple):
@@ -87,8 +94,8 @@ def plan_for(
             spacing = _hashable(spacing, f, options.unit)
             points = sum(len(s) for s in spacing if isinstance(s, Coordinates))
             break
-    if isinstance(axis, list):
-        axis = tuple(axis)
+    if names_several_axes(axis):
+        axis = axes_of(axis, len(f.shape))
     make = _kept_plan if points <= _LARGEST_KEPT else _new_plan
     try:
         return make(name, tuple(f.shape), spacing, axis, number, *options)
@@ -144,13 +151,20 @@ def _method(options: Options) -> Method:
     return options.method
 
 
+def names_several_axes(axis: Any) -> bool:
+    """Whether ``axis=`` is a sequence of axes, rather than a single one or None."""
+    if isinstance(axis, Sequence):
+        return True
+    return getattr(axis, "ndim", 0) > 0
+
+
 def axes_of(axis: Any, ndim: int, name: str = "f") -> tuple[int, ...]:
     """The axes that ``axis=`` names in an array of `ndim` dimensions, counted from 0."""
     if ndim == 0:
         raise ArgumentValueError(f"{name} is 0-dimensional: a derivative needs at least one axis")
     if axis is None:
         return tuple(range(ndim))
-    named: Sequence[Any] = axis if isinstance(axis, Sequence) else (axis,)
+    named: tuple[Any, ...] = tuple(axis) if names_several_axes(axis) else (axis,)
     if not named:
         raise ArgumentValueError("axis=() names no axis: wanted at least one, or None for all")
     found: list[int] = []
@@ -192,8 +206,9 @@ def components_of(v: Any, name: str = "v") -> list[Array]:
 # --- spacings -----------------------------------------------------------------------------------
 
 
-def _is_coordinates(value: Any) -> bool:
-    if isinstance(value, list | tuple | range):
+def is_coordinates(value: Any) -> bool:
+    """Whether a spacing argument holds positions, or an Axis, rather than one number."""
+    if isinstance(value, list | tuple | range | Axis):
         return True
     return getattr(value, "ndim", 0) > 0
 
@@ -219,7 +234,7 @@ def _hashable_spacing(value: Any, f: Array, unit: str) -> Any:
     small = type(value) is np.ndarray and value.ndim == 1 and value.size <= _LARGEST_KEPT
     if small and value.dtype.kind in "iufMm":
         return _kept_coordinates(value.tobytes(), value.dtype, unit)
-    if _is_coordinates(value):
+    if is_coordinates(value):
         return Coordinates(value, unit)
     exact = exact_spacing(value, unit)
     return value if value.__hash__ is not None and not _array.is_array(value) else exact

@@ -60,7 +60,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     chunks = values.chunks if _array.is_dask(values) else None
     is_bool = _dtypes.kind(_dtypes.dtype_name(values.dtype)) == "bool"
     lead, trail = (slice(None),) * along, (slice(None),) * (a.ndim - along - 1)
-    for _ in range(n.__index__()):
+    for _ in range(min(n.__index__(), values.shape[along])):
         upper, lower = (
             values[(*lead, slice(1, None), *trail)],
             values[(*lead, slice(None, -1), *trail)],

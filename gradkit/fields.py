@@ -13,8 +13,15 @@ import numpy as np
 
 from gradkit import _array
 from gradkit._array import Array
-from gradkit.arguments import Options, components_of, plan_for
-from gradkit.errors import ArgumentTypeError, ArgumentValueError
+from gradkit.arguments import (
+    Options,
+    components_of,
+    is_coordinates,
+    names_several_axes,
+    plan_for,
+)
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, GradkitError
+from gradkit.grid import exact_spacing
 from gradkit.methods import Method
 from gradkit.plan import Plan
 
@@ -111,7 +118,7 @@ def gradient(
     f = _array.as_array(f, "f")
     options = Options(accuracy, edge_order, boundary, period, method, nan, unit, dtype)
     plan = plan_for("gradient", f, spacing, axis, options)
-    if plan.operator.outputs > 1 or f.ndim == 1 or not isinstance(axis, Sequence):
+    if plan.operator.outputs > 1 or f.ndim == 1 or not names_several_axes(axis):
         return plan(f, out)
     if out is None:
         return (plan(f),)
@@ -203,10 +210,16 @@ def derivative(
     True
     """
     f = _array.as_array(f, "f")
-    if axis is None or isinstance(axis, Sequence):  # pyright: ignore[reportUnnecessaryComparison, reportUnnecessaryIsInstance]
+    if axis is None or names_several_axes(axis):  # pyright: ignore[reportUnnecessaryComparison]
         raise ArgumentTypeError(f"axis={axis!r} is not an integer")
     options = Options(accuracy, edge_order, boundary, period, method, nan, unit, dtype)
-    return plan_for("derivative", f, (x,), axis, options, order)(f, out)
+    try:
+        plan = plan_for("derivative", f, (x,), axis, options, order)
+    except GradkitError:
+        if not is_coordinates(x):
+            exact_spacing(x, unit, "x")  # the same error, if it is one, under the name used here
+        raise
+    return plan(f, out)
 
 
 def divergence(

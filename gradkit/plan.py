@@ -197,9 +197,16 @@ class Plan:
                     f"extent[{axis}]={(start, stop)} does not lie in the {size} points of its axis"
                 )
         rules = {
-            (axis, order): rule.block(*extent[axis], halo[axis], f"axis {axis}")
+            (axis, order): rule.block(*extent[axis], halo[axis])
             for (axis, order), rule in self.rules.items()
         }
+        for (axis, _), rule in rules.items():
+            if not rule.is_complete:
+                raise ArgumentValueError(
+                    f"a block of the rows {extent[axis]} of axis {axis} with halo={halo[axis]} "
+                    "does not hold what they use: wanted at least one row, and "
+                    f"halo={self.halo[axis]} for any row"
+                )
         return replace(self, rules=rules, extent=tuple(extent), margin=tuple(halo))
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:

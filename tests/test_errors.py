@@ -206,15 +206,17 @@ WRONG_KIND = [
 
 @pytest.mark.parametrize(("spacing", "text"), UNUSABLE, ids=repr)
 def test_spacing_zero_or_not_finite_raises(spacing, text):
-    for call in EVERY.values():
-        with pytest.raises(ValueError, match=text):
+    for name, call in EVERY.items():
+        wanted = text.replace("spacing", "x") if name == "derivative" else text
+        with pytest.raises(ValueError, match=wanted):
             call(PLANE, spacing)
 
 
 @pytest.mark.parametrize(("spacing", "text"), WRONG_KIND, ids=repr)
 def test_spacing_that_is_no_number_raises(spacing, text):
-    for call in EVERY.values():
-        with pytest.raises(TypeError, match=text):
+    for name, call in EVERY.items():
+        wanted = text.replace("spacing", "x") if name == "derivative" else text
+        with pytest.raises(TypeError, match=wanted):
             call(PLANE, spacing)
 
 

@@ -35,39 +35,46 @@ def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
     boundary = {axis: "periodic" if _wraps(plan, axis) else "none" for axis in depth}
     padded = [da.overlap.overlap(f.rechunk(working), depth, boundary) for f in inputs]
     dtype = _array.result_dtype(_array.namespace(inputs[0]), inputs, plan.precision(inputs).result)
-    several = plan.operator.outputs > 1
+    entries = plan.operator.entries
+    distinct = list(dict.fromkeys(entries))
+    several = len(distinct) > 1
     blocks = da.map_blocks(
         _block,
         *padded,
         plan=plan,
         bounds=tuple(tuple(pairwise(accumulate(sizes, initial=0))) for sizes in working),
+        outputs=[entries.index(entry) for entry in distinct],
         engine=AUTO if ENGINE.get() == "chunked" else ENGINE.get(),
         result=dtype,
         dtype=dtype,
-        chunks=((plan.operator.outputs,), *working) if several else working,
+        chunks=((len(distinct),), *working) if several else working,
         new_axis=[0] if several else None,
         meta=_meta(inputs[0], dtype, len(working) + several),
     )
-    parts = [blocks[i] for i in range(plan.operator.outputs)] if several else [blocks]
-    return [part.rechunk(chunks) for part in parts]
+    parts = [blocks[i] for i in range(len(distinct))] if several else [blocks]
+    results = [part.rechunk(chunks) for part in parts]
+    return [results[distinct.index(entry)] for entry in entries]
 
 
 def _block(
     *blocks: Array,
     plan: Plan,
     bounds: Sequence[Sequence[tuple[int, int]]],
+    outputs: Sequence[int],
     engine: str,
     result: Any,
     block_info: Any,
 ) -> Array:
-    """Results of one block; several outputs are stacked, so that the block is loaded once."""
+    """Results of one block: of the outputs named, stacked, so that the block is loaded once."""
     place = block_info[0]["chunk-location"]
     part = plan.block([bounds[axis][i] for axis, i in enumerate(place)], plan.halo)
     with prefer(engine):
-        values = part(blocks[0] if len(blocks) == 1 else blocks)
-    values = values if plan.operator.outputs == 1 else _array.stack(values)
+        results = part(blocks[0] if len(blocks) == 1 else blocks)
+    if plan.operator.outputs > 1:
+        results = [results[i] for i in outputs]
+        results = _array.stack(results) if len(results) > 1 else results[0]
     # Joining blocks to their halo may have changed the byte order.
-    return _array.cast(_array.namespace(values), values, result)
+    return _array.cast(_array.namespace(results), results, result)
 
 
 def _at_least(sizes: tuple[int, ...], minimum: int) -> tuple[int, ...]:

@@ -124,7 +124,7 @@ def _apply(xp: Namespace, chain: Chain, f: Any) -> Array:
         f = rows[0] if len(rows) == 1 else xp.concat(rows, axis=axis)
     if isinstance(f, Split):
         f = f.value()
-    return f if chain.coefficient is None else f * chain.coefficient
+    return f if chain.coefficient is None else xp.multiply(f, chain.coefficient)
 
 
 def _evaluate(xp: Namespace, piece: Piece, f: Any) -> Array:

@@ -150,7 +150,8 @@ class _OnCoordinates:
     def __init__(self, order: int, axis: Axis) -> None:
         steps = axis.steps()
         self.order = order
-        self._precision = np.promote_types(axis.coordinates.values.dtype, np.float64)
+        given = axis.coordinates.values.dtype
+        self._precision = np.longdouble if given == np.longdouble else np.float64
         self._exponent = frexp(float(abs(steps).mean()))[1]
         self._steps = np.ldexp(steps, -self._exponent)
 

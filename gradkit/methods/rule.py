@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gradkit.errors import ArgumentValueError
 from gradkit.grid import Axis
 
 __all__ = ["Method", "Rows", "Rule"]
@@ -96,21 +95,27 @@ class Rule:
         """Largest distance, in points, from a row to a value that it uses."""
         return max(abs(k) for rows in self.rows for pair in rows.pairs for k in pair)
 
-    def block(self, start: int, stop: int, halo: int, name: str = "the axis") -> Rule:
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is a row, and the input holds every point that the rows use."""
+        inside = (self.first <= rows.first and rows.last <= self.last for rows in self.rows)
+        return bool(self.rows) and all(inside)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the input is the whole axis, each point once."""
+        return (self.first, self.last) == (0, self.size)
+
+    def block(self, start: int, stop: int, halo: int) -> Rule:
         """The rule of the rows ``start <= i < stop``, for an input with `halo` points around them.
 
-        Where the axis does not wrap, the halo ends with the axis. `name` is what messages call it.
+        Where the axis does not wrap, the halo ends with the axis.
         """
-        kept = [part for rows in self.rows if (part := rows.between(start, stop)) is not None]
+        kept = (rows.between(start, stop) for rows in self.rows)
         first, last = start - halo, stop + halo
         if not self.wrap:
             first, last = max(first, 0), min(last, self.size)
-        if not kept or any(rows.first < first or rows.last > last for rows in kept):
-            raise ArgumentValueError(
-                f"a block of the rows {start} to {stop} of {name} with halo={halo} does not hold "
-                f"what they use: wanted at least one row, and halo={self.reach} for any row"
-            )
-        return replace(self, rows=tuple(kept), first=first, last=last)
+        return replace(self, rows=tuple(r for r in kept if r is not None), first=first, last=last)
 
     def segments(self, start: int, stop: int) -> list[tuple[int, int, int]]:
         """Where the points ``start <= i < stop`` lie in the input.
@@ -126,8 +131,7 @@ class Rule:
             end = min(stop, (turn + 1) * self.size) if self.wrap else stop
             sign = self.wrap**turn if turn > 0 else self.wrap**-turn if turn < 0 else 1
             # A block holds the wrapped copies; a whole axis holds each point once.
-            whole = (self.first, self.last) == (0, self.size)
-            offset = turn * self.size if whole else self.first
+            offset = turn * self.size if self.is_whole else self.first
             found.append((start - offset, end - offset, sign))
             start = end
         return _joined(found)

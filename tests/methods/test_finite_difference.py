@@ -92,9 +92,9 @@ def evaluate(coefficients, nodes, order=0):
     ]
 
 
-def rough_nodes(rng, size):
-    """Integers with gaps of 1 to 3 in random order, about 0."""
-    nodes = np.cumsum(rng.integers(1, 4, size))
+def rough_nodes(rng, size, largest_gap=3):
+    """Integers with random gaps from 1, about 0."""
+    nodes = np.cumsum(rng.integers(1, largest_gap + 1, size))
     return [int(x) for x in nodes - nodes[size // 2]]
 
 
@@ -130,7 +130,6 @@ class TestPolynomials:
             size = order + max(edge_order, accuracy) + 6
             nodes = rough_nodes(rng, size)
             coefficients = polynomial(rng, order + min(edge_order, accuracy) - 1)
-            f = np.array(evaluate(coefficients, nodes), float)
             for points in (nodes, range(size)):
                 f = np.array(evaluate(coefficients, points), float)
                 axis = Axis(coordinates=list(points))
@@ -149,11 +148,14 @@ def test_one_degree_more_is_not_exact(rng, order, accuracy):
     assert (result != np.array(exact, float)).all()
 
 
+@pytest.mark.parametrize("largest_gap", [3, 10**6])
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("accuracy", range(1, 9))
-def test_with_just_enough_points_every_row_belongs_to_one_polynomial(rng, order, accuracy):
+def test_with_just_enough_points_every_row_belongs_to_one_polynomial(
+    rng, order, accuracy, largest_gap
+):
     size = order + accuracy
-    nodes = rough_nodes(rng, size)
+    nodes = rough_nodes(rng, size, largest_gap)
     f = rng.integers(-1000, 1000, size)
     expected = [
         interpolant_derivative(
@@ -696,8 +698,8 @@ def three_point_weights(left, right):
 
 
 @pytest.mark.parametrize("smallest_gap", [0.1, 1e-3, 1e-6])
-def test_three_point_weights_are_right_to_one_rounding(rng, smallest_gap):
-    """Within one ulp of the exact weights, so that rounding stays that of the differences."""
+def test_three_point_weights_are_right_to_a_few_roundings(rng, smallest_gap):
+    """Two gaps, counted up to thrice, their sum, a product and a quotient: 6 times 1/2 ulp."""
     ulp = Fraction(float(np.finfo(np.float64).eps))
     for _ in range(100):
         x = np.cumsum(rng.uniform(smallest_gap, 1, 3))
@@ -708,7 +710,7 @@ def test_three_point_weights_are_right_to_one_rounding(rng, smallest_gap):
         for rows, wanted in zip(rule.rows, (first, middle, last), strict=True):
             for weight, exact in zip(rows.weights[:, 0], wanted, strict=True):
                 stored = Fraction(float(weight)) / rule.scale  # the scale is a power of two
-                assert abs(stored - exact) <= ulp * abs(exact)
+                assert abs(stored - exact) <= 3 * ulp * abs(exact)
 
 
 SMOOTH_DATA = {
