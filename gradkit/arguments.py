@@ -230,7 +230,9 @@ def _hashable_spacing(value: Any, f: Array, unit: str) -> Any:
     if isinstance(value, Axis):
         return value
     if _array.is_array(value) and not isinstance(value, np.ndarray):
-        _array.same_place([("f", f), ("coordinates" if value.ndim else "spacing", value)])
+        name = "coordinates" if value.ndim else "spacing"
+        if _array.library(value) != _array.library(f) or not _array.is_on_host(value):
+            _array.same_place([("f", f), (name, value)])
     small = type(value) is np.ndarray and value.ndim == 1 and value.size <= _LARGEST_KEPT
     if small and value.dtype.kind in "iufMm":
         return _kept_coordinates(value.tobytes(), value.dtype, unit)

@@ -11,6 +11,8 @@ from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["diff"]
 
+_LACKING_IN_TORCH = ("torch.uint16", "torch.uint32", "torch.uint64")
+
 
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours along an axis, taken `n` times; `numpy.diff` on any array library.
@@ -60,6 +62,10 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     chunks = values.chunks if _array.is_dask(values) else None
     is_bool = _dtypes.kind(_dtypes.dtype_name(values.dtype)) == "bool"
     lead, trail = (slice(None),) * along, (slice(None),) * (a.ndim - along - 1)
+    dtype = values.dtype
+    # torch has no subtraction for these; in 64 bits it wraps around to the same numbers.
+    lacking = _array.is_torch(values) and str(dtype) in _LACKING_IN_TORCH
+    values = _array.cast(xp, values, xp.int64) if lacking else values
     for _ in range(min(n.__index__(), values.shape[along])):
         upper, lower = (
             values[(*lead, slice(1, None), *trail)],
@@ -67,6 +73,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
         )
         # As functions: the operators of masked arrays leave the data under a mask as they were.
         values = xp.not_equal(upper, lower) if is_bool else xp.subtract(upper, lower)
+    values = _array.cast(xp, values, dtype) if lacking else values
     return values if chunks is None else _array.tidy_chunks(values, chunks, along)
 
 

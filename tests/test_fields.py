@@ -966,3 +966,12 @@ def test_diff_of_dask_arrays_is_lazy(no_compute):
         np.testing.assert_array_equal(
             result.compute(scheduler="synchronous"), np.diff(values, **options)
         )
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint32", "uint64"])
+def test_diff_of_unsigned_integers_wraps_around_on_torch_as_on_numpy(dtype):
+    torch = pytest.importorskip("torch")
+    values = np.asarray([3, 1, np.iinfo(dtype).max, 0], dtype)
+    result = diff(torch.asarray(values))
+    assert result.dtype == getattr(torch, dtype)
+    np.testing.assert_array_equal(result.numpy(), np.diff(values))

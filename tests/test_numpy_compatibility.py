@@ -250,11 +250,9 @@ def exact_gradient(f, x, edge_order):
 def bound(dtype):
     """The largest error of a weighted sum of two differences, relative to its scale.
 
-    A difference, a product and the sum are rounded by eps / 2 each. A weight, computed in float64
-    as one length over the product of two, is rounded three times there, or once to float32.
+    A difference, its weight, their product and the sum are rounded by eps / 2 each.
     """
-    roundings = {"float32": 4, "float64": 6}[dtype]
-    return roundings * np.finfo(dtype).eps / 2
+    return 2 * np.finfo(dtype).eps
 
 
 def random_points(size, dtype):

@@ -150,8 +150,6 @@ class _OnCoordinates:
     def __init__(self, order: int, axis: Axis) -> None:
         steps = axis.steps()
         self.order = order
-        given = axis.coordinates.values.dtype
-        self._precision = np.longdouble if given == np.longdouble else np.float64
         self._exponent = frexp(float(abs(steps).mean()))[1]
         self._steps = np.ldexp(steps, -self._exponent)
 
@@ -179,9 +177,9 @@ class _OnCoordinates:
     def _three_points(self, start: int, stop: int, accuracy: int) -> Rows:
         """The slopes of the two intervals, each weighted with the length of the other one.
 
-        In this form float64 is right to about one rounding, and much faster than the recursion.
+        The recursion finds the same weights, with ten times the work.
         """
-        steps = self._steps.take(np.arange(start - 1, stop), mode="wrap").astype(self._precision)
+        steps = self._steps.take(np.arange(start - 1, stop), mode="wrap")
         before, after = steps[:-1], steps[1:]
         both = before + after
         weights = np.stack([after / (before * both), before / (after * both)])

@@ -186,6 +186,14 @@ def test_every_kind_of_data_gives_the_bits_of_the_whole_array(kind, name, chunks
         assert_same_bits(*computed(result), wanted)
 
 
+def test_several_outputs_of_masked_blocks_keep_their_masks(rng):
+    f = DATA["masked"](rng)
+    results = computed(gradkit.hessian(da.from_array(f, chunks=(5, 2))))
+    for got, expected in zip(results, arrays(gradkit.hessian(f)), strict=True):
+        assert np.ma.is_masked(expected)
+        assert_same_bits(got, expected)
+
+
 def test_gradient_of_tiny_chunks_is_bitwise_that_of_numpy(rng):
     f = rng.standard_normal((7, 6))
     for chunks in chunkings(rng, f.shape, 4):
