@@ -34,9 +34,12 @@ def as_array(value: Any, name: str) -> Array:
     if type(value) is np.ndarray or is_array(value):
         return value
     try:
-        return np.asanyarray(value)
+        array = np.asanyarray(value)
     except (TypeError, ValueError) as error:
         raise ArgumentTypeError(f"{name} cannot be made into an array: {error}") from None
+    if array.ndim == 0 and array.dtype.kind in "OSU":
+        raise ArgumentTypeError(f"{name} is of type {type(value).__name__}: wanted an array")
+    return array
 
 
 def is_array(value: Any) -> bool:
@@ -111,6 +114,14 @@ def device(array: Array) -> Any:
     return array_api_compat.device(array)
 
 
+def is_fake(array: Array) -> bool:
+    """Whether a torch tensor has no values of its own: nothing made for it may be kept."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(array, torch.Tensor):
+        return False
+    return type(array) not in (torch.Tensor, torch.nn.Parameter)
+
+
 def is_on_host(array: Array) -> bool:
     """Whether an array lives in the memory of the host."""
     if isinstance(array, np.ndarray):
@@ -152,6 +163,23 @@ def default_real(array: Array) -> str:
         return "float64"
     info = namespace(array).__array_namespace_info__()
     return "float64" if "float64" in info.dtypes(device=device(array)) else "float32"
+
+
+def check_dtype_exists(array: Array, name: str) -> None:
+    """Raise unless the library and device of an array have the dtype that the user asked for."""
+    if isinstance(array, np.ndarray) or is_dask(array) or array_api_compat.is_cupy_array(array):
+        try:
+            np.dtype(name)
+            return
+        except TypeError:
+            exists = False
+    else:
+        info = namespace(array).__array_namespace_info__()
+        standard = ("float32", "float64", "complex64", "complex128")
+        exists = hasattr(namespace(array), name)
+        exists &= name not in standard or name in info.dtypes(device=device(array))
+    if not exists:
+        raise ArgumentTypeError(f"dtype={name!r} does not exist on {describe_place(array)} arrays")
 
 
 def native(xp: Namespace, name: str) -> DType:
@@ -256,9 +284,12 @@ def to_host(value: Any, name: str) -> np.ndarray:
     if is_array(value) and not isinstance(value, np.ndarray):
         value = _on_the_host(value)
     try:
-        return np.array(value)
+        host = np.array(value)
     except (TypeError, ValueError) as error:
         raise ArgumentTypeError(f"{name} cannot be made into an array: {error}") from None
+    # The bfloat16 of ml_dtypes, which JAX uses, is no floating dtype to NumPy.
+    narrow = host.dtype.kind == "V" and kind(dtype_name(host.dtype)) == "float"
+    return host.astype(np.float64) if narrow else host
 
 
 def _on_the_host(array: Array) -> Any:
@@ -366,13 +397,11 @@ def check_target(
         )
     if not is_writeable(out):
         raise ArgumentValueError(f"{name} is read-only")
-    if isinstance(out, np.ndarray) and 0 in out.strides and out.size > 1:
-        raise ArgumentValueError(f"{name} holds one element in several places: it has strides of 0")
-    masked = any(isinstance(f, np.ma.MaskedArray) for f in inputs)
-    if masked and not isinstance(out, np.ma.MaskedArray):
-        raise ArgumentTypeError(f"{name} cannot hold the mask of f: wanted a masked array")
-    if is_torch(out) and out.requires_grad:  # pyright: ignore[reportAttributeAccessIssue]
-        raise ArgumentValueError(f"{name} requires a gradient: wanted a tensor that does not")
+    if _overlaps_itself(out):
+        raise ArgumentValueError(f"{name} has elements that share memory with one another")
+    if is_torch(out):
+        _check_tensor(name, out)
+    _check_mask(name, out, inputs)
     if any(shares_memory(out, f) for f in inputs):
         raise ArgumentValueError(
             f"{name} shares memory with an input: wanted an array apart from it"
@@ -408,11 +437,51 @@ def asarray_like(value: Any, like: Array, name: str) -> Array:
     return namespace(like).asarray(value, dtype=like.dtype, device=device(like))
 
 
+def subtractable(array: Array) -> Array:
+    """An array that can be subtracted from its like: torch has no subtraction of some integers.
+
+    In 64 bits those wrap around to the same numbers.
+    """
+    if is_torch(array) and dtype_name(array.dtype) in ("uint16", "uint32", "uint64"):
+        return cast(namespace(array), array, namespace(array).int64)
+    return array
+
+
 def stack(arrays: Sequence[Array]) -> Array:
     """Join arrays along a new first axis; masks are kept."""
     if any(isinstance(a, np.ma.MaskedArray) for a in arrays):
         return np.ma.stack(arrays)
     return namespace(arrays[0]).stack(list(arrays))
+
+
+def _check_tensor(name: str, out: Any) -> None:
+    if out.is_inference() and not sys.modules["torch"].is_inference_mode_enabled():
+        raise ArgumentValueError(f"{name} is an inference tensor: write to it in inference mode")
+    if out.requires_grad:
+        raise ArgumentValueError(f"{name} requires a gradient: wanted a tensor that does not")
+
+
+def _check_mask(name: str, out: Any, inputs: Sequence[Array]) -> None:
+    if isinstance(out, np.ma.MaskedArray):
+        if out.hardmask:
+            raise ArgumentValueError(f"{name} has a hard mask, under which nothing can be written")
+    elif any(isinstance(f, np.ma.MaskedArray) for f in inputs):
+        raise ArgumentTypeError(f"{name} cannot hold the mask of f: wanted a masked array")
+
+
+def _overlaps_itself(out: Array) -> bool:
+    """Whether two elements of a NumPy array or torch tensor may be the same place in memory."""
+    if isinstance(out, np.ndarray):
+        strides, extent = out.strides, out.itemsize
+    elif is_torch(out):
+        strides, extent = out.stride(), 1
+    else:
+        return False
+    for stride, size in sorted((abs(s), n) for s, n in zip(strides, out.shape, strict=True)):
+        if size > 1 and stride < extent:
+            return True
+        extent += stride * max(size - 1, 0)
+    return False
 
 
 def write(out: Array, values: Array) -> None:

@@ -1,6 +1,7 @@
 """Dtypes by name: which numbers are computed in which precision, and what comes out.
 
-Names are the same on every array library, so nothing here touches an array.
+Names are the same on every array library, so nothing here touches an array. The units of the
+datetime dtypes are here too.
 """
 
 from __future__ import annotations

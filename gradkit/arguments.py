@@ -59,8 +59,9 @@ _OPERATORS: dict[str, Callable[[tuple[int, ...], int], Operator]] = {
     "jacobian": jacobian_operator,
 }
 
-#: Plans on more coordinates than this are not kept: they would hold on to too much memory.
-_LARGEST_KEPT = 65536
+#: Up to this many coordinates many plans are kept; up to the second number, only a few, and none
+#: beyond it, because plans hold a table of weights per coordinate.
+_SMALL, _LARGE = 4096, 65536
 
 
 def plan_for(
@@ -89,6 +90,7 @@ def plan_for(
         The order of a derivative, or the number of components of a field.
     """
     points = 0
+    _dtypes.check_unit(options.unit)
     for value in spacing:
         if type(value) is not float and type(value) is not int:
             spacing = _hashable(spacing, f, options.unit)
@@ -96,7 +98,11 @@ def plan_for(
             break
     if names_several_axes(axis):
         axis = axes_of(axis, len(f.shape))
-    make = _kept_plan if points <= _LARGEST_KEPT else _new_plan
+    if isinstance(options.boundary, list):
+        options = options._replace(boundary=tuple(options.boundary))
+    if options.period is not None:
+        options = options._replace(period=_plain_period(options.period, options.unit))
+    make = _kept_plan if points <= _SMALL else _kept_large if points <= _LARGE else _new_plan
     try:
         return make(name, tuple(f.shape), spacing, axis, number, *options)
     except TypeError as error:
@@ -138,6 +144,7 @@ def _new_plan(
 
 #: Keywords are passed one by one, so that `typed` tells True and 1.0 from 1 in each of them.
 _kept_plan = lru_cache(maxsize=256, typed=True)(_new_plan)
+_kept_large = lru_cache(maxsize=4, typed=True)(_new_plan)
 
 
 def _method(options: Options) -> Method:
@@ -233,7 +240,7 @@ def _hashable_spacing(value: Any, f: Array, unit: str) -> Any:
         name = "coordinates" if value.ndim else "spacing"
         if _array.library(value) != _array.library(f) or not _array.is_on_host(value):
             _array.same_place([("f", f), (name, value)])
-    small = type(value) is np.ndarray and value.ndim == 1 and value.size <= _LARGEST_KEPT
+    small = type(value) is np.ndarray and value.ndim == 1 and value.size <= _SMALL
     if small and value.dtype.kind in "iufMm":
         return _kept_coordinates(value.tobytes(), value.dtype, unit)
     if is_coordinates(value):
@@ -262,6 +269,17 @@ def _grid_axes(spacing: tuple[Any, ...], axes: tuple[int, ...], options: Options
         )
     boundaries = _per_axis("boundary", options.boundary, count)
     periods = _periods(options.period, spacing, boundaries)
+    for value, boundary, period in zip(spacing, boundaries, periods, strict=True):
+        meant_for_it = isinstance(options.boundary, tuple) or count == 1
+        if isinstance(value, Axis) and (
+            (meant_for_it and boundary != "one-sided")
+            or period is not None
+            or options.unit not in ("s", value.unit)
+        ):
+            raise ArgumentTypeError(
+                f"boundary=, period= and unit= do not apply to {value!r}, which has its own: give "
+                "them to Axis"
+            )
     return [
         value if isinstance(value, Axis) else _axis(value, boundary, period, options.unit)
         for value, boundary, period in zip(spacing, boundaries, periods, strict=True)
@@ -276,7 +294,7 @@ def _axis(value: Any, boundary: str, period: Any, unit: str) -> Axis:
 
 def _periods(period: Any, spacing: tuple[Any, ...], boundaries: Sequence[Any]) -> Sequence[Any]:
     """One period per axis; a single one is meant for every axis of coordinates that wraps."""
-    if period is None or isinstance(period, Sequence):
+    if period is None or isinstance(period, tuple):
         return _per_axis("period", period, len(spacing))
     wraps = [
         isinstance(value, Coordinates) and boundary != "one-sided"
@@ -284,6 +302,16 @@ def _periods(period: Any, spacing: tuple[Any, ...], boundaries: Sequence[Any]) -
     ]
     # Where no axis can have a period, Axis says why.
     return [period if wrap or not any(wraps) else None for wrap in wraps]
+
+
+def _plain_period(period: Any, unit: str) -> Any:
+    """A period, or one per axis, as values that can be part of a key."""
+    if isinstance(period, list | tuple):
+        return tuple(_plain_period(item, unit) for item in period)
+    if period is None:
+        return None
+    exact_spacing(period, unit, "period")
+    return _array.to_host(period, "period")[()] if _array.is_array(period) else period
 
 
 def _per_axis(name: str, value: Any, count: int) -> Sequence[Any]:

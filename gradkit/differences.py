@@ -7,11 +7,9 @@ from typing import Any
 from gradkit import _array, _dtypes
 from gradkit._array import Array
 from gradkit.arguments import axes_of
-from gradkit.errors import ArgumentTypeError, ArgumentValueError
+from gradkit.errors import integer
 
 __all__ = ["diff"]
-
-_LACKING_IN_TORCH = ("torch.uint16", "torch.uint32", "torch.uint64")
 
 
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
@@ -47,10 +45,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     >>> diff(np.asarray([1, 4, 9, 16]), n=2)
     array([2, 2])
     """
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise ArgumentTypeError(f"n={n!r} is not an integer >= 0")
-    if n < 0:
-        raise ArgumentValueError(f"n={n} is not >= 0")
+    n = integer("n", n, 0)
     if n == 0:
         return a
     a = _array.as_array(a, "a")
@@ -63,17 +58,15 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     is_bool = _dtypes.kind(_dtypes.dtype_name(values.dtype)) == "bool"
     lead, trail = (slice(None),) * along, (slice(None),) * (a.ndim - along - 1)
     dtype = values.dtype
-    # torch has no subtraction for these; in 64 bits it wraps around to the same numbers.
-    lacking = _array.is_torch(values) and str(dtype) in _LACKING_IN_TORCH
-    values = _array.cast(xp, values, xp.int64) if lacking else values
-    for _ in range(min(n.__index__(), values.shape[along])):
+    values = wide = _array.subtractable(values)
+    for _ in range(min(n, values.shape[along])):
         upper, lower = (
             values[(*lead, slice(1, None), *trail)],
             values[(*lead, slice(None, -1), *trail)],
         )
         # As functions: the operators of masked arrays leave the data under a mask as they were.
         values = xp.not_equal(upper, lower) if is_bool else xp.subtract(upper, lower)
-    values = _array.cast(xp, values, dtype) if lacking else values
+    values = values if wide.dtype == dtype else _array.cast(xp, values, dtype)
     return values if chunks is None else _array.tidy_chunks(values, chunks, along)
 
 

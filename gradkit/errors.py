@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
+import numpy as np
 from numpy.exceptions import AxisError as _NumpyAxisError
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "GradkitError",
     "MissingPackageError",
     "UnsupportedError",
+    "integer",
     "one_of",
 ]
 
@@ -51,10 +54,14 @@ class AxisError(ArgumentValueError, _NumpyAxisError):
             f"{name}={axis} is out of bounds for an array of {ndim} dimension"
             f"{'' if ndim == 1 else 's'}: wanted {-ndim} <= {name} < {ndim}"
         )
-        _NumpyAxisError.__init__(self, self._text)
+        _NumpyAxisError.__init__(self, axis, ndim)
+        self._name = name
 
     def __str__(self) -> str:
         return self._text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AxisError, (self._name, self.axis, self.ndim)
 
 
 class ArgumentTypeError(GradkitError, TypeError):
@@ -80,6 +87,19 @@ class MissingPackageError(GradkitError, ImportError):
         super().__init__(
             f"{purpose} needs {package}, which is not installed: pip install 'gradkit[{extra}]'"
         )
+        self._parts = (package, extra, purpose)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MissingPackageError, self._parts
+
+
+def integer(name: str, value: object, least: int) -> int:
+    """Return an integer >= `least` as an int; raise an error that names it for anything else."""
+    if isinstance(value, bool | np.bool) or not isinstance(value, int | np.integer):
+        raise ArgumentTypeError(f"{name}={value!r} is not an integer >= {least}")
+    if value < least:
+        raise ArgumentValueError(f"{name}={value} is not >= {least}")
+    return int(value)
 
 
 def one_of(name: str, given: object, choices: Iterable[str]) -> str:

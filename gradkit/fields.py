@@ -59,7 +59,7 @@ def gradient(
     *spacing : float, array_like of shape (n,), or Axis
         Nothing (spacing 1), one number for all axes, or per axis one number, one array of
         coordinates (increasing or decreasing, on the host or where `f` is), or one `Axis`, which
-        carries its own boundary.
+        carries its own boundary and period.
     axis : int or sequence of int, optional
         Axes to differentiate along; the default is all. The others are batch axes.
     edge_order : int or None, default 1
@@ -95,10 +95,14 @@ def gradient(
 
     Notes
     -----
-    On a uniform axis ``(f[i+1] - f[i-1]) / (2 h) + O(h**2)``, bit for bit what NumPy computes. On
+    On a uniform axis ``(f[i+1] - f[i-1]) / (2 h) + O(h**2)``, with the bits of NumPy for float32
+    and float64 data, a Python number as spacing and ``edge_order=1``. On
     coordinates the two neighbouring slopes are averaged, each weighted with the length of the
     other interval [1]_: the same quadratic as in NumPy, in a form that is exactly 0 on constants
     and whose rounding error follows the differences of f rather than its values.
+
+    The weights of up to 65536 coordinates are kept for the next call with the same ones. For longer
+    axes prepare a plan (`gradkit.make_plan`), else every call computes them again.
 
     References
     ----------

@@ -194,9 +194,11 @@ class Axis:
     def __post_init__(self) -> None:
         if self.spacing is not None and self.coordinates is not None:
             raise ArgumentTypeError("spacing and coordinates exclude each other: give one of them")
-        if self.boundary not in list(BOUNDARIES):
+        if not isinstance(self.boundary, str) or self.boundary not in BOUNDARIES:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentValueError(one_of("boundary", self.boundary, BOUNDARIES))
         check_unit(self.unit)
+        if is_array(self.period):
+            object.__setattr__(self, "period", to_host(self.period, "period")[()])
         if self.coordinates is None:
             spacing = 1 if self.spacing is None else self.spacing
             spacing = to_host(spacing, "spacing")[()] if is_array(spacing) else spacing
@@ -213,7 +215,10 @@ class Axis:
             values = points.values if isinstance(points, Coordinates) else points
             points = Coordinates(values, self.unit)
             object.__setattr__(self, "coordinates", points)
-        object.__setattr__(self, "uniform_spacing", _uniform_spacing(self.steps()))
+        self._check_period()
+        object.__setattr__(
+            self, "uniform_spacing", _uniform_spacing(self.steps(), _tolerance(points))
+        )
 
     @property
     def wrap(self) -> int:
@@ -224,27 +229,33 @@ class Axis:
         """Distances between coordinates, ``n - 1`` of them, or ``n`` where the axis wraps."""
         if self.coordinates is None:
             raise ArgumentTypeError("an axis given by its spacing has no coordinates")
-        steps, extent = self.coordinates.steps, self.coordinates.extent
+        if not self.wrap:
+            return self.coordinates.steps
+        extent = self.coordinates.extent
+        period = exact_spacing(self.period, self.unit, "period")
+        closing = period - extent if extent > 0 else -period - extent
+        last = np.longdouble(closing.numerator) / np.longdouble(closing.denominator)
+        return np.append(self.coordinates.steps, last)
+
+    def _check_period(self) -> None:
+        """Raise unless coordinates that wrap, and no others, have a period beyond their extent."""
         if not self.wrap:
             if self.period is not None:
                 raise ArgumentTypeError(
                     f"period={self.period!r} needs boundary='periodic' or 'antiperiodic'"
                 )
-            return steps
+            return
+        extent = abs(self.coordinates.extent)
         if self.period is None:
             raise ArgumentTypeError(
                 f"boundary={self.boundary!r} on coordinates needs period=, the distance after "
-                f"which they repeat (more than {float(abs(extent))})"
+                f"which they repeat (more than {float(extent)})"
             )
-        period = exact_spacing(self.period, self.unit, "period")
-        if period <= abs(extent):
+        if exact_spacing(self.period, self.unit, "period") <= extent:
             raise ArgumentValueError(
                 f"period={self.period!r} must exceed the extent of the coordinates, "
-                f"{float(abs(extent))}: the first point is not repeated at the end"
+                f"{float(extent)}: the first point is not repeated at the end"
             )
-        closing = period - extent if extent > 0 else -period - extent
-        last = np.longdouble(closing.numerator) / np.longdouble(closing.denominator)
-        return np.append(steps, last)
 
     def __repr__(self) -> str:
         parts = (
@@ -259,20 +270,26 @@ class Axis:
         return f"Axis({', '.join(parts)})"
 
 
-def _uniform_spacing(steps: np.ndarray) -> Fraction | None:
+def _tolerance(points: Coordinates) -> float:
+    is_longdouble = points.values.dtype == np.longdouble
+    return float(np.finfo(np.longdouble).eps) / 2 if is_longdouble else UNIFORM_TOLERANCE
+
+
+def _uniform_spacing(steps: np.ndarray, tolerance: float) -> Fraction | None:
     """The common spacing of points that no result could tell from equally spaced ones, if any.
 
     The drift of every point from equal spacing, in units of the spacing, bounds the relative
-    change of a first derivative; it must stay below the rounding of a float64.
+    change of a first derivative; it must stay below the rounding of the coordinates, in float64 or
+    wider.
     """
     if (steps == steps[0]).all():
         return exact_number(steps[0])
     smallest, largest = sorted(abs(end) for end in (steps.min(), steps.max()))
-    if largest - smallest > 4 * UNIFORM_TOLERANCE * largest:
+    if largest - smallest > 4 * tolerance * largest:
         return None
     mean = steps.mean()
     drift = np.cumsum(steps / mean - 1)
-    return exact_number(mean) if abs(drift).max() <= UNIFORM_TOLERANCE else None
+    return exact_number(mean) if abs(drift).max() <= tolerance else None
 
 
 def exact_number(value: np.floating[Any]) -> Fraction:
@@ -283,7 +300,8 @@ def exact_number(value: np.floating[Any]) -> Fraction:
 
 def exact_spacing(spacing: Any, unit: str, name: str = "spacing") -> Fraction:
     """The exact value of a spacing or period, a finite non-zero number or a length of time."""
-    if is_array(spacing) and getattr(spacing, "ndim", 1) == 0:
+    is_bfloat16 = isinstance(spacing, np.generic) and spacing.dtype.kind == "V"
+    if is_bfloat16 or (is_array(spacing) and spacing.ndim == 0):
         spacing = to_host(spacing, name)[()]
     if isinstance(spacing, datetime.timedelta):
         spacing = np.timedelta64(spacing)

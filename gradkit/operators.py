@@ -10,12 +10,13 @@ from __future__ import annotations
 import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,15 +199,16 @@ class Operator:
         if not _is_number(number):
             return NotImplemented
         divisor = _coefficient(number)
+        if divisor == 0:
+            raise ArgumentValueError("an operator cannot be divided by 0")
+        divisor = Fraction(divisor) if isinstance(divisor, int) else divisor
         return self._map(
             lambda entry: _collect(Term(t.coefficient / divisor, t.orders) for t in entry.terms)
         )
 
     def __pow__(self, power: int) -> Operator:
-        if isinstance(power, bool) or not isinstance(power, int) or power < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ArgumentValueError(f"power={power!r} is not an integer >= 0")
         result = _IDENTITY
-        for _ in range(power):
+        for _ in range(integer("power", power, 0)):
             result = result * self
         return result
 
@@ -237,6 +239,9 @@ def _coefficient(value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
     if not isfinite(value):
         raise ArgumentValueError(f"coefficient {value} is not a finite number")
+    if isinstance(value, np.floating):  # a longdouble: it is no float of Python
+        numerator, denominator = value.as_integer_ratio()
+        return Fraction(int(numerator), int(denominator))
     return value
 
 
@@ -279,11 +284,7 @@ def D(axis: int, order: int = 1) -> Operator:
     """
     if isinstance(axis, bool) or not hasattr(axis, "__index__"):
         raise ArgumentTypeError(f"axis={axis!r} is not an integer")
-    if isinstance(order, bool) or not hasattr(order, "__index__"):
-        raise ArgumentTypeError(f"order={order!r} is not an integer >= 1")
-    if order < 1:
-        raise ArgumentValueError(f"order={order} is not >= 1")
-    term = Term(1, ((axis.__index__(), order.__index__()),))
+    term = Term(1, ((axis.__index__(), integer("order", order, 1)),))
     return Operator(((Polynomial((term,)),),))
 
 

@@ -13,10 +13,9 @@ import numpy as np
 
 from gradkit import _array, _dtypes
 from gradkit._array import Array
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, UnsupportedError, one_of
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, UnsupportedError, integer, one_of
 from gradkit.grid import Axis, Grid
 from gradkit.methods import FiniteDifference, Method, Rule
-from gradkit.methods.finite_difference import positive_integer
 from gradkit.operators import Operator
 
 __all__ = ["Plan", "make_plan"]
@@ -249,9 +248,16 @@ class Plan:
     def precision(self, inputs: Sequence[Array]) -> _dtypes.Precision:
         """The dtypes in which these inputs are computed with and returned."""
         names = [_dtypes.dtype_name(a.dtype) for a in inputs]
+        reflected = any(rule.wrap < 0 for rule in self.rules.values())
+        if reflected and any(_dtypes.kind(name) == "datetime" for name in names):
+            raise ArgumentTypeError(
+                "boundary='antiperiodic' continues f with its negatives, which dates do not have"
+            )
         default = "float64"
         if any(_dtypes.kind(name) not in ("float", "complex") for name in names):
             default = _array.default_real(inputs[0])
+        if self.dtype is not None:
+            _array.check_dtype_exists(inputs[0], self.dtype)
         return _dtypes.precision(names, self.dtype, default)
 
     def _targets(self, out: Any, inputs: Sequence[Array]) -> list[Array]:
@@ -286,7 +292,7 @@ class Plan:
         """Mask every row that uses a masked value: the rows that a NaN there would reach."""
         results = Plan.runner(self, [np.ma.getdata(f) for f in inputs])
         traces = [np.where(np.ma.getmaskarray(f), np.nan, 0.0) for f in inputs]
-        reached = Plan.runner(replace(self, dtype=None, rules=self.rules), traces)
+        reached = Plan.runner(self, traces)
         return [
             np.ma.MaskedArray(values, mask=np.isnan(trace))
             for values, trace in zip(results, reached, strict=True)
@@ -368,13 +374,13 @@ def make_plan(
     if isinstance(method, type) or not callable(getattr(method, "rule", None)):
         raise ArgumentTypeError(f"method={method!r} is not a method such as FiniteDifference(4)")
     if edge_order is not None:
-        edge_order = positive_integer("edge_order", edge_order)
+        edge_order = integer("edge_order", edge_order, 1)
     shape = tuple(shape)
-    if not all(isinstance(size, int) for size in shape):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if any(size != size for size in shape):  # noqa: PLR0124  a size that dask does not know is NaN
         raise ArgumentValueError(
-            f"shape={shape} is not known: wanted integers; where f is a dask array, call "
-            "f.compute_chunk_sizes() first"
+            f"shape={shape} is not known: call f.compute_chunk_sizes() on the dask array first"
         )
+    shape = tuple(integer(f"shape[{i}]", size, 0) for i, size in enumerate(shape))
     if grid.ndim != len(shape):
         raise ArgumentValueError(
             f"grid has {grid.ndim} axes, but shape={shape} has {len(shape)}: wanted one entry per "

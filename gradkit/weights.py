@@ -15,7 +15,7 @@ from itertools import pairwise
 from math import factorial, lcm
 from typing import Any
 
-from gradkit.errors import ArgumentTypeError, ArgumentValueError
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
 
 __all__ = ["Stencil", "central", "fornberg", "half_width", "in_differences", "window"]
 
@@ -153,18 +153,17 @@ class Stencil:
     weights: tuple[Fraction, ...] = field(init=False, compare=False)
 
     def __init__(self, offsets: Iterable[int | float | Fraction], order: int) -> None:
-        if isinstance(order, bool) or not isinstance(order, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ArgumentTypeError(f"order={order!r} is not an integer >= 0")
+        order = integer("order", order, 0)
         try:
             exact = tuple(Fraction(offset) for offset in offsets)
         except (TypeError, ValueError, OverflowError) as error:
             raise ArgumentTypeError(f"offsets must be finite real numbers: {error}") from None
         if len(set(exact)) < len(exact):
             raise ArgumentValueError(f"offsets={_listed(exact)} holds the same offset twice")
-        if order < 0 or len(exact) <= order:
+        if len(exact) <= order:
             raise ArgumentValueError(
-                f"a derivative of order {order} needs at least {max(order, 0) + 1} offsets and "
-                f"order >= 0, got {len(exact)} offsets"
+                f"a derivative of order {order} needs at least {order + 1} offsets, got "
+                f"{len(exact)} offsets"
             )
         object.__setattr__(self, "offsets", exact)
         object.__setattr__(self, "order", order)

@@ -4,6 +4,7 @@ Every text names the argument, what was given and what was wanted; each section 
 """
 
 import datetime
+import pickle
 from decimal import Decimal
 
 import numpy as np
@@ -634,3 +635,77 @@ def test_curl_takes_two_or_three_components(count):
 def test_ragged_lists_raise(name):
     with pytest.raises(TypeError, match=r"(f|v\[0\]) cannot be made into an array"):
         EVERY[name]([[1.0, 2.0], [3.0]])
+
+
+# --- values that carry their own settings, and what cannot be kept --------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"boundary": "periodic"}, {"boundary": ["periodic"]}, {"period": 9.0}, {"unit": "D"}],
+)
+def test_settings_that_an_axis_has_of_its_own_raise(options):
+    with pytest.raises(TypeError, match=r"Axis\(coordinates|goes with coordinates|needs boundary"):
+        gradient(LINE, gradkit.Axis(coordinates=[0, 1, 3, 4, 7]), **options)
+
+
+@pytest.mark.parametrize("period", ["12", True, (True,), ["9"]])
+def test_period_of_the_wrong_kind_raises_also_after_a_call_with_an_equal_one(period):
+    points = [0.0, 0.1, 0.3, 0.4, 0.7]
+    gradient(LINE, points, boundary="periodic", period=1)
+    with pytest.raises(TypeError, match=r"period=.* is not a finite non-zero real number"):
+        gradient(LINE, points, boundary="periodic", period=period)
+
+
+def test_dates_have_no_negatives_to_continue_with():
+    dates = np.arange(6).astype("M8[D]")
+    with pytest.raises(TypeError, match=r"antiperiodic.*dates"):
+        gradient(dates, boundary="antiperiodic")
+    assert gradient(dates - dates[0], boundary="antiperiodic", unit="D")[1] == 1.0
+
+
+def test_unit_that_cannot_be_hashed_raises():
+    with pytest.raises(ValueError, match=r"unit=\['s'\] is not one of"):
+        gradient(LINE, np.arange(5.0), unit=["s"])
+
+
+@pytest.mark.parametrize("value", [None, {}, "abc"])
+def test_what_is_no_array_raises_with_its_type(value):
+    with pytest.raises(TypeError, match=f"f is of type {type(value).__name__}: wanted an array"):
+        gradient(value)
+
+
+def test_out_under_a_hard_mask_raises():
+    hard = np.ma.array(np.zeros(5), mask=True, hard_mask=True)
+    with pytest.raises(ValueError, match="out has a hard mask"):
+        gradient(np.ma.array(LINE, dtype="f8"), out=hard)
+
+
+def test_out_without_a_mask_cannot_hold_one():
+    with pytest.raises(TypeError, match="out cannot hold the mask of f"):
+        gradient(np.ma.array(LINE, dtype="f8"), out=np.zeros(5))
+
+
+def test_out_whose_elements_overlap_raises():
+    shifted = np.lib.stride_tricks.as_strided(np.zeros(9), (4, 3), (8, 8))
+    with pytest.raises(ValueError, match="share memory with one another"):
+        gradient(np.zeros((4, 3)), axis=0, out=shifted)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        gradkit.errors.AxisError("axis", 3, 2),
+        gradkit.errors.MissingPackageError("cupy", "cuda13", "this"),
+    ],
+)
+def test_errors_can_be_pickled(error):
+    copy = pickle.loads(pickle.dumps(error))
+    assert str(copy) == str(error)
+    assert type(copy) is type(error)
+
+
+def test_axis_error_carries_the_numbers_of_that_of_numpy():
+    with pytest.raises(np.exceptions.AxisError) as caught:
+        gradient(np.zeros((3, 3)), axis=4)
+    assert (caught.value.axis, caught.value.ndim) == (4, 2)

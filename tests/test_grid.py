@@ -402,9 +402,10 @@ def test_points_within_half_a_rounding_of_equal_spacing_are_equally_spaced(sign,
 @pytest.mark.parametrize(("count", "uniform"), [(1, True), (2, True), (3, False), (32, False)])
 def test_the_drift_counts_not_the_steps_alone(count, uniform):
     """Every step is off by half the tolerance; after `count` of them the points have drifted."""
-    off = np.repeat([1, -1], count) * np.longdouble(EPS / 4)
-    points = np.concatenate([[np.longdouble(0)], np.cumsum(1 + off)])
-    assert Axis(coordinates=points).uniform_spacing == (1 if uniform else None)
+    spacing = 2**54
+    assert 1 / spacing == EPS / 4
+    points = np.cumsum([0, *[spacing + 1] * count, *[spacing - 1] * count])
+    assert Axis(coordinates=points).uniform_spacing == (spacing if uniform else None)
 
 
 @pytest.mark.parametrize(

@@ -885,3 +885,41 @@ def test_coordinates_on_the_host_or_on_the_device_serve(library, where):
     got = gradkit.gradient(xp.asarray([0.0, 1.0, 16.0], device=device), x)
     assert got.device == device
     assert [float(value) for value in got] == [1.0, 2.0, 5.0]
+
+
+@on("torch")
+def test_torch_fake_tensors_leave_nothing_behind(library):
+    torch = library.xp
+    x = np.asarray([0.0, 0.1, 0.3, 0.6])
+    f = torch.arange(4.0, dtype=torch.float64)
+    with torch._subclasses.fake_tensor.FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        gradkit.gradient(mode.from_tensor(f), x)
+    result = gradkit.gradient(f, x)
+    assert type(result) is torch.Tensor
+    np.testing.assert_allclose(result.numpy(), np.gradient(f.numpy(), x), rtol=1e-14)
+
+
+@on("torch")
+def test_torch_out_is_written_whole_or_not_at_all(library):
+    torch = library.xp
+    first = torch.full((4, 4), 7.0)
+    with pytest.raises(ValueError, match=r"out\[1\].*share memory with one another"):
+        gradkit.gradient(torch.zeros(4, 4), out=(first, torch.zeros(1, 1).expand(4, 4)))
+    with torch.inference_mode():
+        second = torch.zeros(4, 4)
+    with pytest.raises(ValueError, match=r"out\[1\] is an inference tensor"):
+        gradkit.gradient(torch.zeros(4, 4), out=(first, second))
+    assert (first == 7.0).all()
+
+
+@on("torch")
+def test_torch_period_is_read_in_every_call(library):
+    torch = library.xp
+    f, x = torch.asarray([0.0, 1.0, 4.0, 2.0]), np.asarray([0.0, 1.0, 3.0, 4.0])
+    period = torch.asarray(9.0)
+    before = gradkit.derivative(f, x, boundary="periodic", period=period)
+    period += 100
+    after = gradkit.derivative(f, x, boundary="periodic", period=period)
+    wanted = gradkit.derivative(f, x, boundary="periodic", period=109.0)
+    assert (after == wanted).all()
+    assert (before != after).any()

@@ -954,3 +954,36 @@ def test_no_sequence_is_changed():
     assert f == [[1.0, 2.0, 4.0], [0.0, 5.0, 1.0]]
     assert x == [0.0, 1.0, 3.0]
     assert axis == [1]
+
+
+@pytest.mark.parametrize(
+    ("decades", "order", "dtype"), [(20, 2, "f4"), (12, 3, "f4"), (40, 8, "f8"), (10, 4, "f4")]
+)
+def test_constants_give_zero_on_coordinates_over_many_decades(decades, order, dtype):
+    x = np.logspace(-decades, decades, 8 * decades + 1)
+    f = np.full(x.size, 1013.25, dtype)
+    np.testing.assert_array_equal(derivative(f, x, order=order), np.zeros(x.size, dtype))
+
+
+def test_float32_on_coordinates_over_many_decades_keeps_its_digits():
+    """Weights from 1e-40 to 1e40, but the second derivative of x**2 is 2 everywhere."""
+    x = np.logspace(-18, 18, 145)
+    f = (x**2).astype("f4")
+    result = derivative(f, x, order=2)
+    assert result.dtype == np.float32
+    # The exact result for the stored f differs from 2 by the rounding of f, which float64 shows.
+    np.testing.assert_allclose(result, derivative(f.astype("f8"), x, order=2), rtol=1e-6)
+    assert abs(result - 2).max() < 1e-4
+
+
+def test_bfloat16_coordinates_and_spacings_are_numbers():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    x = np.asarray([0.0, 1.5, 2.5, 4.75], ml_dtypes.bfloat16)
+    f = np.asarray([0.0, 1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(gradient(f, x), gradient(f, x.astype("f8")))
+    np.testing.assert_array_equal(gradient(f, ml_dtypes.bfloat16(0.5)), gradient(f, 0.5))
+
+
+def test_longdouble_coordinates_are_equally_spaced_only_in_their_own_precision():
+    x = np.arange(9, dtype="g") + np.longdouble(4e-17) * np.asarray([0, 1, -1, 1, 0, -1, 1, 0, 1])
+    assert abs(gradient(x, x) - 1).max() <= 4 * np.finfo("g").eps

@@ -336,7 +336,7 @@ def test_stencils_are_frozen_values():
         ((0, 0.5, HALF), 1, ArgumentValueError, "same offset twice"),
         ((0, 1), 2, ArgumentValueError, "order 2 needs at least 3 offsets.*got 2"),
         ((), 0, ArgumentValueError, "at least 1 offsets.*got 0"),
-        ((0, 1), -1, ArgumentValueError, "order >= 0"),
+        ((0, 1), -1, ArgumentValueError, "order=-1 is not >= 0"),
         ((0, 1), 1.0, ArgumentTypeError, "order=1.0 is not an integer"),
         ((0, 1), True, ArgumentTypeError, "order=True is not an integer"),
         ((0, 1), "1", ArgumentTypeError, "order='1' is not an integer"),

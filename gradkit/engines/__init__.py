@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 from gradkit import _array
 from gradkit._array import Array
 from gradkit.engines import choice, chunked, reference
 from gradkit.engines.choice import AUTO
-from gradkit.errors import ArgumentValueError, EngineError, one_of
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, EngineError, one_of
 from gradkit.grid import Axis, Grid
 from gradkit.operators import gradient_operator
 from gradkit.plan import Plan, make_plan
@@ -162,7 +163,10 @@ def explain_engine(*inputs: Any, plan: Plan | None = None) -> Explanation:
     if not arrays:
         raise ArgumentValueError("explain_engine needs at least one array")
     if plan is None:
-        shape = tuple(arrays[0].shape)
+        if len(arrays) > 1:
+            raise ArgumentTypeError("explain_engine needs plan= for a call with several arrays")
+        # Long enough for a gradient, also where the array is too short or of unknown size.
+        shape = tuple(2 if isnan(size) else max(int(size), 2) for size in arrays[0].shape)
         grid = Grid(*(Axis() for _ in shape))
         plan = make_plan(gradient_operator(range(len(shape))), grid, shape, edge_order=1)
     reasons = tuple((engine.name, engine.supports(plan, arrays)) for engine in TABLE)

@@ -11,7 +11,6 @@ nothing but differences, products and sums.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -32,8 +31,10 @@ __all__ = ["Chain", "Piece", "Program", "Window", "run", "supports"]
 
 Index = tuple[slice, ...]
 
-#: Powers of two whose products with numbers of ordinary size stay normal numbers.
-_SAFE_EXPONENT = defaultdict(lambda: 1000, float32=100)
+
+def _safe_exponent(real: str) -> int:
+    """The power of two whose products with numbers of ordinary size stay normal numbers."""
+    return 100 if real == "float32" else 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +170,9 @@ def _program(plan: Plan, inputs: Sequence[Array]) -> Program:
         )
     program = plan.memo.get(key)
     if program is None:
-        program = plan.memo[key] = _Compiler(plan, inputs).program()
+        program = _Compiler(plan, inputs).program()
+        if not _array.is_fake(f):
+            plan.memo[key] = program
     return program
 
 
@@ -240,6 +243,7 @@ class _Compiler:
     def _piece(self, rule: Rule, rows: Rows, axis: int, tick: Fraction) -> Piece:
         weights, scale = self._numbers(rows.weights, rule.scale / tick)
         real = self.precision.real
+        of_tables = self._weight_precision(rule, rule.scale / tick / scale)
         divisors = tuple(_array.constant(self.xp, part, real) for part in _factors(scale, real))
         differences: list[tuple[Window, Window, Any]] = []
         for (high, low), weight in zip(rows.pairs, weights, strict=True):
@@ -249,7 +253,7 @@ class _Compiler:
                 number = None if size == 1 else _array.constant(self.xp, size, real)
                 differences.append((upper, lower, number) if weight > 0 else (lower, upper, number))
             else:
-                differences.append((upper, lower, self._column(weight, axis)))
+                differences.append((upper, lower, self._column(weight, axis, of_tables)))
         if any(not w.is_plain for upper, lower, _ in differences for w in (upper, lower)):
             return Piece(tuple(differences), divisors, wraps=True)
         plain = tuple((high.segments[0][0], low.segments[0][0], n) for high, low, n in differences)
@@ -269,15 +273,25 @@ class _Compiler:
             unit = Fraction(1 << int(largest * common).bit_length() - 1, common)
             return [w / unit for w in weights], scale / unit
         exponent = _exponent(scale)
-        if scale != Fraction(2) ** exponent or abs(exponent) > _SAFE_EXPONENT[self.precision.real]:
+        if scale != Fraction(2) ** exponent or abs(exponent) > _safe_exponent(self.precision.real):
             return list(weights), scale
         return list(np.ldexp(weights, -exponent)), Fraction(1)
 
-    def _column(self, weights: np.ndarray, axis: int) -> Array:
+    def _weight_precision(self, rule: Rule, folded: Fraction) -> str:
+        """The real dtype of a table: float64 for weights over more decades than float32 has."""
+        smallest, largest = (power - _exponent(folded) for power in rule.exponents)
+        real = self.precision.real
+        if real == "float32" and not (smallest > -125 and largest < 128):
+            return _array.default_real(self.like)
+        return real
+
+    def _column(self, weights: np.ndarray, axis: int, real: str) -> Array:
         """Per-row weights, shaped to multiply along an axis."""
         trailing = len(self.plan.shape) - axis - 1
-        values = weights.astype(self.precision.real).reshape((-1,) + (1,) * trailing)
-        return _array.table(self.xp, values, self.like)
+        # An infinite weight would turn the difference 0 into NaN.
+        limit = np.finfo(real).max
+        values = np.clip(weights, -limit, limit).astype(real)
+        return _array.table(self.xp, values.reshape((-1,) + (1,) * trailing), self.like)
 
     def _window(self, rule: Rule, rows: Rows, axis: int, offset: int) -> Window:
         segments = rule.segments(rows.start + offset, rows.stop + offset)
@@ -301,7 +315,7 @@ def _exponent(value: Fraction) -> int:
 def _factors(value: Fraction, real: str) -> list[Fraction]:
     """Factors of a divisor that the dtype can hold each; none where it is 1."""
     factors: list[Fraction] = []
-    safe = _SAFE_EXPONENT[real]
+    safe = _safe_exponent(real)
     while abs(exponent := _exponent(value)) > safe:
         step = Fraction(2) ** (safe if exponent > 0 else -safe)
         factors.append(step)

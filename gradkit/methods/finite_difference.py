@@ -10,21 +10,12 @@ from math import frexp
 
 import numpy as np
 
-from gradkit.errors import ArgumentTypeError, ArgumentValueError
+from gradkit.errors import ArgumentValueError, integer
 from gradkit.grid import Axis
 from gradkit.methods.rule import Rows, Rule
 from gradkit.weights import Stencil, central, fornberg, half_width, in_differences, window
 
-__all__ = ["FiniteDifference", "positive_integer"]
-
-
-def positive_integer(name: str, value: object) -> int:
-    """Return `value` as an int if it is an integer >= 1, else raise an error that names it."""
-    if isinstance(value, bool | np.bool) or not isinstance(value, int | np.integer):
-        raise ArgumentTypeError(f"{name}={value!r} is not an integer >= 1")
-    if value < 1:
-        raise ArgumentValueError(f"{name}={value} is not >= 1")
-    return int(value)
+__all__ = ["FiniteDifference"]
 
 
 @dataclass(frozen=True)
@@ -60,11 +51,11 @@ class FiniteDifference:
     accuracy: int = 2
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "accuracy", positive_integer("accuracy", self.accuracy))
+        object.__setattr__(self, "accuracy", integer("accuracy", self.accuracy, 1))
 
     def rule(self, order: int, axis: Axis, size: int, edge_order: int | None, name: str) -> Rule:
         """Weights of the derivative of order `order` for every row of an axis of `size` points."""
-        edge = self.accuracy if edge_order is None else positive_integer("edge_order", edge_order)
+        edge = self.accuracy if edge_order is None else integer("edge_order", edge_order, 1)
         stencils = _Uniform(order) if axis.uniform_spacing else _OnCoordinates(order, axis)
         reach = stencils.reach(self.accuracy)
         if axis.wrap:
@@ -79,7 +70,8 @@ class FiniteDifference:
                 f"{name} has {size} points, but a derivative of order {order} with accuracy "
                 f"{self.accuracy} and {_ends(axis, edge)} needs at least {needed}"
             )
-        return Rule(order, size, axis.wrap, stencils.scale(axis), tuple(rows), 0, size)
+        kept = tuple(rows)
+        return Rule(order, size, axis.wrap, stencils.scale(axis), kept, 0, size, _exponents(kept))
 
     def _bounded_rows(
         self, stencils: _Uniform | _OnCoordinates, size: int, reach: int, edge: int
@@ -104,6 +96,15 @@ class FiniteDifference:
         if row > from_end:
             offsets = tuple(-k for k in reversed(offsets))
         return stencils.closure(offsets, row, edge)
+
+
+def _exponents(rows: tuple[Rows, ...]) -> tuple[int, int]:
+    tables = [np.ravel(r.weights) for r in rows if isinstance(r.weights, np.ndarray)]
+    if not tables:
+        return (0, 0)
+    weights = np.concatenate(tables)
+    powers = np.frexp(weights[weights != 0])[1]
+    return int(powers.min()), int(powers.max())
 
 
 def _ends(axis: Axis, edge: int) -> str:

@@ -89,6 +89,8 @@ class Rule:
     rows: tuple[Rows, ...]
     first: int
     last: int
+    #: Powers of two of the smallest and largest weight of the whole axis, where weights are tables.
+    exponents: tuple[int, int] = (0, 0)
 
     @property
     def reach(self) -> int:
