@@ -225,7 +225,7 @@ _SECONDS = {
 
 def check_unit(unit: str) -> str:
     """Return `unit` if it names a fixed length of time, else raise."""
-    if unit not in list(_SECONDS):
+    if not isinstance(unit, str) or unit not in _SECONDS:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentValueError(one_of("unit", unit, _SECONDS))
     return unit
 
