@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import combinations
-from math import prod
+from math import isnan, prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -376,7 +376,7 @@ def make_plan(
     if edge_order is not None:
         edge_order = integer("edge_order", edge_order, 1)
     shape = tuple(shape)
-    if any(size != size for size in shape):  # noqa: PLR0124  a size that dask does not know is NaN
+    if any(isinstance(size, float) and isnan(size) for size in shape):
         raise ArgumentValueError(
             f"shape={shape} is not known: call f.compute_chunk_sizes() on the dask array first"
         )
