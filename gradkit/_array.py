@@ -15,7 +15,7 @@ from itertools import accumulate, pairwise
 from typing import Any, TypeAlias
 
 import array_api_compat
-import array_api_compat.numpy as _numpy_namespace
+import array_api_compat.numpy as numpy_namespace
 import numpy as np
 
 from gradkit._dtypes import TIME, dtype_name, kind
@@ -70,7 +70,7 @@ def component(components: Any, index: int, name: str) -> Array:
 def namespace(array: Array) -> Namespace:
     """The array API namespace of an array's library."""
     if isinstance(array, np.ndarray):
-        return _numpy_namespace
+        return numpy_namespace
     return array_api_compat.array_namespace(array)
 
 
@@ -120,6 +120,14 @@ def is_fake(array: Array) -> bool:
     if torch is None or not isinstance(array, torch.Tensor):
         return False
     return type(array) not in (torch.Tensor, torch.nn.Parameter)
+
+
+def is_live(array: Array) -> bool:
+    """Whether what is computed from an array must not be kept for the next call.
+
+    JAX may be tracing, even where the array itself is not traced, and torch may be recording.
+    """
+    return is_jax(array) or (is_torch(array) and (array.requires_grad or is_fake(array)))
 
 
 def is_on_host(array: Array) -> bool:
@@ -311,7 +319,7 @@ def constant(xp: Namespace, value: Fraction, real: str) -> Any:
     else:
         number = np.dtype(real).type(value.numerator) / np.dtype(real).type(value.denominator)
     # NumPy divides by a 0-d array faster than by a Python float, with the same bits.
-    return np.asarray(number) if xp is _numpy_namespace else float(number)
+    return np.asarray(number) if xp is numpy_namespace else float(number)
 
 
 def _to_float(value: Fraction) -> float:
@@ -320,11 +328,13 @@ def _to_float(value: Fraction) -> float:
 
 def table(xp: Namespace, values: np.ndarray, like: Array) -> Array:
     """Weights on the device of `like`; NumPy arrays stay as they are for NumPy and JAX."""
-    if xp is _numpy_namespace or is_jax(like):
+    if xp is numpy_namespace or is_jax(like):
         return values
     if is_torch(like):
         torch = sys.modules["torch"]
         with torch.inference_mode(False):
+            # Torch warns where it is given memory that it must not write to.
+            values = values if values.flags.writeable else values.copy()
             return torch.asarray(values, device=like.device)
     return xp.asarray(values, device=device(like))
 

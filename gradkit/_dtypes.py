@@ -20,6 +20,7 @@ __all__ = [
     "as_dtype_name",
     "check_numbers",
     "check_unit",
+    "complex_of",
     "dtype_name",
     "itemsize",
     "kind",
@@ -109,7 +110,11 @@ _BITS = {"float32": 24, "float64": 53}
 
 
 def precision(
-    names: Sequence[str], wanted: str | None, default: str, argument: str = "f"
+    names: Sequence[str],
+    wanted: str | None,
+    default: str,
+    argument: str = "f",
+    complex_weights: bool = False,
 ) -> Precision:
     """Settle the dtypes of a computation on inputs of the named dtypes.
 
@@ -123,6 +128,8 @@ def precision(
         The real dtype that integers become: float64 where the library has it.
     argument : str
         Name of the inputs in messages.
+    complex_weights : bool
+        Whether real inputs are multiplied by complex numbers.
 
     Raises
     ------
@@ -131,10 +138,13 @@ def precision(
     """
     results = [_floating(name, default, argument) for name in names]
     natural = _promote(results)
+    if complex_weights and kind(natural) != "complex":
+        natural = _promote([natural, "complex64"])
     is_complex = kind(natural) == "complex"
     if wanted is not None and is_complex and kind(wanted) != "complex":
         raise ArgumentTypeError(
-            f"dtype={wanted!r} would drop the imaginary part of {argument}, which is {natural}: "
+            f"dtype={wanted!r} would drop the imaginary part of "
+            f"{'the result' if complex_weights else argument}, which is {natural}: "
             "wanted a complex dtype, or pass its real and imaginary parts one by one"
         )
     result = wanted or natural
@@ -144,7 +154,7 @@ def precision(
     real = "float32" if real in ("float16", "bfloat16") or real.startswith("float8") else real
     bits = _BITS.get(real, 64)
     splits = tuple(_split(name, bits) for name in names)
-    return Precision(real, _complex(real) if is_complex else real, result, splits)
+    return Precision(real, complex_of(real) if is_complex else real, result, splits)
 
 
 def check_numbers(name: str, argument: str) -> None:
@@ -181,7 +191,8 @@ def _real(name: str) -> str:
     return {"complex64": "float32", "complex128": "float64"}.get(name, _LONGDOUBLE)
 
 
-def _complex(real: str) -> str:
+def complex_of(real: str) -> str:
+    """Name of the complex dtype whose parts have a real dtype."""
     known = {"float32": "complex64", "float64": "complex128"}
     return known.get(real, np.dtype("clongdouble").name)
 
@@ -197,7 +208,7 @@ def _promote(names: Sequence[str]) -> str:
     widest = max(plain, key=lambda name: ranked.index(name) if name in ranked else -1)
     if all(kind(name) == "float" for name in names):
         return widest
-    return _complex("float32" if widest in ("float16", "bfloat16") else widest)
+    return complex_of("float32" if widest in ("float16", "bfloat16") else widest)
 
 
 # --- units of time ------------------------------------------------------------------------------

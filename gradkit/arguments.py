@@ -13,17 +13,10 @@ from gradkit._array import Array
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, GradkitError
 from gradkit.grid import Axis, Coordinates, Grid, exact_spacing
 from gradkit.methods import FiniteDifference, Method
-from gradkit.operators import (
-    D,
-    Operator,
-    curl_operator,
-    divergence_operator,
-    gradient_operator,
-    hessian_operator,
-    jacobian_operator,
-    laplacian_operator,
-)
-from gradkit.plan import Plan, make_plan
+from gradkit.operators import D, Operator
+from gradkit.plan import Plan
+from gradkit.planning import make_plan
+from gradkit.systems import Curl, Divergence, Gradient, Hessian, Jacobian, Laplacian
 
 __all__ = [
     "Options",
@@ -40,7 +33,7 @@ class Options(NamedTuple):
 
     accuracy: int
     edge_order: int | None
-    boundary: str | Sequence[str]
+    boundary: Any
     period: Any
     method: Method | None
     nan: str
@@ -50,13 +43,13 @@ class Options(NamedTuple):
 
 #: Operator of each function, from its axes and its one number (an order, a count of components).
 _OPERATORS: dict[str, Callable[[tuple[int, ...], int], Operator]] = {
-    "gradient": lambda axes, _: gradient_operator(axes),
+    "gradient": lambda axes, _: Gradient(axes),
     "derivative": lambda axes, order: D(axes[0], order),
-    "divergence": lambda axes, _: divergence_operator(axes),
-    "curl": lambda axes, _: curl_operator(axes),
-    "laplacian": lambda axes, _: laplacian_operator(axes),
-    "hessian": lambda axes, _: hessian_operator(axes),
-    "jacobian": jacobian_operator,
+    "divergence": lambda axes, _: Divergence(axes),
+    "curl": lambda axes, _: Curl(axes),
+    "laplacian": lambda axes, _: Laplacian(axes),
+    "hessian": lambda axes, _: Hessian(axes),
+    "jacobian": Jacobian,
 }
 
 #: Up to this many coordinates many plans are kept; up to the second number, only a few, and none
@@ -297,7 +290,7 @@ def _periods(period: Any, spacing: tuple[Any, ...], boundaries: Sequence[Any]) -
     if period is None or isinstance(period, tuple):
         return _per_axis("period", period, len(spacing))
     wraps = [
-        isinstance(value, Coordinates) and boundary != "one-sided"
+        isinstance(value, Coordinates) and isinstance(boundary, str) and boundary != "one-sided"
         for value, boundary in zip(spacing, boundaries, strict=True)
     ]
     # Where no axis can have a period, Axis says why.

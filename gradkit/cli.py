@@ -28,11 +28,12 @@ import gradkit
 from gradkit import demo as terrain_demo
 from gradkit._array import to_host
 from gradkit.arguments import axes_of
+from gradkit.boundaries import BOUNDARIES
 from gradkit.capabilities import LIBRARIES
 from gradkit.devices import DEVICES, cuda_unavailable
 from gradkit.engines import TABLE, explain_engine
 from gradkit.errors import GradkitError, MissingPackageError
-from gradkit.grid import BOUNDARIES, Coordinates
+from gradkit.grid import Coordinates
 
 __all__ = ["InputError", "app"]
 

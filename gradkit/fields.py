@@ -42,7 +42,7 @@ def gradient(
     axis: int | Sequence[int] | None = None,
     edge_order: int | None = 1,
     accuracy: int = 2,
-    boundary: str | Sequence[str] = "one-sided",
+    boundary: Any = "one-sided",
     period: Any = None,
     method: Method | None = None,
     nan: str = "propagate",
@@ -66,8 +66,10 @@ def gradient(
         Accuracy at one-sided ends, as in NumPy; None for that of the interior.
     accuracy : int, default 2
         Order of the error in the interior, ``O(h**accuracy)``.
-    boundary : str or sequence of str, default "one-sided"
-        ``"one-sided"``, ``"periodic"`` or ``"antiperiodic"``; for all axes, or one per axis.
+    boundary : str, value such as `Dirichlet(0)`, or sequence, default "one-sided"
+        What holds beyond the ends, as in `Axis`: ``"one-sided"``, ``"periodic"``,
+        ``"antiperiodic"``, or what is known at a wall. One for all axes, or one per axis; an entry
+        per axis may be a pair, for its two ends.
     period : float or sequence of float, optional
         Length of a period, for coordinates that wrap; for all of them, or one per axis.
     method : Method, optional
@@ -140,7 +142,7 @@ def derivative(
     order: int = 1,
     accuracy: int = 2,
     edge_order: int | None = None,
-    boundary: str = "one-sided",
+    boundary: Any = "one-sided",
     period: Any = None,
     method: Method | None = None,
     nan: str = "propagate",
@@ -164,8 +166,10 @@ def derivative(
         Order of the error in the interior, ``O(h**accuracy)``, at least 1.
     edge_order : int, optional
         Accuracy at one-sided ends; the default is that of the interior.
-    boundary : {"one-sided", "periodic", "antiperiodic"}, default "one-sided"
-        What is known beyond the ends: nothing, the values of the other end, or their negatives.
+    boundary : str, value such as `Dirichlet(0)`, or pair, default "one-sided"
+        What holds beyond the ends, as in `Axis`: nothing is known (``"one-sided"``), the values of
+        the other end (``"periodic"``) or their negatives (``"antiperiodic"``), or what is known at
+        a wall. A pair has one entry per end.
     period : float, optional
         Length of a period, for coordinates that wrap.
     method : Method, optional
@@ -216,6 +220,8 @@ def derivative(
     f = _array.as_array(f, "f")
     if axis is None or names_several_axes(axis):  # pyright: ignore[reportUnnecessaryComparison]
         raise ArgumentTypeError(f"axis={axis!r} is not an integer")
+    if isinstance(boundary, list | tuple) and len(boundary) == 2:  # pyright: ignore[reportUnknownArgumentType]
+        boundary = (tuple(boundary),)  # pyright: ignore[reportUnknownArgumentType]  for the two ends of the one axis
     options = Options(accuracy, edge_order, boundary, period, method, nan, unit, dtype)
     try:
         plan = plan_for("derivative", f, (x,), axis, options, order)
@@ -232,7 +238,7 @@ def divergence(
     axis: int | Sequence[int] | None = None,
     accuracy: int = 2,
     edge_order: int | None = None,
-    boundary: str | Sequence[str] = "one-sided",
+    boundary: Any = "one-sided",
     period: Any = None,
     method: Method | None = None,
     nan: str = "propagate",
@@ -282,7 +288,7 @@ def curl(
     axis: Sequence[int] | None = None,
     accuracy: int = 2,
     edge_order: int | None = None,
-    boundary: str | Sequence[str] = "one-sided",
+    boundary: Any = "one-sided",
     period: Any = None,
     method: Method | None = None,
     nan: str = "propagate",
@@ -340,7 +346,7 @@ def laplacian(
     axis: int | Sequence[int] | None = None,
     accuracy: int = 2,
     edge_order: int | None = None,
-    boundary: str | Sequence[str] = "one-sided",
+    boundary: Any = "one-sided",
     period: Any = None,
     method: Method | None = None,
     nan: str = "propagate",
@@ -386,7 +392,7 @@ def hessian(
     axis: int | Sequence[int] | None = None,
     accuracy: int = 2,
     edge_order: int | None = None,
-    boundary: str | Sequence[str] = "one-sided",
+    boundary: Any = "one-sided",
     period: Any = None,
     method: Method | None = None,
     nan: str = "propagate",
@@ -439,7 +445,7 @@ def jacobian(
     axis: int | Sequence[int] | None = None,
     accuracy: int = 2,
     edge_order: int | None = None,
-    boundary: str | Sequence[str] = "one-sided",
+    boundary: Any = "one-sided",
     period: Any = None,
     method: Method | None = None,
     nan: str = "propagate",

@@ -1,14 +1,15 @@
 """Grids: where the samples lie along each axis, and what holds beyond the ends.
 
-An `Axis` is equally spaced (`spacing`) or not (`coordinates`), and has a boundary. A `Grid` is one
-axis per dimension of the array. Both are frozen values: they compare, hash and print.
+An `Axis` is equally spaced (`spacing`) or not (`coordinates`), and has a boundary. Its samples are
+the centres of cells; the faces of the cells lie between them. A `Grid` is one axis per dimension
+of the array. Both are frozen values: they compare, hash and print.
 """
 
 from __future__ import annotations
 
 import datetime
 import numbers
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,12 +17,10 @@ import numpy as np
 
 from gradkit._array import is_array, to_host
 from gradkit._dtypes import check_unit, dtype_name, kind, unit_ratio
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, one_of
+from gradkit.boundaries import BOUNDARIES, Boundary, Condition, as_boundary, ends_of
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, GradkitError
 
-__all__ = ["BOUNDARIES", "Axis", "Coordinates", "Grid", "exact_number", "exact_spacing"]
-
-#: Boundary of an axis -> sign of a value met again after one period (0: the axis does not wrap).
-BOUNDARIES = {"one-sided": 0, "periodic": 1, "antiperiodic": -1}
+__all__ = ["Axis", "Coordinates", "Grid", "exact_number", "exact_spacing"]
 
 #: A grid whose points all lie within this many spacings of equal spacing is equally spaced.
 UNIFORM_TOLERANCE = float(np.finfo(np.float64).eps) / 2
@@ -162,13 +161,21 @@ class Axis:
         ``timedelta`` is counted in `unit`. The default is 1.
     coordinates : array_like of shape (n,), optional
         Positions of the samples, strictly increasing or decreasing, instead of a spacing.
-    boundary : {"one-sided", "periodic", "antiperiodic"}, default "one-sided"
-        What is known outside: nothing, the values of the other end, or their negatives.
+    boundary : str, value such as `Dirichlet(0)`, or pair, default "one-sided"
+        What is known outside: nothing (``"one-sided"``), the values of the other end
+        (``"periodic"``) or their negatives (``"antiperiodic"``), a condition at a wall
+        (`Dirichlet`, `Neumann`, `Robin`), or the mirror image (`Symmetric`, `Antisymmetric`). A
+        pair has one entry for the first end and one for the last.
     period : float, optional
         Length of one period, positive; needed with wrapping coordinates, and only there (an axis
         given by its spacing has the period ``n * spacing``).
     unit : str, default "s"
         Unit of time in which ``datetime64`` and ``timedelta64`` positions are counted.
+    faces : array_like of shape (n + 1,), optional
+        With coordinates: the faces of their cells, for staggered derivatives and walls;
+        ``coordinates[i]`` lies between ``faces[i]`` and ``faces[i + 1]``. The default is midway
+        between neighbours, the outermost as far beyond the ends as the next ones lie inside. Where
+        an axis wraps, the last face is the first one a period later.
 
     Raises
     ------
@@ -185,17 +192,17 @@ class Axis:
 
     spacing: float | None = None
     coordinates: Any = None
-    boundary: str = "one-sided"
+    boundary: Any = "one-sided"
     period: float | None = None
     unit: str = "s"
+    faces: Any = None
     #: Exact distance between neighbours if they are equally spaced, else None.
     uniform_spacing: Fraction | None = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.spacing is not None and self.coordinates is not None:
             raise ArgumentTypeError("spacing and coordinates exclude each other: give one of them")
-        if not isinstance(self.boundary, str) or self.boundary not in BOUNDARIES:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ArgumentValueError(one_of("boundary", self.boundary, BOUNDARIES))
+        object.__setattr__(self, "boundary", as_boundary(self.boundary))
         check_unit(self.unit)
         if is_array(self.period):
             object.__setattr__(self, "period", to_host(self.period, "period")[()])
@@ -207,6 +214,10 @@ class Axis:
                     "period goes with coordinates: an axis of n points given by its spacing has "
                     "the period n * spacing"
                 )
+            if self.faces is not None:
+                raise ArgumentTypeError(
+                    "faces goes with coordinates: those of an axis given by its spacing lie midway"
+                )
             object.__setattr__(self, "spacing", spacing)
             object.__setattr__(self, "uniform_spacing", exact_spacing(spacing, self.unit))
             return
@@ -216,14 +227,31 @@ class Axis:
             points = Coordinates(values, self.unit)
             object.__setattr__(self, "coordinates", points)
         self._check_period()
-        object.__setattr__(
-            self, "uniform_spacing", _uniform_spacing(self.steps(), _tolerance(points))
-        )
+        if self.faces is None:
+            uniform = _uniform_spacing(self.steps(), _tolerance(points))
+        else:
+            object.__setattr__(self, "faces", _checked_faces(self))
+            halves = _uniform_spacing(self.half_steps(), _tolerance(points))
+            uniform = None if halves is None else 2 * halves
+        object.__setattr__(self, "uniform_spacing", uniform)
 
     @property
     def wrap(self) -> int:
         """Sign of a value met again after one period; 0 where the axis does not wrap."""
-        return BOUNDARIES[self.boundary]
+        return BOUNDARIES[self.boundary] if isinstance(self.boundary, str) else 0
+
+    @property
+    def ends(self) -> tuple[Boundary | None, Boundary | None]:
+        """The value that states what is known at each end; None at one-sided and wrapping ones."""
+        return ends_of(self.boundary)
+
+    @property
+    def homogeneous(self) -> Axis:
+        """The same axis with all conditions at its walls set to 0."""
+        ends = [e.with_value(0.0) if isinstance(e, Condition) else e for e in self.ends]
+        if ends == list(self.ends):
+            return self
+        return replace(self, boundary=tuple(end or "one-sided" for end in ends))
 
     def steps(self) -> np.ndarray:
         """Distances between coordinates, ``n - 1`` of them, or ``n`` where the axis wraps."""
@@ -236,6 +264,15 @@ class Axis:
         closing = period - extent if extent > 0 else -period - extent
         last = np.longdouble(closing.numerator) / np.longdouble(closing.denominator)
         return np.append(self.coordinates.steps, last)
+
+    def half_steps(self) -> np.ndarray:
+        """Distances from face to centre and from centre to face, in turn, ``2 n`` of them."""
+        if self.faces is not None:
+            return self.faces.steps
+        steps = self.steps()
+        ahead = steps if self.wrap else np.append(steps, steps[-1])
+        behind = np.roll(steps, 1) if self.wrap else np.append(steps[0], steps)
+        return np.stack([behind, ahead], axis=1).ravel() / 2
 
     def _check_period(self) -> None:
         """Raise unless coordinates that wrap, and no others, have a period beyond their extent."""
@@ -263,11 +300,44 @@ class Axis:
             if self.coordinates is None
             else [f"coordinates={self.coordinates!r}"]
         )
+        if self.faces is not None:
+            parts.append(f"faces={len(self.faces) // 2 + 1} points")
         if self.boundary != "one-sided":
             parts.append(f"boundary={self.boundary!r}")
         if self.period is not None:
             parts.append(f"period={self.period!r}")
         return f"Axis({', '.join(parts)})"
+
+
+def _checked_faces(axis: Axis) -> Coordinates:
+    """Faces and centres in turn, as one sequence of positions."""
+    if isinstance(axis.faces, Coordinates):
+        return axis.faces  # of an axis that this one is a copy of
+    try:
+        faces = Coordinates(axis.faces, axis.unit)
+    except GradkitError as error:
+        raise type(error)(str(error).replace("coordinates", "faces")) from None
+    centres: Coordinates = axis.coordinates
+    if len(faces) != len(centres) + 1:
+        raise ArgumentValueError(
+            f"faces has {len(faces)} points for {len(centres)} coordinates: wanted one more"
+        )
+    low, high = faces.values[:-1], faces.values[1:]
+    low, high = (low, high) if faces.extent > 0 else (high, low)
+    inside = (low < centres.values) & (centres.values < high)
+    if not inside.all():
+        index = int(inside.argmin())
+        raise ArgumentValueError(
+            f"coordinates[{index}]={centres.values[index]} does not lie between its faces, "
+            f"{faces.values[index]} and {faces.values[index + 1]}"
+        )
+    if axis.wrap and abs(faces.extent) != exact_spacing(axis.period, axis.unit, "period"):
+        raise ArgumentValueError(
+            f"faces extend over {float(abs(faces.extent))}: wanted the period, {axis.period}"
+        )
+    both = np.empty(2 * len(centres) + 1, np.result_type(faces.values, centres.values))
+    both[::2], both[1::2] = faces.values, centres.values
+    return Coordinates(both, axis.unit)
 
 
 def _tolerance(points: Coordinates) -> float:
@@ -364,6 +434,11 @@ class Grid:
     def ndim(self) -> int:
         """Number of dimensions, batch axes included."""
         return len(self.axes)
+
+    @property
+    def homogeneous(self) -> Grid:
+        """The same grid with all conditions at its walls set to 0."""
+        return Grid(*(None if axis is None else axis.homogeneous for axis in self.axes))
 
     def __repr__(self) -> str:
         return f"Grid({', '.join(map(repr, self.axes))})"

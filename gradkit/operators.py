@@ -1,103 +1,50 @@
 """Linear differential operators as data.
 
-A `Polynomial` in the partial derivatives is a sum of terms, each a coefficient times a product of
-derivatives along axes. An `Operator` is a matrix (outputs x inputs) of polynomials. Both are frozen
-values; making them computes nothing.
+An `Operator` is a matrix (outputs x inputs) of polynomials in the partial derivatives, with numbers
+and arrays as coefficients. It is a frozen value; making one computes nothing.
 """
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from gradkit import latex
+from gradkit._array import is_array
+from gradkit._values import ArrayValue, plain_number
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, integer
+from gradkit.line import as_place
+from gradkit.terms import (
+    Coefficient,
+    Factor,
+    Offsets,
+    Partial,
+    Polynomial,
+    Term,
+    composition,
+    polynomial_of,
+    product,
+)
+from gradkit.weights import Stencil
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gradkit.grid import Grid
     from gradkit.plan import Plan
 
-__all__ = [
-    "D",
-    "Operator",
-    "Polynomial",
-    "Term",
-    "curl_operator",
-    "divergence_operator",
-    "gradient_operator",
-    "hessian_operator",
-    "jacobian_operator",
-    "laplacian_operator",
-]
-
-
-@dataclass(frozen=True)
-class Term:
-    """A coefficient times a product of derivatives.
-
-    Attributes
-    ----------
-    coefficient : int, float or Fraction
-        Real number in front.
-    orders : tuple of (axis, order)
-        Order of the derivative along each axis that takes part, by ascending axis; empty for the
-        identity.
-    """
-
-    coefficient: Any
-    orders: tuple[tuple[int, int], ...]
-
-    def __repr__(self) -> str:
-        product = "*".join(f"D({a})" + (f"**{m}" if m > 1 else "") for a, m in self.orders)
-        if not product:
-            return f"{self.coefficient}"
-        signs = {1: "", -1: "-"}
-        return signs.get(self.coefficient, f"{self.coefficient}*") + product
-
-
-@dataclass(frozen=True)
-class Polynomial:
-    """A sum of terms, none with the same derivatives, none zero."""
-
-    terms: tuple[Term, ...]
-
-    def __repr__(self) -> str:
-        return " + ".join(map(repr, self.terms)).replace("+ -", "- ") or "0"
-
-
-def _collect(terms: Iterable[Term]) -> Polynomial:
-    """Add up the terms with the same derivatives and drop those that vanish."""
-    sums: dict[tuple[tuple[int, int], ...], Any] = {}
-    for term in terms:
-        sums[term.orders] = sums.get(term.orders, 0) + term.coefficient
-    kept = [Term(c, orders) for orders, c in sums.items() if c != 0]
-    # The order that reads best: low axes first, and their high derivatives before low ones.
-    return Polynomial(tuple(sorted(kept, key=lambda t: [(a, -m) for a, m in t.orders])))
-
-
-def _multiply(a: Polynomial, b: Polynomial) -> Polynomial:
-    products: list[Term] = []
-    for left in a.terms:
-        for right in b.terms:
-            orders = dict(left.orders)
-            for axis, order in right.orders:
-                orders[axis] = orders.get(axis, 0) + order
-            products.append(
-                Term(left.coefficient * right.coefficient, tuple(sorted(orders.items())))
-            )
-    return _collect(products)
+__all__ = ["Average", "D", "Identity", "Operator", "single"]
 
 
 @dataclass(frozen=True)
 class Operator:
     """A matrix of polynomials in the partial derivatives.
+
+    ``+ - * /`` and ``**`` treat operators as polynomials: ``D(0)*D(0) == D(0)**2``, and numbers and
+    arrays stand in front of the derivatives, on whichever side they are written. ``@`` applies one
+    operator after the other: ``D(0) @ (a * D(0))`` is the derivative of a times the derivative.
 
     Attributes
     ----------
@@ -107,19 +54,64 @@ class Operator:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from gradkit import D, Operator
     >>> D(0)**2 + 2*D(0)*D(1)
     D(0)**2 + 2*D(0)*D(1)
     >>> D(0)*D(0)*D(0) == D(0)**3
     True
+    >>> a = np.asarray([1.0, 2.0, 3.0])
+    >>> D(0) @ (a * D(0))
+    D(0) @ (<3 array>*D(0))
+    >>> Operator.matrix([[D(0), 0], [1, D(1)]])
+    Operator.matrix([[D(0), 0], [1, D(1)]])
     """
 
     entries: tuple[tuple[Polynomial, ...], ...]
 
     #: An array on the left leaves the multiplication to the operator.
     __array_ufunc__ = None
+    __array_priority__ = 1000
 
-    #: Binds an operator to a grid. plan.py, one floor up, puts its make_plan here on import.
+    #: Binds an operator to a grid. plan.py, some floors up, puts its make_plan here on import.
     binder: ClassVar[Callable[..., Plan]]
+
+    @staticmethod
+    def matrix(rows: Sequence[Sequence[Any]]) -> Operator:
+        """A system of operators.
+
+        Parameters
+        ----------
+        rows : sequence of sequences
+            One row per output, one entry per input: operators with one output and one input,
+            numbers, or arrays.
+
+        Returns
+        -------
+        Operator
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If the rows are not of one length, or an entry is no single operator.
+        """
+        if not (
+            isinstance(rows, Sequence)  # pyright: ignore[reportUnnecessaryIsInstance]
+            and rows
+            and all(isinstance(row, Sequence) and len(row) == len(rows[0]) > 0 for row in rows)  # pyright: ignore[reportUnnecessaryIsInstance]
+        ):
+            raise ArgumentValueError("rows must be sequences of one length, with at least 1 entry")
+        entries: list[tuple[Polynomial, ...]] = []
+        for i, row in enumerate(rows):
+            given = [_as_operator(entry) for entry in row]
+            for j, operator in enumerate(given):
+                if operator is None or not operator.is_single:
+                    raise ArgumentTypeError(
+                        f"rows[{i}][{j}]={row[j]!r} is not an operator with one output and one "
+                        "input, a number or an array"
+                    )
+            entries.append(tuple(o.entries[0][0] for o in given if o is not None))
+        return Operator(tuple(entries))
 
     @property
     def outputs(self) -> int:
@@ -131,27 +123,37 @@ class Operator:
         """Number of arrays that go in."""
         return len(self.entries[0])
 
+    @property
+    def is_single(self) -> bool:
+        """Whether one array goes in and one comes out."""
+        return self.outputs == self.inputs == 1
+
     def on(self, grid: Grid, shape: Sequence[int], **options: Any) -> Plan:
         """Bind the operator to a grid and a shape; see `gradkit.make_plan` for the options."""
         return type(self).binder(self, grid, shape, **options)
 
     def normalized(self, ndim: int) -> Operator:
         """The same operator with every axis counted from 0 in `ndim` dimensions."""
-        rows = [
-            tuple(
-                _collect(_with_positive_axes(term, ndim) for term in entry.terms) for entry in row
+        return self._map(
+            lambda entry: polynomial_of(
+                Term(t.coefficient, tuple(_with_positive_axes(f, ndim) for f in t.factors))
+                for t in entry.terms
             )
-            for row in self.entries
-        ]
-        return Operator(tuple(rows))
+        )
 
-    def derivatives(self) -> set[tuple[int, int]]:
-        """Every (axis, order) that some term contains."""
-        rows = (entry for row in self.entries for entry in row)
-        return {pair for entry in rows for term in entry.terms for pair in term.orders}
+    def idealized(self) -> Operator:
+        """The operator that this one stands for: stencils of the user's own become derivatives."""
+        return self._map(lambda entry: polynomial_of(_idealized(entry.terms)))
+
+    def factors(self) -> Iterator[Factor]:
+        """All factors of all terms."""
+        for row in self.entries:
+            for entry in row:
+                for term in entry.terms:
+                    yield from term.factors
 
     def __add__(self, other: Any) -> Operator:
-        """Sum of two operators of the same shape; a number stands for number times identity."""
+        """Sum of two operators of the same shape; numbers and arrays multiply the identity."""
         right = _as_operator(other)
         if right is None:
             return NotImplemented
@@ -162,7 +164,7 @@ class Operator:
             )
         return Operator(
             tuple(
-                tuple(_collect((*a.terms, *b.terms)) for a, b in zip(ra, rb, strict=True))
+                tuple(polynomial_of((*a.terms, *b.terms)) for a, b in zip(ra, rb, strict=True))
                 for ra, rb in zip(self.entries, right.entries, strict=True)
             )
         )
@@ -170,23 +172,67 @@ class Operator:
     __radd__ = __add__
 
     def __mul__(self, other: Any) -> Operator:
-        """Product of two operators, or of an operator and a number."""
+        """Product of polynomials: with an operator, a number or an array on either side."""
         right = _as_operator(other)
         if right is None:
             return NotImplemented
-        if (right.outputs, right.inputs) == (1, 1):
+        if right.is_single:
             factor = right.entries[0][0]
-            return self._map(lambda entry: _multiply(entry, factor))
-        if (self.outputs, self.inputs) == (1, 1):
-            return right * self
+            return self._map(lambda entry: _products(product, entry, factor))
+        if self.is_single:
+            return right.__rmul__(self)
         raise ArgumentValueError(
-            "the * of two systems of operators is not defined: multiply by a single operator"
+            "the * of two systems of operators is not defined: multiply by a single operator, or "
+            "write @, which applies one after the other"
         )
 
-    __rmul__ = __mul__
+    def __rmul__(self, other: Any) -> Operator:
+        left = _as_operator(other)
+        if left is None:
+            return NotImplemented
+        factor = left.entries[0][0]
+        return self._map(lambda entry: _products(product, factor, entry))
+
+    def __matmul__(self, other: Any) -> Operator:
+        """The operator applied to the results of another one; arrays multiply."""
+        right = _as_operator(other)
+        if right is None:
+            return NotImplemented
+        if right.is_single and self.inputs != 1:
+            factor = right.entries[0][0]
+            return self._map(lambda entry: _products(composition, entry, factor))
+        if self.is_single and right.outputs != 1:
+            factor = self.entries[0][0]
+            return right._map(lambda entry: _products(composition, factor, entry))
+        if self.inputs != right.outputs:
+            raise ArgumentValueError(
+                f"an operator with {self.inputs} inputs cannot follow one with {right.outputs} "
+                "outputs"
+            )
+        columns = list(zip(*right.entries, strict=True))
+        return Operator(
+            tuple(
+                tuple(
+                    polynomial_of(
+                        term
+                        for a, b in zip(row, column, strict=True)
+                        for term in _products(composition, a, b).terms
+                    )
+                    for column in columns
+                )
+                for row in self.entries
+            )
+        )
+
+    def __rmatmul__(self, other: Any) -> Operator:
+        left = _as_operator(other)
+        return NotImplemented if left is None else left @ self
 
     def __neg__(self) -> Operator:
         return self * -1
+
+    def __pos__(self) -> Operator:
+        return self
 
     def __sub__(self, other: Any) -> Operator:
         right = _as_operator(other)
@@ -196,18 +242,25 @@ class Operator:
         return -self + other
 
     def __truediv__(self, number: Any) -> Operator:
-        if not _is_number(number):
+        if is_array(number) and number.ndim:
+            raise ArgumentTypeError(
+                "an operator is divided by numbers alone: multiply by the reciprocal of the array, "
+                "(1 / array) * operator"
+            )
+        divisor = _number(number)
+        if divisor is None:
             return NotImplemented
-        divisor = _coefficient(number)
         if divisor == 0:
             raise ArgumentValueError("an operator cannot be divided by 0")
         divisor = Fraction(divisor) if isinstance(divisor, int) else divisor
         return self._map(
-            lambda entry: _collect(Term(t.coefficient / divisor, t.orders) for t in entry.terms)
+            lambda entry: polynomial_of(
+                Term(t.coefficient / divisor, t.factors) for t in entry.terms
+            )
         )
 
     def __pow__(self, power: int) -> Operator:
-        result = _IDENTITY
+        result = Identity()
         for _ in range(integer("power", power, 0)):
             result = result * self
         return result
@@ -216,48 +269,92 @@ class Operator:
         return Operator(tuple(tuple(map(change, row)) for row in self.entries))
 
     def __repr__(self) -> str:
-        if (self.outputs, self.inputs) == (1, 1):
-            return repr(self.entries[0][0])
-        rows = ("[" + ", ".join(map(repr, row)) + "]" for row in self.entries)
-        return f"Operator([{', '.join(rows)}])"
+        return _text(self.entries)
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {latex.of_system(self.entries)}$"
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and value is not True and value is not False
+def _text(entries: Sequence[Sequence[Polynomial]]) -> str:
+    if len(entries) == len(entries[0]) == 1:
+        return repr(entries[0][0])
+    rows = ("[" + ", ".join(map(repr, row)) + "]" for row in entries)
+    return f"Operator.matrix([{', '.join(rows)}])"
+
+
+def _products(
+    combine: Callable[[Term, Term], Term], left: Polynomial, right: Polynomial
+) -> Polynomial:
+    return polynomial_of(combine(a, b) for a in left.terms for b in right.terms)
 
 
 def _as_operator(value: Any) -> Operator | None:
+    """An operator as it is; a number or an array times the identity; None for anything else."""
     if isinstance(value, Operator):
         return value
-    if not _is_number(value):
-        return None
-    return Operator(((_collect([Term(_coefficient(value), ())]),),))
+    if is_array(value) and (value.ndim or not isinstance(value, np.ndarray)):
+        factors: tuple[Factor, ...] = (Coefficient((ArrayValue(value, "coefficient"),)),)
+        return single([Term(1, factors)])
+    number = _number(value)
+    return None if number is None else single([Term(number)])
 
 
-def _coefficient(value: Any) -> Any:
-    """A finite real number as a plain Python one."""
-    value = value.item() if isinstance(value, np.generic) else value
-    if not isfinite(value):
-        raise ArgumentValueError(f"coefficient {value} is not a finite number")
-    if isinstance(value, np.floating):  # a longdouble: it is no float of Python
-        numerator, denominator = value.as_integer_ratio()
-        return Fraction(int(numerator), int(denominator))
-    return value
+def _number(value: Any) -> Any:
+    # A NumPy array of no dimension is a number.
+    return plain_number(value[()] if isinstance(value, np.ndarray) else value, "coefficient")
 
 
-_IDENTITY = Operator(((Polynomial((Term(1, ()),)),),))
+def single(terms: Iterable[Term]) -> Operator:
+    """The operator with one output and one input that is the sum of some terms."""
+    return Operator(((polynomial_of(terms),),))
 
 
-def _with_positive_axes(term: Term, ndim: int) -> Term:
-    orders: dict[int, int] = {}
-    for axis, order in term.orders:
+def _with_positive_axes(factor: Factor, ndim: int) -> Factor:
+    def positive(axis: int) -> int:
         if not -ndim <= axis < ndim:
             raise AxisError("axis", axis, ndim)
-        orders[axis % ndim] = orders.get(axis % ndim, 0) + order
-    return Term(term.coefficient, tuple(sorted(orders.items())))
+        return axis % ndim
+
+    if isinstance(factor, Partial):
+        at, to, stencil = factor.at, factor.to, factor.stencil
+        return Partial(positive(factor.axis), factor.order, at, to, stencil)
+    if isinstance(factor, Offsets):
+        axes = tuple(map(positive, factor.axes))
+        if len(set(axes)) < len(axes):
+            raise ArgumentValueError(f"axes={factor.axes} of a stencil name the same axis twice")
+        return replace(factor, axes=axes)
+    return factor
 
 
-def D(axis: int, order: int = 1) -> Operator:
+def _idealized(terms: Iterable[Term]) -> Iterator[Term]:
+    for term in terms:
+        ideal = [Term(term.coefficient)]
+        for factor in term.factors:
+            if isinstance(factor, Offsets):
+                options = [
+                    Term(t.coefficient, tuple(_along(p, factor.axes) for p in t.factors))
+                    for t in factor.approximates.terms
+                ]
+            elif isinstance(factor, Partial) and factor.stencil is not None:
+                options = [Term(1, (Partial(factor.axis, factor.order, factor.at, factor.to),))]
+            else:
+                options = [Term(1, (factor,))]
+            ideal = [composition(left, right) for left in ideal for right in options]
+        yield from ideal
+
+
+def _along(factor: Factor, axes: tuple[int, ...]) -> Factor:
+    return replace(factor, axis=axes[factor.axis]) if isinstance(factor, Partial) else factor
+
+
+def D(
+    axis: int,
+    order: int = 1,
+    *,
+    to: str | None = None,
+    at: str | None = None,
+    stencil: Stencil | None = None,
+) -> Operator:
     """Partial derivative along one axis, as a value.
 
     Parameters
@@ -266,76 +363,107 @@ def D(axis: int, order: int = 1) -> Operator:
         Axis of the array; negative ones count from the last.
     order : int, default 1
         Order of the derivative, at least 1.
+    to : {"centre", "left", "right", "inner", "outer"}, optional
+        For a staggered derivative: where the results lie on the cells whose centres are the samples
+        of the axis. ``"left"`` and ``"right"`` are the faces on that side of each centre, as many
+        as centres; ``"inner"`` are the faces between the centres, one fewer; ``"outer"`` are all
+        faces, one more. The default is where the values lie.
+    at : {"centre", "left", "right", "inner", "outer"}, optional
+        Where the values lie. The default, with `to` a face, is ``"centre"``; where ``to="centre"``
+        it is taken from the operator to the right of an ``@``, and must be given without one.
+    stencil : Stencil, optional
+        A stencil of your own for all rows where it fits, instead of that of the method.
 
     Returns
     -------
     Operator
-        One entry; combine with ``+ - * / **`` and bind with `Operator.on`.
+        One entry; combine with ``+ - * / ** @`` and bind with `Operator.on`.
 
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        If `axis` is not an integer, or `order` not a positive one.
+        If `axis` is not an integer, `order` not a positive one, a place has no such name, or the
+        stencil is of another order.
 
     Examples
     --------
+    >>> from gradkit import D, Stencil
     >>> D(0) + D(1)
     D(0) + D(1)
+    >>> D(0, to="centre") @ D(0, to="outer")
+    D(0, to='centre') @ D(0, to='outer')
+    >>> D(0, stencil=Stencil((-1, 0), order=1))
+    D(0, stencil=(-1, 0))
     """
+    order = integer("order", order, 1)
+    if stencil is not None:
+        if not isinstance(stencil, Stencil):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ArgumentTypeError(f"stencil={stencil!r} is not a Stencil")
+        if stencil.order != order:
+            raise ArgumentValueError(
+                f"order={order}, but the stencil is one of order {stencil.order}"
+            )
+    return single([Term(1, (_partial(axis, order, at, to, stencil),))])
+
+
+def Average(axis: int, *, to: str, at: str | None = None) -> Operator:
+    """Average along one axis, from centres to faces or back, as a value.
+
+    Parameters
+    ----------
+    axis : int
+        Axis of the array; negative ones count from the last.
+    to, at : {"centre", "left", "right", "inner", "outer"}
+        Where the results and the values lie, as in `D`.
+
+    Returns
+    -------
+    Operator
+        One entry: interpolation of the accuracy of the method.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If `axis` is not an integer, or a place has no such name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradkit import Average, Axis, Grid
+    >>> plan = Average(0, to="inner").on(Grid(Axis()), (4,))
+    >>> plan(np.asarray([1.0, 2.0, 4.0, 8.0]))
+    array([1.5, 3. , 6. ])
+    """
+    return single([Term(1, (_partial(axis, 0, at, to, None),))])
+
+
+def _partial(
+    axis: int, order: int, at: str | None, to: str | None, stencil: Stencil | None
+) -> Partial:
     if isinstance(axis, bool) or not hasattr(axis, "__index__"):
         raise ArgumentTypeError(f"axis={axis!r} is not an integer")
-    term = Term(1, ((axis.__index__(), integer("order", order, 1)),))
-    return Operator(((Polynomial((term,)),),))
+    at, to = as_place("at", at), as_place("to", to)
+    if order == 0 and to is None:
+        raise ArgumentTypeError("to=None: an average needs to know where it is wanted")
+    if at is not None and to is None:
+        to = "centre"
+    if to not in (None, "centre") and at is None:
+        at = "centre"
+    return Partial(axis.__index__(), order, at, to, stencil)
 
 
-def _entry(operator: Operator) -> Polynomial:
-    return operator.entries[0][0]
+def Identity() -> Operator:
+    """The operator that leaves an array as it is.
 
+    Returns
+    -------
+    Operator
+        One entry.
 
-_ZERO = Polynomial(())
-
-
-def gradient_operator(axes: Sequence[int]) -> Operator:
-    """One input, the derivative along each axis as outputs."""
-    return Operator(tuple((_entry(D(a)),) for a in axes))
-
-
-def divergence_operator(axes: Sequence[int]) -> Operator:
-    """One input per axis, the sum of each one's derivative along its axis."""
-    return Operator((tuple(_entry(D(a)) for a in axes),))
-
-
-def laplacian_operator(axes: Sequence[int]) -> Operator:
-    """One input, the sum of the second derivatives along the axes."""
-    return Operator(((_collect(t for a in axes for t in _entry(D(a, 2)).terms),),))
-
-
-def hessian_operator(axes: Sequence[int]) -> Operator:
-    """One input, all second derivatives, row by row."""
-    return Operator(tuple((_entry(D(a) * D(b)),) for a in axes for b in axes))
-
-
-def jacobian_operator(axes: Sequence[int], components: int) -> Operator:
-    """Derivative of every component along every axis: axes vary fastest in the outputs."""
-    return Operator(
-        tuple(
-            tuple(_entry(D(a)) if i == j else _ZERO for j in range(components))
-            for i in range(components)
-            for a in axes
-        )
-    )
-
-
-def curl_operator(axes: Sequence[int]) -> Operator:
-    """The curl along two axes (one output) or three (three outputs)."""
-    if len(axes) == 2:
-        x, y = axes
-        return Operator(((_entry(-D(y)), _entry(D(x))),))
-    x, y, z = axes
-    return Operator(
-        (
-            (_ZERO, _entry(-D(z)), _entry(D(y))),
-            (_entry(D(z)), _ZERO, _entry(-D(x))),
-            (_entry(-D(y)), _entry(D(x)), _ZERO),
-        )
-    )
+    Examples
+    --------
+    >>> from gradkit import D, Identity
+    >>> Identity() + D(0)
+    1 + D(0)
+    """
+    return single([Term(1)])

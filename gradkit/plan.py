@@ -5,23 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from itertools import combinations
-from math import isnan, prod
+from math import prod
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
 
-from gradkit import _array, _dtypes
+from gradkit import _array, _dtypes, estimates, matrices, report
 from gradkit._array import Array
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, UnsupportedError, integer, one_of
-from gradkit.grid import Axis, Grid
-from gradkit.methods import FiniteDifference, Method, Rule
+from gradkit.binding import Bound
+from gradkit.blocks import Region
+from gradkit.calls import checked_inputs, checked_targets, refuse_nan
+from gradkit.chains import Along, Extent, Parameter
+from gradkit.errors import ArgumentTypeError
+from gradkit.grid import Grid
+from gradkit.methods import Method
 from gradkit.operators import Operator
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan"]
 
-_NAN_POLICIES = ("propagate", "raise", "adapt")
-_NumberedRules = dict[tuple[int, int], Rule]
+#: What becomes of each form of a plan when it is transposed.
+_TRANSPOSED = {"": "T", "T": "", "H": "conjugate", "conjugate": "H"}
+_ADJOINT = {"": "H", "H": "", "T": "conjugate", "conjugate": "T"}
 
 
 @dataclass(frozen=True)
@@ -38,21 +43,28 @@ class Plan:
     grid : Grid
         One axis per dimension, None for batch axes.
     shape : tuple of int
-        Shape of the whole grid.
+        Shape of the whole grid: the number of samples (centres of cells) along each axis.
     method : Method
         How derivatives along one axis are taken.
     edge_order : int or None
-        Accuracy of the rows at one-sided ends; None for that of the interior.
+        Accuracy of the rows near the ends; None for that of the interior.
     nan : {"propagate", "raise"}
         What a NaN in an input does.
     dtype : str or None
         Name of the dtype of the results; None for that of the inputs.
     unit : str
         Unit of time in which datetime64 and timedelta64 values are counted.
+    form : {"", "T", "H", "conjugate"}
+        Whether this is the plan as it was made, or the one that `T` or `H` made of it.
     extent : tuple of (start, stop), or None
-        The rows of each axis that come out, if this plan is a `block` of a larger one.
+        The cells of each axis whose rows come out, if this plan is a `block` of a larger one.
     margin : tuple of int, or None
         The points around them that the inputs of a block hold.
+
+    Notes
+    -----
+    A plan computes ``A f + b``. ``b``, the `offset`, is 0 unless a condition at a wall states
+    another value than 0; `linear`, `T`, `matrix` and `linear_operator` are of A alone.
 
     Examples
     --------
@@ -71,10 +83,11 @@ class Plan:
     nan: str = "propagate"
     dtype: str | None = None
     unit: str = "s"
-    extent: tuple[tuple[int, int], ...] | None = None
+    form: str = ""
+    extent: Extent | None = None
     margin: tuple[int, ...] | None = None
-    #: The stencils: one rule per (axis, order) in the operator.
-    rules: _NumberedRules = field(default_factory=_NumberedRules, compare=False, repr=False)
+    #: The chains of steps that engines execute.
+    bound: Bound = field(default_factory=lambda: Bound((), (), (), ()), compare=False, repr=False)
     #: What engines have built for this plan (programs, uploaded weights); not part of its value.
     memo: dict[Any, Any] = field(
         default_factory=dict[Any, Any], init=False, compare=False, repr=False
@@ -82,6 +95,8 @@ class Plan:
 
     #: Executes a plan. engines/, one floor up, puts its `run` here on import.
     runner: ClassVar[Callable[[Plan, Sequence[Array]], Sequence[Array]]]
+    #: Says which engine would run a call, and why. engines/ puts its function here, too.
+    engine_report: ClassVar[Callable[[Plan, Sequence[Array]], str]]
 
     def __call__(self, f: Any, out: Any = None) -> Any:
         """Apply the operator.
@@ -108,9 +123,12 @@ class Plan:
         if self._is_plain and type(f) is np.ndarray and f.shape == self.input_shape and out is None:
             results = Plan.runner(self, (f,))
             return results[0] if len(results) == 1 else tuple(results)
-        inputs = self._inputs(f)
+        inputs = checked_inputs(f, self.input_shapes)
+        self._check_parameters(inputs)
         if out is not None:
-            targets = self._targets(out, inputs)
+            result = self.precision(inputs).result
+            dtype = _array.result_dtype(_array.namespace(inputs[0]), inputs, result)
+            targets = checked_targets(out, self.output_shapes, self.same, dtype, inputs)
             for target, values in zip(targets, self._run(inputs), strict=True):
                 _array.write(target, values)
             return out
@@ -122,37 +140,88 @@ class Plan:
     @cached_property
     def halo(self) -> tuple[int, ...]:
         """Points needed beyond a block of rows, per axis: the reach of the widest stencil."""
-        reach = [0] * len(self.shape)
-        for (axis, _), rule in self.rules.items():
-            reach[axis] = max(reach[axis], rule.reach)
-        return tuple(reach)
+        chains = list(self.bound.chains())
+        return tuple(
+            max((chain.reach(axis) for chain in chains), default=0)
+            for axis in range(len(self.shape))
+        )
+
+    @cached_property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of every input: that of the grid at its place, or of a block and its halo."""
+        held = map(self._region.held, self.bound.inputs_at)
+        return tuple(tuple(stop - start for start, stop in points) for points in held)
 
     @cached_property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of every input: that of the grid, or of a block and its halo."""
-        if self.extent is None:
-            return self.shape
-        sizes = [stop - start for start, stop in self.extent]
-        for (axis, _), rule in self.rules.items():
-            sizes[axis] = rule.last - rule.first
-        return tuple(sizes)
+        """Shape of the first input."""
+        return self.input_shapes[0]
 
     @cached_property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of every output: that of the grid at its place, or of a block."""
+        rows = map(self._region.rows, self.bound.outputs_at)
+        return tuple(tuple(stop - start for start, stop in points) for points in rows)
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
-        """Shape of every output: that of the grid, or of a block."""
-        if self.extent is None:
-            return self.shape
-        return tuple(stop - start for start, stop in self.extent)
+        """Shape of the first output."""
+        return self.output_shapes[0]
+
+    @cached_property
+    def _region(self) -> Region:
+        """The part of the grid that comes out."""
+        axes = tuple(
+            axis if number in self._used_axes else None
+            for number, axis in enumerate(self.grid.axes)
+        )
+        whole = tuple((0, n) for n in self.shape)
+        return Region(self.shape, axes, self.extent or whole, self.margin or (0,) * len(whole))
+
+    @cached_property
+    def _used_axes(self) -> set[int]:
+        """The axes along which some step goes."""
+        chains = self.bound.chains()
+        return {s.axis for chain in chains for s in chain.steps if isinstance(s, Along)}
+
+    @cached_property
+    def same(self) -> tuple[int, ...]:
+        """Per output, the number of the first output that is equal to it."""
+        rows = self.operator.entries
+        if self.form in ("T", "H"):
+            rows = tuple(zip(*rows, strict=True))
+        return tuple(rows.index(row) for row in rows)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The arrays that are multiplied by, or known along walls."""
+        return self.bound.parameters
+
+    @cached_property
+    def is_complex(self) -> bool:
+        """Whether real inputs have complex results."""
+        arrays = [_dtypes.dtype_name(parameter.array.dtype) for parameter in self.parameters]
+        known = [
+            known
+            for chain in self.bound.chains()
+            for step in chain.steps
+            if isinstance(step, Along)
+            for known in step.walls
+        ]
+        numbers = [*known, *(chain.coefficient for chain in self.bound.chains())]
+        return any(_dtypes.kind(name) == "complex" for name in arrays) or any(
+            isinstance(number, complex) for number in numbers
+        )
 
     @property
     def reads(self) -> int:
         """Number of arrays that a call must read at least."""
-        return self.operator.inputs
+        return len(self.bound.inputs_at)
 
     @property
     def writes(self) -> int:
         """Number of arrays that a call must write at least: those that differ."""
-        return len(set(self.operator.entries))
+        return len(set(self.same))
 
     def minimum_bytes(self, dtype: Any = "float64") -> int:
         """Bytes that a call must move at least: each input read once, each output written once.
@@ -160,21 +229,68 @@ class Plan:
         Parameters
         ----------
         dtype : str or dtype, default "float64"
-            Dtype of the inputs and outputs.
+            Dtype of the inputs and outputs, and of the arrays that are multiplied by.
         """
         size = _dtypes.itemsize(_dtypes.as_dtype_name(dtype) or "float64")
-        return (self.reads * prod(self.input_shape) + self.writes * prod(self.output_shape)) * size
+        written = (self.output_shapes[i] for i in set(self.same))
+        moved = (*self.input_shapes, *written, *(p.shape for p in self.parameters))
+        return sum(map(prod, moved)) * size
 
-    def block(self, extent: Sequence[tuple[int, int]], halo: Sequence[int]) -> Plan:
+    # --- other plans --------------------------------------------------------------------------
+
+    @cached_property
+    def linear(self) -> Plan:
+        """The linear part: the same plan with 0 for all that is known at walls."""
+        grid = self.grid.homogeneous
+        return self if grid == self.grid else replace(self, grid=grid, bound=self.bound.linear())
+
+    @cached_property
+    def T(self) -> Plan:
+        """The plan whose matrix is the transposed one of the linear part, all rows included."""
+        bound = self.bound.linear().transposed(conjugate=False)
+        return replace(self.linear, form=_TRANSPOSED[self.form], bound=bound)
+
+    @cached_property
+    def H(self) -> Plan:
+        """The adjoint of the linear part: transposed and conjugated, so `T` if all is real."""
+        bound = self.bound.linear().transposed(conjugate=True)
+        return replace(self.linear, form=_ADJOINT[self.form], bound=bound)
+
+    @cached_property
+    def magnitude(self) -> Plan:
+        """The sums of the magnitudes of all products: what bounds the rounding of a result."""
+        return replace(self.linear, form="magnitude", bound=self.bound.magnitude())
+
+    @cached_property
+    def refined(self) -> Plan:
+        """The same operator by a method of higher accuracy."""
+        plan = self.operator.idealized().on(
+            self.grid,
+            self.shape,
+            method=self.method.refined(),
+            edge_order=None if self.edge_order is None else self.edge_order + 2,
+            nan=self.nan,
+            dtype=self.dtype,
+            unit=self.unit,
+        )
+        return {"T": plan.T, "H": plan.H}.get(self.form, plan) if self.form else plan
+
+    def block(
+        self, extent: Sequence[tuple[int, int]], halo: Sequence[int], parameters: Any = None
+    ) -> Plan:
         """The plan of a block of rows, for inputs that hold the block and its halo.
 
         Parameters
         ----------
         extent : sequence of (start, stop)
-            The rows of each axis that come out.
+            The cells of each axis whose rows come out. Where results lie at all faces, the last
+            cell has both of its own; where they lie between cells, the last cell has none.
         halo : sequence of int
             Points around the block that the inputs hold, per axis. Where an axis does not wrap
             they end with the axis; a wrapping axis continues with the points of its other end.
+        parameters : sequence of array, optional
+            The parts of the arrays that are multiplied by which belong to the block and its halo;
+            the default is to cut them from the arrays of this plan.
 
         Returns
         -------
@@ -186,103 +302,242 @@ class Plan:
         ArgumentValueError
             If the rows do not exist, or the halo does not hold what they use.
         """
-        if not len(extent) == len(halo) == len(self.shape):
-            raise ArgumentValueError(
-                f"extent={extent} and halo={halo} must have one entry per dimension of {self.shape}"
-            )
-        for axis, ((start, stop), size) in enumerate(zip(extent, self.shape, strict=True)):
-            if not 0 <= start <= stop <= size:
-                raise ArgumentValueError(
-                    f"extent[{axis}]={(start, stop)} does not lie in the {size} points of its axis"
-                )
-        rules = {
-            (axis, order): rule.block(*extent[axis], halo[axis])
-            for (axis, order), rule in self.rules.items()
-        }
-        for (axis, _), rule in rules.items():
-            if not rule.is_complete:
-                raise ArgumentValueError(
-                    f"a block of the rows {extent[axis]} of axis {axis} with halo={halo[axis]} "
-                    "does not hold what they use: wanted at least one row, and "
-                    f"halo={self.halo[axis]} for any row"
-                )
-        return replace(self, rules=rules, extent=tuple(extent), margin=tuple(halo))
+        region = replace(self._region, extent=tuple(extent), margin=tuple(halo))
+        bound = region.block(self.bound, self.halo, parameters)
+        return replace(self, extent=region.extent, margin=region.margin, bound=bound)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return tuple(getattr(self, part.name) for part in fields(self) if part.compare)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "memo": {}}
+        kept = {part.name for part in fields(self)}
+        return {**{k: v for k, v in self.__dict__.items() if k in kept}, "memo": {}}
 
-    # --- arguments of a call ------------------------------------------------------------------
+    # --- other renderings ---------------------------------------------------------------------
+
+    @property
+    def offset(self) -> Any:
+        """What the values known at walls add: an array per output, on the host unless they are not.
+
+        ``plan(f) == plan.linear(f) + plan.offset``, up to rounding; 0 where nothing is known.
+        """
+        like: Array = np.zeros(())
+        for parameter in self.parameters:
+            if not isinstance(parameter.array, np.ndarray):
+                like = parameter.array
+        xp, device = _array.namespace(like), _array.device(like)
+        real = _array.native(xp, _array.default_real(like))
+        zeros = [xp.zeros(shape, dtype=real, device=device) for shape in self.input_shapes]
+        return self(zeros if len(zeros) > 1 else zeros[0])
+
+    def matrix(
+        self, format: str = "csr", *, dtype: Any = None, xp: ModuleType | None = None
+    ) -> Any:
+        """The linear part as a sparse matrix.
+
+        Parameters
+        ----------
+        format : {"csr", "csc", "coo", "bsr", "dia", "dok", "lil", "array"}, default "csr"
+            Format of the matrix; ``"array"`` for a dense array.
+        dtype : dtype, optional
+            Dtype of the entries; the default is float64, or complex128 where plans are complex.
+        xp : module, optional
+            ``cupy`` for a matrix of ``cupyx.scipy.sparse`` on the GPU; the default is SciPy.
+
+        Returns
+        -------
+        sparse array, shape (outputs, inputs)
+            It takes the raveled input (several inputs one after the other) to the raveled results.
+
+        Raises
+        ------
+        MissingPackageError
+            If SciPy is not installed.
+        ArgumentTypeError
+            If `format` or `xp` is none of these.
+
+        Examples
+        --------
+        >>> from gradkit import Axis, D, Dirichlet, Grid
+        >>> plan = (D(0)**2).on(Grid(Axis(boundary=Dirichlet(1.0, at="next"))), (3,))
+        >>> plan.matrix("array")
+        array([[-2.,  1.,  0.],
+               [ 1., -2.,  1.],
+               [ 0.,  1., -2.]])
+        >>> plan.offset
+        array([1., 0., 1.])
+        """
+        return matrices.matrix(self, format, dtype, xp)
+
+    def linear_operator(self, *, dtype: Any = None, xp: ModuleType | None = None) -> Any:
+        """The linear part as a linear operator for iterative solvers; no matrix is made.
+
+        Parameters
+        ----------
+        dtype : dtype, optional
+            Dtype that solvers are told; the default is float64, or complex128 where plans are
+            complex.
+        xp : module, optional
+            ``cupy`` for the operator of ``cupyx.scipy.sparse.linalg``; the default is SciPy's.
+
+        Returns
+        -------
+        LinearOperator, shape (outputs, inputs)
+            With ``matvec``, ``rmatvec``, ``matmat`` and ``rmatmat`` on raveled arrays.
+
+        Raises
+        ------
+        MissingPackageError
+            If SciPy is not installed.
+        ArgumentTypeError
+            If `xp` is neither.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gradkit import Axis, D, Grid
+        >>> operator = D(0).on(Grid(Axis(boundary="periodic")), (4,)).linear_operator()
+        >>> operator @ np.asarray([0.0, 1.0, 0.0, -1.0])
+        array([ 1.,  0., -1.,  0.])
+        """
+        return matrices.linear_operator(self, dtype, xp)
+
+    def stencil(self, index: Any, *, output: int = 0, input: int = 0) -> report.PointStencil:
+        """The weights with which one result takes the inputs around it.
+
+        Parameters
+        ----------
+        index : int or tuple of int
+            Index of the result; negative ones count from the end.
+        output, input : int, default 0
+            Which output and which input of a system.
+
+        Returns
+        -------
+        PointStencil
+            Offsets and weights; prints as a small picture in one and two dimensions.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If there is no such result.
+
+        Examples
+        --------
+        >>> from gradkit import Axis, Grid, Laplacian
+        >>> Laplacian(2).on(Grid(Axis(), Axis()), (8, 8)).stencil((4, 4))
+        PointStencil at (4, 4):
+             1
+          1 -4  1
+             1
+        """
+        return report.point_stencil(self, index, output, input)
+
+    def explain(self, *inputs: Any) -> report.Report:
+        """What a call does: stencils, accuracy and boundary of all rows, halo, bytes, engine.
+
+        Parameters
+        ----------
+        *inputs : array, optional
+            The arrays of a call, for the engine that would run it; the default are NumPy arrays.
+
+        Returns
+        -------
+        Report
+            Text, which prints as it is.
+
+        Examples
+        --------
+        >>> from gradkit import Axis, D, Grid
+        >>> print(D(0).on(Grid(Axis(spacing=0.5, boundary="periodic")), (100,)).explain())
+        D(0) on 100 points, FiniteDifference(accuracy=2)
+        axis 0: spacing=0.5, boundary='periodic'
+          first derivative
+            rows 0 to 99: f'(x) = (-f[-1] + f[1]) / (2 h) + O(h^2)
+        halo (1,), at least 1600 bytes in float64 (1 array read, 1 written)
+        run by reference
+          chunked: serves dask arrays, the input is a numpy array
+          reference: can serve this call
+        """
+        return report.explanation(self, inputs)
+
+    def error_estimate(self, f: Any) -> estimates.ErrorEstimate:
+        """Estimate the error of a result at every point.
+
+        Parameters
+        ----------
+        f : array, or sequence of arrays
+            The input, as in a call.
+
+        Returns
+        -------
+        ErrorEstimate
+            The truncation error, from a comparison with a method two orders more accurate, a bound
+            on what the rounding of f does, and advice.
+
+        Raises
+        ------
+        ArgumentTypeError, ArgumentValueError
+            If `f` does not fit the plan, or an axis is too short for the better method.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gradkit import Axis, D, Grid
+        >>> x = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+        >>> plan = D(0).on(Grid(Axis(spacing=x[1], boundary="periodic")), (64,))
+        >>> estimate = plan.error_estimate(np.sin(x))
+        >>> bool(np.allclose(estimate.truncation, abs(plan(np.sin(x)) - np.cos(x)), rtol=0.01))
+        True
+        """
+        return estimates.error_estimate(self, f)
+
+    # --- running ------------------------------------------------------------------------------
 
     @cached_property
     def _is_plain(self) -> bool:
         """Whether a NumPy array of the right shape needs no further check."""
-        return self.operator.inputs == 1 and self.nan == "propagate"
+        on_host = all(isinstance(parameter.array, np.ndarray) for parameter in self.parameters)
+        return self.reads == 1 and self.nan == "propagate" and on_host
 
-    def _inputs(self, f: Any) -> tuple[Array, ...]:
-        wanted = self.operator.inputs
-        if wanted == 1:
-            f = _array.as_array(f, "f")
-            self._check_shape("f", f.shape)
-            return (f,)
-        count = _array.count(f)
-        if count != wanted:
-            given = f"is of type {type(f).__name__}" if count is None else f"has {count} components"
-            raise (ArgumentTypeError if count is None else ArgumentValueError)(
-                f"f {given}: wanted {wanted} arrays, as a sequence or stacked along the first axis"
-            )
-        components = tuple(_array.component(f, i, "f") for i in range(wanted))
-        for i, component in enumerate(components):
-            self._check_shape(f"f[{i}]", component.shape)
-        _array.same_place([(f"f[{i}]", c) for i, c in enumerate(components)])
-        return components
-
-    def _check_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        if tuple(shape) != self.input_shape:
-            raise ArgumentValueError(
-                f"{name} has shape {tuple(shape)}: this plan was made for shape {self.input_shape}"
-            )
+    def _check_parameters(self, inputs: Sequence[Array]) -> None:
+        """Raise unless arrays of the plan are on the host or where the inputs are."""
+        if _array.is_dask(inputs[0]):
+            return
+        for parameter in self.parameters:
+            if not isinstance(parameter.array, np.ndarray):
+                _array.same_place([("f", inputs[0]), ("a coefficient", parameter.array)])
 
     def precision(self, inputs: Sequence[Array]) -> _dtypes.Precision:
         """The dtypes in which these inputs are computed with and returned."""
         names = [_dtypes.dtype_name(a.dtype) for a in inputs]
-        reflected = any(rule.wrap < 0 for rule in self.rules.values())
-        if reflected and any(_dtypes.kind(name) == "datetime" for name in names):
-            raise ArgumentTypeError(
-                "boundary='antiperiodic' continues f with its negatives, which dates do not have"
-            )
+        self._check_times(names)
         default = "float64"
         if any(_dtypes.kind(name) not in ("float", "complex") for name in names):
             default = _array.default_real(inputs[0])
         if self.dtype is not None:
             _array.check_dtype_exists(inputs[0], self.dtype)
-        return _dtypes.precision(names, self.dtype, default)
+        return _dtypes.precision(names, self.dtype, default, complex_weights=self.is_complex)
 
-    def _targets(self, out: Any, inputs: Sequence[Array]) -> list[Array]:
-        """The array that each output goes to; everything is checked before a write."""
-        entries = self.operator.entries
-        if len(entries) == 1:
-            targets, names = [out], ["out"]
-        elif isinstance(out, Sequence) and len(out) == len(entries):
-            targets, names = list(out), [f"out[{i}]" for i in range(len(entries))]
-        else:
-            raise ArgumentTypeError(f"out must be a sequence of {len(entries)} arrays")
-        result = self.precision(inputs).result
-        dtype = _array.result_dtype(_array.namespace(inputs[0]), inputs, result)
-        for name, target in zip(names, targets, strict=True):
-            _array.check_target(name, target, self.output_shape, dtype, inputs)
-        for i, j in combinations(range(len(entries)), 2):
-            if entries[i] != entries[j] and _array.shares_memory(targets[i], targets[j]):
-                raise ArgumentValueError(f"{names[i]} and {names[j]} share memory")
-        return targets
-
-    # --- running ------------------------------------------------------------------------------
+    def _check_times(self, names: Sequence[str]) -> None:
+        """Raise if times are continued in a way that they have not."""
+        kinds = {_dtypes.kind(name) for name in names}
+        if not kinds & {"datetime", "timedelta"}:
+            return
+        used = [self.grid.axes[axis] for axis in self._used_axes]
+        if any(axis is not None and axis.ends != (None, None) for axis in used):
+            raise ArgumentTypeError(
+                "conditions at walls are not served for datetime64 and timedelta64: convert f to "
+                "numbers first"
+            )
+        if "datetime" in kinds and any(axis is not None and axis.wrap < 0 for axis in used):
+            raise ArgumentTypeError(
+                "boundary='antiperiodic' continues f with its negatives, which dates do not have"
+            )
 
     def _run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         if self.nan == "raise":
-            _refuse_nan(inputs)
+            refuse_nan(inputs)
         for f in inputs:
             if isinstance(f, np.ma.MaskedArray):
                 return self._run_masked(inputs)
@@ -297,133 +552,3 @@ class Plan:
             np.ma.MaskedArray(values, mask=np.isnan(trace))
             for values, trace in zip(results, reached, strict=True)
         ]
-
-
-def _refuse_nan(inputs: Sequence[Array]) -> None:
-    for i, f in enumerate(inputs):
-        name = "f" if len(inputs) == 1 else f"f[{i}]"
-        if _array.is_dask(f):
-            return  # each block is checked when it is computed
-        visible = f.compressed() if isinstance(f, np.ma.MaskedArray) else f
-        found = _array.any_nan(_array.namespace(f), visible)
-        try:
-            holds_nan = bool(found)
-        except (TypeError, RuntimeError):
-            raise ArgumentTypeError(
-                f"nan='raise' must look at the values of {name}, which are traced here: check them "
-                "outside jit and vmap, or use nan='propagate'"
-            ) from None
-        if holds_nan:
-            raise ArgumentValueError(f"{name} holds NaN and nan='raise' was given")
-
-
-def make_plan(
-    operator: Operator,
-    grid: Grid,
-    shape: Sequence[int],
-    *,
-    method: Method | None = None,
-    edge_order: int | None = None,
-    nan: str = "propagate",
-    dtype: Any = None,
-    unit: str = "s",
-) -> Plan:
-    """Bind an operator to a grid; `Operator.on` is the same.
-
-    Parameters
-    ----------
-    operator : Operator
-        What to compute.
-    grid : Grid
-        One entry per dimension of the arrays; None for batch axes.
-    shape : sequence of int
-        Shape of the arrays.
-    method : Method, optional
-        How derivatives along one axis are taken; the default is ``FiniteDifference(accuracy=2)``.
-    edge_order : int, optional
-        Accuracy of the rows at one-sided ends; the default is that of the interior.
-    nan : {"propagate", "raise"}, default "propagate"
-        What a NaN does: it makes exactly those results NaN whose stencil holds it, or it raises.
-    dtype : str or dtype, optional
-        Dtype of the results; the default is that of the inputs, float64 for integers.
-    unit : str, default "s"
-        Unit of time in which datetime64 and timedelta64 values are counted.
-
-    Returns
-    -------
-    Plan
-
-    Raises
-    ------
-    ArgumentTypeError, ArgumentValueError, UnsupportedError
-        If an argument cannot be used; the message names it.
-
-    Examples
-    --------
-    >>> from gradkit import Axis, D, Grid, make_plan
-    >>> plan = make_plan(D(0), Grid(Axis(spacing=0.1)), (100,))
-    >>> plan.halo
-    (2,)
-    """
-    if nan not in _NAN_POLICIES:
-        raise ArgumentValueError(one_of("nan", nan, _NAN_POLICIES))
-    if nan == "adapt":
-        raise UnsupportedError("nan='adapt' is not available yet: use nan='propagate' or 'raise'")
-    _check_kinds(operator=(operator, Operator), grid=(grid, Grid), shape=(shape, Sequence))
-    method = FiniteDifference() if method is None else method
-    if isinstance(method, type) or not callable(getattr(method, "rule", None)):
-        raise ArgumentTypeError(f"method={method!r} is not a method such as FiniteDifference(4)")
-    if edge_order is not None:
-        edge_order = integer("edge_order", edge_order, 1)
-    shape = tuple(shape)
-    if any(isinstance(size, float) and isnan(size) for size in shape):
-        raise ArgumentValueError(
-            f"shape={shape} is not known: call f.compute_chunk_sizes() on the dask array first"
-        )
-    shape = tuple(integer(f"shape[{i}]", size, 0) for i, size in enumerate(shape))
-    if grid.ndim != len(shape):
-        raise ArgumentValueError(
-            f"grid has {grid.ndim} axes, but shape={shape} has {len(shape)}: wanted one entry per "
-            "dimension, None for batch axes"
-        )
-    operator = operator.normalized(len(shape))
-    rules: _NumberedRules = {}
-    for number, order in sorted(operator.derivatives()):
-        axis = _checked_axis(grid, number, shape[number])
-        rules[number, order] = method.rule(order, axis, shape[number], edge_order, f"axis {number}")
-    return Plan(
-        operator,
-        grid,
-        shape,
-        method,
-        edge_order,
-        nan,
-        _dtypes.as_dtype_name(dtype),
-        _dtypes.check_unit(unit),
-        rules=rules,
-    )
-
-
-def _check_kinds(**arguments: tuple[object, type]) -> None:
-    for name, (value, kind) in arguments.items():
-        if not isinstance(value, kind):
-            wanted = kind.__name__
-            raise ArgumentTypeError(f"{name}={value!r} ({type(value).__name__}) is not a {wanted}")
-
-
-def _checked_axis(grid: Grid, number: int, size: int) -> Axis:
-    axis = grid.axes[number]
-    if axis is None:
-        raise ArgumentValueError(
-            f"axis {number} is a batch axis (None) of this grid, but the operator differentiates "
-            "along it"
-        )
-    if axis.coordinates is not None and len(axis.coordinates) != size:
-        raise ArgumentValueError(
-            f"coordinates of axis {number} have {len(axis.coordinates)} points, but the array has "
-            f"{size} along that axis; a spacing is a number, not an array"
-        )
-    return axis
-
-
-Operator.binder = make_plan

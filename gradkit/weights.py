@@ -7,7 +7,7 @@ for uniform grids and on arrays of coordinates (one column per grid row) for all
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -17,7 +17,18 @@ from typing import Any
 
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
 
-__all__ = ["Stencil", "central", "fornberg", "half_width", "in_differences", "window"]
+__all__ = [
+    "Stencil",
+    "WallClosure",
+    "central",
+    "fornberg",
+    "half_width",
+    "in_differences",
+    "in_pairs",
+    "staggered_half_width",
+    "wall_closure",
+    "window",
+]
 
 
 def fornberg(nodes: Sequence[Any], order: int) -> list[Any]:
@@ -79,6 +90,11 @@ def half_width(order: int, accuracy: int) -> int:
     return (order + 1) // 2 - 1 + (accuracy + 1) // 2
 
 
+def staggered_half_width(order: int, accuracy: int) -> int:
+    """Points on each side of a centred stencil for a point halfway between two samples."""
+    return (accuracy + order + 1 - order % 2) // 2
+
+
 def window(row: int, size: int) -> tuple[int, ...]:
     """Offsets, relative to `row`, of the first `size` points of an axis."""
     return tuple(range(-row, size - row))
@@ -108,6 +124,81 @@ def in_differences(offsets: Sequence[Any], weights: Sequence[Any]) -> list[tuple
         running = -weights[j] if running is None else running - weights[j]
         tail[j] = running
     return [(high, low, tail[j]) for j, (low, high) in enumerate(pairwise(offsets))]
+
+
+def in_pairs(weights: Mapping[int, Fraction]) -> list[tuple[int, int | None, Fraction]]:
+    """Weights on values as triples ``(high, low, weight)``, in differences if they sum to zero.
+
+    Weights that are odd about 0 take mirror pairs; ``low`` is None where a value itself is taken.
+    """
+    kept = dict(sorted((k, w) for k, w in weights.items() if w))
+    if sum(kept.values()):
+        return [(k, None, w) for k, w in kept.items()]
+    if all(kept.get(-k) == -w for k, w in kept.items()):
+        return [(k, -k, w) for k, w in kept.items() if k > 0]
+    pairs = in_differences(list(kept), list(kept.values()))
+    return [(high, low, w) for high, low, w in pairs if w]
+
+
+@dataclass(frozen=True)
+class WallClosure:
+    """How a polynomial through samples and a condition at a wall is differentiated, exactly.
+
+    With L the polynomial through the samples alone and W the product of (x - sample), any
+    polynomial of one degree more that takes the samples is ``L + c W``. A condition
+    ``a P + b P' = g`` at the wall settles c.
+
+    Attributes
+    ----------
+    free : list of Fraction
+        Weights of the derivative of L at the point of evaluation, one per sample.
+    value, slope : list of Fraction
+        Weights of L and L' at the wall.
+    lead : Fraction
+        The derivative of W at the point of evaluation.
+    lead_value, lead_slope : Fraction
+        W and W' at the wall.
+    """
+
+    free: list[Fraction]
+    value: list[Fraction]
+    slope: list[Fraction]
+    lead: Fraction
+    lead_value: Fraction
+    lead_slope: Fraction
+
+    def settled(self, a: Fraction, b: Fraction) -> tuple[list[Fraction], Fraction]:
+        """Weights of the samples and of g; raises ZeroDivisionError if no polynomial obeys."""
+        share = self.lead / (a * self.lead_value + b * self.lead_slope)
+        parts = zip(self.free, self.value, self.slope, strict=True)
+        return [free - share * (a * value + b * slope) for free, value, slope in parts], share
+
+
+def wall_closure(nodes: Sequence[Fraction], order: int, wall: Fraction) -> WallClosure:
+    """The closure of a derivative of order `order` at 0 from samples at `nodes` and a wall.
+
+    Parameters
+    ----------
+    nodes : sequence of Fraction
+        Positions of the samples relative to the point of evaluation; may be empty.
+    order : int
+        Order of the derivative, at least 0.
+    wall : Fraction
+        Position of the wall relative to the point of evaluation.
+    """
+    product = [Fraction(1)]  # the coefficients of W, constant first
+    for node in nodes:
+        raised = [Fraction(0), *product]
+        product = [high - node * low for high, low in zip(raised, [*product, 0], strict=True)]
+    from_wall = [node - wall for node in nodes]
+    return WallClosure(
+        free=fornberg(nodes, order) if nodes else [],
+        value=fornberg(from_wall, 0) if nodes else [],
+        slope=fornberg(from_wall, 1) if nodes else [],
+        lead=factorial(order) * product[order] if order < len(product) else Fraction(0),
+        lead_value=sum((c * wall**k for k, c in enumerate(product)), Fraction(0)),
+        lead_slope=sum((k * c * wall ** (k - 1) for k, c in enumerate(product) if k), Fraction(0)),
+    )
 
 
 @dataclass(frozen=True)

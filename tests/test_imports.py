@@ -19,15 +19,31 @@ FLOORS = {
     "errors": 1,
     "_array": 1,
     "_dtypes": 1,
+    "_values": 1,
+    "boundaries": 2,
     "grid": 2,
-    "operators": 2,
+    "line": 2,
     "weights": 2,
+    "terms": 2,
+    "latex": 2,
+    "operators": 2,
+    "systems": 2,
+    "offsets": 2,
     "devices": 2,
     "capabilities": 2,
     "methods": 3,
+    "chains": 4,
+    "binding": 4,
+    "blocks": 4,
+    "calls": 4,
+    "matrices": 4,
+    "report": 4,
+    "estimates": 4,
     "plan": 4,
+    "planning": 4,
     "engines": 5,
     "arguments": 6,
+    "diagnosis": 6,
     "differences": 6,
     "fields": 6,
     "": 7,
@@ -37,10 +53,11 @@ FLOORS = {
 }
 
 #: In-function imports: packages that need not be installed, and the module that needs click.
-OPTIONAL = {"click", "cupy", "dask", "jax", "matplotlib", "numba", "rich", "torch", "xarray"}
+OPTIONAL = {"click", "cupy", "cupyx", "dask", "jax", "matplotlib", "numba", "rich", "scipy"}
+OPTIONAL |= {"torch", "xarray"}
 LAZY = {("__main__", "cli")}
 
-HEAVY = OPTIONAL | {"array_api_strict", "pandas", "scipy"}
+HEAVY = OPTIONAL | {"array_api_strict", "pandas"}
 
 
 def name_of(path):
@@ -126,7 +143,10 @@ def test_heavy_packages_are_not_loaded(fresh_python):
     assert not HEAVY & set(loaded)
 
 
-def test_import_takes_no_longer_than_numpy_does(fresh_python):
+def test_import_takes_no_longer_than_numpy_does(fresh_python, tmp_path):
+    # Both compiled before, as installed packages are.
+    compiled = {"PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
+    fresh_python("import gradkit", **compiled)
     measure = (
         "import subprocess, sys\n"
         "run = [sys.executable, '-X', 'importtime', '-c', 'import gradkit']\n"
@@ -135,7 +155,7 @@ def test_import_takes_no_longer_than_numpy_does(fresh_python):
     shares = []
     for _ in range(3):
         times = {"gradkit": 0, "numpy": 0}
-        for line in fresh_python(measure).strip().splitlines():
+        for line in fresh_python(measure, **compiled).strip().splitlines():
             own_time, *_, module = line.removeprefix("import time:").replace(" ", "").split("|")
             package = module.partition(".")[0]
             if package in times:
@@ -289,16 +309,20 @@ def test_public_names_are_functions_and_classes():
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_function_is_documented(name):
-    sections = sections_of(getattr(gradkit, name))
+    function = getattr(gradkit, name)
+    sections = sections_of(function)
     assert sections[""].strip()
-    assert {"Parameters", "Returns", "Raises", "Examples"} <= set(sections)
+    wanted = {"Returns", "Examples"}
+    if inspect.signature(function).parameters:
+        wanted |= {"Parameters", "Raises"}
+    assert wanted <= set(sections)
     assert ">>>" in sections["Examples"]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_parameter_is_documented(name):
     function = getattr(gradkit, name)
-    words = set(re.findall(r"\w+", sections_of(function)["Parameters"]))
+    words = set(re.findall(r"\w+", sections_of(function).get("Parameters", "")))
     assert set(inspect.signature(function).parameters) <= words | {"options"}
 
 
@@ -331,7 +355,7 @@ SIGNATURES = {
         ["a", "n", "axis", "prepend", "append"],
         {"n": 1, "axis": -1, "prepend": None, "append": None},
     ),
-    "D": (["axis", "order"], {"order": 1}),
+    "D": (["axis", "order"], {"order": 1, "to": None, "at": None, "stencil": None}),
     "array_module": (["device"], {"device": "auto", "explain": False}),
 }
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from gradkit import Axis, D, Grid, Operator
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError
-from gradkit.operators import (
-    curl_operator,
-    divergence_operator,
-    gradient_operator,
-    hessian_operator,
-    jacobian_operator,
-    laplacian_operator,
+from gradkit.systems import (
+    Curl,
+    Divergence,
+    Gradient,
+    Hessian,
+    Jacobian,
+    Laplacian,
 )
 
 IDENTITY = D(0) ** 0
@@ -27,7 +27,10 @@ ZERO = D(0) - D(0)
 def table(operator):
     """The coefficients of a single operator: {((axis, order), ...): coefficient}."""
     ((polynomial,),) = operator.entries
-    return {term.orders: term.coefficient for term in polynomial.terms}
+    return {
+        tuple((factor.axis, factor.order) for factor in term.factors): term.coefficient
+        for term in polynomial.terms
+    }
 
 
 numbers = st.integers(-5, 5) | st.fractions(-3, 3, max_denominator=7)
@@ -153,7 +156,7 @@ def test_coefficients_are_numbers_without_a_dtype():
     assert repr(np.float64(0.5) * D(0)) == "0.5*D(0)"
 
 
-@pytest.mark.parametrize("other", ["x", None, [1, 2], 1j, True, np.True_], ids=repr)
+@pytest.mark.parametrize("other", ["x", None, [1, 2], True, np.True_], ids=repr)
 def test_what_is_not_a_number_does_not_combine(other):
     for combine in (
         lambda: D(0) * other,
@@ -267,10 +270,10 @@ def test_operators_are_frozen():
         (0.5 * D(1) - 2, "-2 + 0.5*D(1)"),
         (D(0) * 0, "0"),
         (D(0) ** 0, "1"),
-        (laplacian_operator((0, 1)), "D(0)**2 + D(1)**2"),
-        (gradient_operator((0, 1)), "Operator([[D(0)], [D(1)]])"),
-        (divergence_operator((0, 1)), "Operator([[D(0), D(1)]])"),
-        (curl_operator((0, 1)), "Operator([[-D(1), D(0)]])"),
+        (Laplacian((0, 1)), "D(0)**2 + D(1)**2"),
+        (Gradient((0, 1)), "Operator.matrix([[D(0)], [D(1)]])"),
+        (Divergence((0, 1)), "Operator.matrix([[D(0), D(1)]])"),
+        (Curl((0, 1)), "Operator.matrix([[-D(1), D(0)]])"),
     ],
     ids=str,
 )
@@ -303,10 +306,10 @@ def test_what_is_printed_reads_back_as_the_same_operator(terms):
 
 
 def test_named_operators_are_matrices_of_derivatives():
-    assert gradient_operator((0, 2)).entries == (*D(0).entries, *D(2).entries)
-    assert divergence_operator((1, 0)).entries == ((D(1).entries[0][0], D(0).entries[0][0]),)
-    assert laplacian_operator((0, 1, 2)) == D(0, 2) + D(1, 2) + D(2, 2)
-    hessian = hessian_operator((0, 1))
+    assert Gradient((0, 2)).entries == (*D(0).entries, *D(2).entries)
+    assert Divergence((1, 0)).entries == ((D(1).entries[0][0], D(0).entries[0][0]),)
+    assert Laplacian((0, 1, 2)) == D(0, 2) + D(1, 2) + D(2, 2)
+    hessian = Hessian((0, 1))
     wanted = (D(0, 2), D(0) * D(1), D(1) * D(0), D(1, 2))
     assert hessian.entries == tuple(row for d in wanted for row in d.entries)
 
@@ -315,12 +318,12 @@ def test_named_operators_are_matrices_of_derivatives():
     ("operator", "outputs", "inputs"),
     [
         (D(0) * D(1), 1, 1),
-        (gradient_operator((0, 1, 2)), 3, 1),
-        (divergence_operator((0, 1, 2)), 1, 3),
-        (hessian_operator((0, 1, 2)), 9, 1),
-        (jacobian_operator((0, 1), 3), 6, 3),
-        (curl_operator((0, 1)), 1, 2),
-        (curl_operator((0, 1, 2)), 3, 3),
+        (Gradient((0, 1, 2)), 3, 1),
+        (Divergence((0, 1, 2)), 1, 3),
+        (Hessian((0, 1, 2)), 9, 1),
+        (Jacobian((0, 1), 3), 6, 3),
+        (Curl((0, 1)), 1, 2),
+        (Curl((0, 1, 2)), 3, 3),
     ],
 )
 def test_outputs_and_inputs_are_rows_and_columns(operator, outputs, inputs):
@@ -328,8 +331,8 @@ def test_outputs_and_inputs_are_rows_and_columns(operator, outputs, inputs):
 
 
 def test_curl_of_a_gradient_and_divergence_of_a_curl_vanish_as_operators():
-    gradient = [table_row[0] for table_row in gradient_operator((0, 1, 2)).entries]
-    curl = curl_operator((0, 1, 2)).entries
+    gradient = [table_row[0] for table_row in Gradient((0, 1, 2)).entries]
+    curl = Curl((0, 1, 2)).entries
     for row in curl:
         total = ZERO
         for entry, component in zip(row, gradient, strict=True):
@@ -343,22 +346,22 @@ def test_curl_of_a_gradient_and_divergence_of_a_curl_vanish_as_operators():
 
 
 def test_systems_add_where_their_shapes_agree():
-    twice = gradient_operator((0, 1)) + gradient_operator((0, 1))
-    assert twice == 2 * gradient_operator((0, 1))
+    twice = Gradient((0, 1)) + Gradient((0, 1))
+    assert twice == 2 * Gradient((0, 1))
     with pytest.raises(ArgumentValueError, match=r"2 outputs and 1 inputs .*1 and 2"):
-        gradient_operator((0, 1)) + divergence_operator((0, 1))
+        Gradient((0, 1)) + Divergence((0, 1))
     with pytest.raises(ArgumentValueError, match="cannot be added"):
-        gradient_operator((0, 1)) + 1
+        Gradient((0, 1)) + 1
 
 
 def test_systems_multiply_by_single_operators_alone():
-    assert (D(2) * gradient_operator((0, 1))).entries == (
+    assert (D(2) * Gradient((0, 1))).entries == (
         *(D(0) * D(2)).entries,
         *(D(1) * D(2)).entries,
     )
-    assert gradient_operator((0, 1)) * D(2) == D(2) * gradient_operator((0, 1))
+    assert Gradient((0, 1)) * D(2) == D(2) * Gradient((0, 1))
     with pytest.raises(ArgumentValueError, match="multiply by a single operator"):
-        divergence_operator((0, 1)) * gradient_operator((0, 1))
+        Divergence((0, 1)) * Gradient((0, 1))
 
 
 # --- axes -----------------------------------------------------------------------------------------
@@ -378,13 +381,6 @@ def test_normalized_refuses_axes_that_do_not_exist(axis, ndim):
         D(axis).normalized(ndim)
     with pytest.raises(np.exceptions.AxisError):
         D(axis).normalized(ndim)
-
-
-def test_derivatives_lists_what_an_axis_must_serve():
-    operator = D(0, 2) * D(1) + 3 * D(1) + 1
-    assert operator.derivatives() == {(0, 2), (1, 1)}
-    assert curl_operator((0, 1)).derivatives() == {(0, 1), (1, 1)}
-    assert IDENTITY.derivatives() == set()
 
 
 def test_on_binds_to_a_grid():

@@ -18,8 +18,9 @@ from gradkit.engines import choice, chunked, reference
 from gradkit.engines.choice import AUTO
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, EngineError, one_of
 from gradkit.grid import Axis, Grid
-from gradkit.operators import gradient_operator
-from gradkit.plan import Plan, make_plan
+from gradkit.plan import Plan
+from gradkit.planning import make_plan
+from gradkit.systems import Gradient
 
 __all__ = ["TABLE", "Engine", "Explanation", "explain_engine", "run", "use_engine"]
 
@@ -168,7 +169,7 @@ def explain_engine(*inputs: Any, plan: Plan | None = None) -> Explanation:
         # Long enough for a gradient, also where the array is too short or of unknown size.
         shape = tuple(2 if isnan(size) else max(int(size), 2) for size in arrays[0].shape)
         grid = Grid(*(Axis() for _ in shape))
-        plan = make_plan(gradient_operator(range(len(shape))), grid, shape, edge_order=1)
+        plan = make_plan(Gradient(len(shape)), grid, shape, edge_order=1)
     reasons = tuple((engine.name, engine.supports(plan, arrays)) for engine in TABLE)
     wanted = choice.ENGINE.get()
     able = [name for name, reason in reasons if reason is None]
@@ -177,3 +178,10 @@ def explain_engine(*inputs: Any, plan: Plan | None = None) -> Explanation:
     if wanted not in able:
         raise EngineError(f"engine {wanted!r} cannot serve this call: it {dict(reasons)[wanted]}")
     return Explanation(wanted, reasons)
+
+
+def _report(plan: Plan, inputs: Sequence[Array]) -> str:
+    return str(explain_engine(*inputs, plan=plan))
+
+
+Plan.engine_report = _report

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from operator import itemgetter
 from typing import Any
+
+import numpy as np
 
 from gradkit import _array
 from gradkit._array import Array
+from gradkit.chains import Parameter
 from gradkit.engines.choice import AUTO, ENGINE, prefer
 from gradkit.plan import Plan
 
 __all__ = ["run", "supports"]
+
+Chunks = tuple[tuple[int, ...], ...]
 
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
@@ -29,52 +35,94 @@ def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
     """Apply a plan to Dask arrays; returns lazy arrays with the chunks of the first input."""
     import dask.array as da
 
-    chunks = inputs[0].chunks
-    working = tuple(map(_at_least, chunks, plan.halo))
-    depth = {axis: reach for axis, reach in enumerate(plan.halo) if reach}
-    boundary = {axis: "periodic" if _wraps(plan, axis) else "none" for axis in depth}
-    padded = [da.overlap.overlap(f.rechunk(working), depth, boundary) for f in inputs]
+    given = _cells(inputs[0].chunks, plan.shape)
+    smallest = zip(
+        given, plan.halo, plan.shape, *plan.input_shapes, *plan.output_shapes, strict=True
+    )
+    # Where points lie between cells, the last chunk has one fewer.
+    cells = tuple(
+        _at_least(sizes, reach + (min(counts) < n)) for sizes, reach, n, *counts in smallest
+    )
     dtype = _array.result_dtype(_array.namespace(inputs[0]), inputs, plan.precision(inputs).result)
-    entries = plan.operator.entries
-    distinct = list(dict.fromkeys(entries))
+    # A single chunk holds its whole axis.
+    halo = tuple(
+        reach if len(sizes) > 1 else 0 for sizes, reach in zip(cells, plan.halo, strict=True)
+    )
+    parts = [_with_halo(plan, f, cells, halo) for f in inputs]
+    parts += [_with_halo(plan, _lazy(p), cells, halo) for p in plan.parameters]
+    distinct = list(dict.fromkeys(plan.same))
     several = len(distinct) > 1
+    meta = _meta(inputs[0], dtype)
     blocks = da.map_blocks(
         _block,
-        *padded,
+        *parts,
         plan=plan,
-        bounds=tuple(tuple(pairwise(accumulate(sizes, initial=0))) for sizes in working),
-        outputs=[entries.index(entry) for entry in distinct],
+        bounds=tuple(tuple(pairwise(accumulate(sizes, initial=0))) for sizes in cells),
+        halo=halo,
+        outputs=distinct,
         engine=AUTO if ENGINE.get() == "chunked" else ENGINE.get(),
         result=dtype,
-        dtype=dtype,
-        chunks=((len(distinct),), *working) if several else working,
-        new_axis=[0] if several else None,
-        meta=_meta(inputs[0], dtype, len(working) + several),
+        dtype=object if several else dtype,
+        chunks=cells if several else _at(cells, plan.output_shapes[0]),
+        meta=np.empty((0,) * len(cells), object) if several else meta,
     )
-    parts = [blocks[i] for i in range(len(distinct))] if several else [blocks]
-    results = [part.rechunk(chunks) for part in parts]
-    return [results[distinct.index(entry)] for entry in entries]
+    results: dict[int, Array] = {}
+    for i, number in enumerate(distinct):
+        chunks = _at(cells, plan.output_shapes[number])
+        # A block gives all results at once, so that it is loaded once.
+        result = (
+            blocks.map_blocks(itemgetter(i), dtype=dtype, chunks=chunks, meta=meta)
+            if several
+            else blocks
+        )
+        results[number] = result.rechunk(_at(given, plan.output_shapes[number]))
+    return [results[number] for number in plan.same]
 
 
 def _block(
     *blocks: Array,
     plan: Plan,
     bounds: Sequence[Sequence[tuple[int, int]]],
+    halo: tuple[int, ...],
     outputs: Sequence[int],
     engine: str,
     result: Any,
-    block_info: Any,
-) -> Array:
-    """Results of one block: of the outputs named, stacked, so that the block is loaded once."""
-    place = block_info[0]["chunk-location"]
-    part = plan.block([bounds[axis][i] for axis, i in enumerate(place)], plan.halo)
+    block_id: tuple[int, ...],
+) -> Any:
+    """The distinct results of one block, from its inputs and parameters with their halo."""
+    extent = [cells[i] for cells, i in zip(bounds, block_id, strict=True)]
+    inputs, parameters = blocks[: plan.reads], blocks[plan.reads :]
+    part = plan.block(extent, halo, parameters)
     with prefer(engine):
-        results = part(blocks[0] if len(blocks) == 1 else blocks)
-    if plan.operator.outputs > 1:
-        results = [results[i] for i in outputs]
-        results = _array.stack(results) if len(results) > 1 else results[0]
+        values = part(inputs[0] if len(inputs) == 1 else inputs)
+    values = values if isinstance(values, tuple) else (values,)
     # Joining blocks to their halo may have changed the byte order.
-    return _array.cast(_array.namespace(results), results, result)
+    found = [_array.cast(_array.namespace(values[i]), values[i], result) for i in outputs]
+    return found if len(outputs) > 1 else found[0]
+
+
+# --- chunks -------------------------------------------------------------------------------------
+
+
+def _cells(chunks: Chunks, shape: tuple[int, ...]) -> Chunks:
+    """Chunks of the cells, from those of an array at any place: the last chunk makes up for it."""
+    return tuple(_ending(sizes, n) for sizes, n in zip(chunks, shape, strict=True))
+
+
+def _at(cells: Chunks, shape: Sequence[int]) -> Chunks:
+    """Chunks of an array at any place, from those of the cells; 1 where it is broadcast."""
+    return tuple(
+        (1,) if n == 1 and sum(sizes) != 1 else _ending(sizes, n)
+        for sizes, n in zip(cells, shape, strict=True)
+    )
+
+
+def _ending(sizes: tuple[int, ...], total: int) -> tuple[int, ...]:
+    """The same chunk sizes, the last ones changed so that they add up to a total."""
+    ends = [min(end, total) for end in accumulate(sizes)]
+    ends[-1] = total
+    kept = tuple(stop - start for start, stop in pairwise([0, *ends]))
+    return tuple(size for size in kept if size) or (0,)
 
 
 def _at_least(sizes: tuple[int, ...], minimum: int) -> tuple[int, ...]:
@@ -91,11 +139,31 @@ def _at_least(sizes: tuple[int, ...], minimum: int) -> tuple[int, ...]:
     return tuple(merged)
 
 
-def _wraps(plan: Plan, axis: int) -> bool:
-    return any(rule.wrap for (number, _), rule in plan.rules.items() if number == axis)
+def _with_halo(plan: Plan, array: Array, cells: Chunks, halo: tuple[int, ...]) -> Array:
+    """An array in the chunks of the cells, each with its halo."""
+    import dask.array as da
+
+    depth = {
+        axis: reach
+        for axis, (reach, n) in enumerate(zip(halo, array.shape, strict=True))
+        if reach and not (n == 1 and plan.shape[axis] != 1)
+    }
+    wraps = [axis is not None and axis.wrap != 0 for axis in plan.grid.axes]
+    boundary = {axis: "periodic" if wraps[axis] else "none" for axis in depth}
+    return da.overlap.overlap(array.rechunk(_at(cells, array.shape)), depth, boundary)
 
 
-def _meta(f: Array, dtype: Any, ndim: int) -> Array:
+def _lazy(parameter: Parameter) -> Array:
+    """A parameter as a Dask array of the shape of its broadcast form."""
+    import dask.array as da
+
+    array = parameter.array
+    if not _array.is_dask(array):
+        array = da.from_array(array, asarray=False)
+    return array.reshape(parameter.shape)
+
+
+def _meta(f: Array, dtype: Any) -> Array:
     """An empty array of the blocks' library, for Dask to learn the type of the result from."""
     xp = _array.namespace(f._meta)
-    return xp.reshape(xp.astype(f._meta, dtype), (0,) * ndim)
+    return xp.reshape(xp.astype(f._meta, dtype), (0,) * f.ndim)

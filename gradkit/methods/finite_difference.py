@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
-from math import frexp
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradkit.boundaries import Condition, Dirichlet, Reflection
 from gradkit.errors import ArgumentValueError, integer
-from gradkit.grid import Axis
-from gradkit.methods.rule import Rows, Rule
-from gradkit.weights import Stencil, central, fornberg, half_width, in_differences, window
+from gradkit.line import Line
+from gradkit.methods.rule import WALL, Correction, Point, Rows, Rule
+from gradkit.methods.stencils import OnCoordinates, Stencils, Uniform
+from gradkit.methods.walls import factors, is_open, known_value, settled
+from gradkit.weights import Stencil, WallClosure
 
 __all__ = ["FiniteDifference"]
 
@@ -36,11 +39,15 @@ class FiniteDifference:
     Notes
     -----
     Where the centred stencil does not fit at an end, the row uses the first ``order + edge_order``
-    points of the axis, or a narrower centred stencil if that is at least as accurate.
+    points of the axis, or a narrower centred stencil if that is at least as accurate. A condition
+    at a wall takes the place of one point; on equal spacing, a wall that lies on the grid and
+    states the value counts as a point.
 
     On coordinates, a derivative of even order needs an even number of points for its accuracy: the
     weights are the mean of the two windows that lean to either side. They tend to the centred
-    stencil as the spacing evens out, and keep their accuracy on any grid.
+    stencil as the spacing evens out, and keep their accuracy on any grid. The same holds for
+    staggered derivatives of odd order, unless two points lie at equal distance; with ``accuracy=1``
+    these use the two neighbours on any grid, as finite volumes do.
 
     Examples
     --------
@@ -53,49 +60,235 @@ class FiniteDifference:
     def __post_init__(self) -> None:
         object.__setattr__(self, "accuracy", integer("accuracy", self.accuracy, 1))
 
-    def rule(self, order: int, axis: Axis, size: int, edge_order: int | None, name: str) -> Rule:
-        """Weights of the derivative of order `order` for every row of an axis of `size` points."""
-        edge = self.accuracy if edge_order is None else integer("edge_order", edge_order, 1)
-        stencils = _Uniform(order) if axis.uniform_spacing else _OnCoordinates(order, axis)
-        reach = stencils.reach(self.accuracy)
-        if axis.wrap:
-            needed = 2 * reach + 1
-            bounds = [0, reach, size - reach, size]
-            rows = (stencils.centred(self.accuracy, a, b) for a, b in pairwise(bounds) if a < b)
-        else:
-            needed = order + max(edge, self.accuracy - 1)
-            rows = self._bounded_rows(stencils, size, reach, edge)
-        if size < needed:
+    def refined(self) -> FiniteDifference:
+        """The method two orders more accurate."""
+        return FiniteDifference(self.accuracy + 2)
+
+    def rule(
+        self, order: int, line: Line, edge_order: int | None = None, stencil: Stencil | None = None
+    ) -> Rule:
+        """Weights of the derivative of order `order` (0: the average) for every row of a line.
+
+        Parameters
+        ----------
+        order : int
+            Order of the derivative.
+        line : Line
+            The axis, where values and results lie, and what is known at the ends.
+        edge_order : int, optional
+            Accuracy of the rows at the ends; the default is that of the interior.
+        stencil : Stencil, optional
+            What rows take wherever it fits, instead of the centred stencil.
+        """
+        if stencil is not None and stencil.order != order:
             raise ArgumentValueError(
-                f"{name} has {size} points, but a derivative of order {order} with accuracy "
-                f"{self.accuracy} and {_ends(axis, edge)} needs at least {needed}"
+                f"a stencil of order {stencil.order} was given for a derivative of order {order}"
             )
-        kept = tuple(rows)
-        return Rule(order, size, axis.wrap, stencils.scale(axis), kept, 0, size, _exponents(kept))
+        layout = _Layout(self, order, line, edge_order, stencil)
+        layout.check()
+        rows = tuple(layout.wrapping_rows() if line.axis.wrap else layout.bounded_rows())
+        rule = Rule(
+            order=order,
+            size=line.sources,
+            wrap=line.axis.wrap,
+            scale=layout.stencils.scale,
+            rows=rows,
+            first=0,
+            last=line.sources,
+            exponents=_exponents(rows),
+            total=Fraction(order == 0),
+            label=_label(order, line),
+        )
+        return layout.with_walls(rule)
 
-    def _bounded_rows(
-        self, stencils: _Uniform | _OnCoordinates, size: int, reach: int, edge: int
-    ) -> Iterator[Rows]:
-        left = min(reach, (size + 1) // 2)
-        right = max(size - reach, left)
+
+class _Layout:
+    """Which row of a line takes which stencil."""
+
+    def __init__(
+        self,
+        method: FiniteDifference,
+        order: int,
+        line: Line,
+        edge_order: int | None,
+        own: Stencil | None,
+    ) -> None:
+        self.stencils: Stencils = (Uniform if line.is_uniform else OnCoordinates)(order, line, own)
+        self.line = line
+        self.accuracy = method.accuracy if own is None else own.accuracy
+        self.edge = self.accuracy if edge_order is None else integer("edge_order", edge_order, 1)
+        self.first, self.last = self.stencils.spread(self.accuracy)
+        #: First and last sample; not one at a wall that states the value there.
+        self.samples = (self._outermost(0), self._outermost(1))
+        #: First and last point whose value is known; on equal spacing a wall may be one.
+        self.points = (self._outermost(0, walls=True), self._outermost(1, walls=True))
+        #: Rows whose condition is not part of their weights, at each end.
+        self.open: tuple[dict[int, _OpenRow], dict[int, _OpenRow]] = ({}, {})
+
+    def _outermost(self, side: int, walls: bool = False) -> int:
+        end, outermost, outwards = self.line.ends[side], (0, self.line.sources - 1)[side], (-1, 1)
+        states_value = isinstance(end, Dirichlet)
+        if walls and states_value and isinstance(self.stencils, Uniform):
+            beyond = outermost + outwards[side]
+            return beyond if self.line.wall_index(side) == beyond else outermost
+        states_value |= isinstance(end, Reflection) and end.sign < 0
+        if states_value and self.line.wall_index(side) == outermost:
+            return outermost - outwards[side]
+        return outermost
+
+    def check(self) -> None:
+        """Raise unless the axis is long enough; rows near a wall check for themselves."""
+        line = self.line
+        needed = 1
+        if line.axis.wrap:
+            needed = max(self.last, 0) - min(self.first, 0) + 1
+        elif line.ends == (None, None) and line.at == line.to and self.stencils.own is None:
+            needed = self.stencils.order + max(self.edge, self.accuracy - 1)
+        if line.sources < needed:
+            raise ArgumentValueError(self._too_short(needed))
+        if not line.targets:
+            raise ArgumentValueError(f"{line.name} has no {line.to!r} faces")
+
+    def _too_short(self, needed: int) -> str:
+        line, order = self.line, self.stencils.order
+        what = f"a derivative of order {order}" if order else "an average"
+        ends = f"{line.axis.boundary} ends" if line.axis.wrap else f"edge_order {self.edge}"
+        where = "points" if line.at == "centre" else f"{line.at!r} faces"
+        return (
+            f"{line.name} has {line.sources} {where}, but {what} with accuracy {self.accuracy} "
+            f"and {ends} needs at least {needed}"
+        )
+
+    @property
+    def _left_rows(self) -> int:
+        """Number of rows at the first end that the centred stencil does not fit."""
+        return min(max(self.samples[0] - self.first, 0), (self.line.targets + 1) // 2)
+
+    @property
+    def _right_rows(self) -> int:
+        """The first of the rows at the last end that the centred stencil does not fit."""
+        return max(min(self.samples[1] - self.last + 1, self.line.targets), self._left_rows)
+
+    def wrapping_rows(self) -> Iterator[Rows]:
+        """Rows that take the same points everywhere; apart, those that reach around an end."""
+        size = self.line.targets
+        bounds = {0, min(max(-self.first, 0), size), max(size - max(self.last, 0), 0), size}
+        for start, stop in pairwise(sorted(bounds)):
+            yield self.stencils.centred(self.accuracy, start, stop)
+
+    def bounded_rows(self) -> Iterator[Rows]:
+        """Rows near the first end one by one, those that the centred stencil fits, the others."""
+        left, right = self._left_rows, self._right_rows
         for row in range(left):
-            yield self._edge_row(stencils, size, row, edge)
+            yield self._edge_row(row, 0)
         if left < right:
-            yield stencils.centred(self.accuracy, left, right)
-        for row in range(right, size):
-            yield self._edge_row(stencils, size, row, edge)
+            yield self.stencils.centred(self.accuracy, left, right)
+        for row in range(right, self.line.targets):
+            yield self._edge_row(row, 1)
 
-    def _edge_row(
-        self, stencils: _Uniform | _OnCoordinates, size: int, row: int, edge: int
-    ) -> Rows:
-        from_end = min(row, size - 1 - row)
-        fitting = [a for a in range(2, self.accuracy + 2, 2) if stencils.reach(a) <= from_end]
-        if fitting and fitting[-1] >= edge:
-            return stencils.centred(fitting[-1], row, row + 1)
-        offsets = window(from_end, stencils.order + edge)
-        if row > from_end:
-            offsets = tuple(-k for k in reversed(offsets))
-        return stencils.closure(offsets, row, edge)
+    def _edge_row(self, row: int, side: int) -> Rows:
+        end = self.line.ends[side]
+        if isinstance(end, Reflection):
+            return self.stencils.mirrored(side, end.sign, row, self.accuracy)
+        fitting = self._widest_fitting(row)
+        if fitting >= self.edge:
+            return self._naming_walls(self.stencils.centred(fitting, row, row + 1))
+        count = self.stencils.order + self.edge
+        if isinstance(end, Condition):
+            return self._wall_row(row, side, end, self._nearest(side, max(count - 1, 1)))
+        return self.stencils.closure(self._nearest(side, count), row, self.edge)
+
+    def _nearest(self, side: int, count: int) -> range:
+        first, last = self.samples
+        if count > last - first + 1:
+            raise ArgumentValueError(self._too_short(self.line.sources + count - last + first - 1))
+        return range(last - count + 1, last + 1) if side else range(first, first + count)
+
+    def _widest_fitting(self, row: int) -> int:
+        """Accuracy of the widest centred stencil that takes known points alone; 0 for none."""
+        if self.stencils.own is not None:
+            candidates = [self.accuracy]
+        else:
+            candidates = list(range(2, self.accuracy + 2, 2))
+        for accuracy in reversed(candidates):
+            first, last = self.stencils.spread(accuracy)
+            if row + first >= self.points[0] and row + last <= self.points[1]:
+                return accuracy
+        return 0
+
+    def _naming_walls(self, rows: Rows) -> Rows:
+        """The same row; the points that lie at a wall are the values known there."""
+        names: dict[Point, Point] = {
+            point - rows.start: WALL[side]
+            for side, point in enumerate(self.points)
+            if isinstance(self.line.ends[side], Dirichlet) and point == self.line.wall_index(side)
+        }
+        pairs = tuple((names.get(high, high), names.get(low, low)) for high, low in rows.pairs)
+        return replace(rows, pairs=pairs)
+
+    def _wall_row(self, row: int, side: int, end: Condition, indices: range) -> Rows:
+        closure = self.stencils.wall_closure(side, indices, row)
+        if is_open(end):
+            self.open[side][row] = _OpenRow(indices, closure)
+            weights, wall_weight = closure.free, closure.lead
+        else:
+            normal = self.stencils.normal(side)
+            weights, wall_weight = settled(end, closure, normal, self.line.name)
+        states_value = not is_open(end) and end.a != 0
+        return self.stencils.at_wall(
+            side, indices, row, self.edge, weights, wall_weight, states_value
+        )
+
+    # --- what the walls add -------------------------------------------------------------------
+
+    def with_walls(self, rule: Rule) -> Rule:
+        """The rule with the values at its walls, and its corrections where these are open."""
+        walls: list[Any] = [0, 0]
+        found: list[Correction] = []
+        for side, end in enumerate(self.line.ends):
+            if not isinstance(end, Condition):
+                continue
+            rows = self.open[side]
+            if not rows:
+                walls[side] = known_value(end) if not is_open(end) else 0
+                continue
+            closure = next(iter(rows.values())).closure
+            of_value, of_slope, walls[side] = factors(end, closure, self.stencils.normal(side))
+            for factor, part in ((of_value, "value"), (of_slope, "slope")):
+                found.append(Correction(self._correction(rule, rows, part), factor))
+        return replace(rule, walls=tuple(walls), corrections=tuple(found))
+
+    def _correction(self, rule: Rule, open_rows: dict[int, _OpenRow], part: str) -> Rule:
+        """The value or slope of the polynomial through the samples at a wall, in its rows."""
+
+        def change(rows: Rows) -> Rows:
+            taken = open_rows.get(rows.start)
+            if taken is None:
+                nothing = np.zeros((0, rows.stop - rows.start), np.longdouble)
+                table = isinstance(rows.weights, np.ndarray)
+                return replace(rows, pairs=(), weights=nothing if table else ())
+            weights = getattr(taken.closure, part)
+            scaled = [
+                (j - rows.start, None, taken.closure.lead * w)
+                for j, w in zip(taken.indices, weights, strict=True)
+                if w and taken.closure.lead
+            ]
+            return self.stencils.rows_of(rows.start, scaled, rows.accuracy)
+
+        return replace(rule, rows=tuple(map(change, rule.rows)), total=Fraction(0))
+
+
+class _OpenRow(NamedTuple):
+    """The samples that a row takes beside a condition, and how it takes them."""
+
+    indices: range
+    closure: WallClosure
+
+
+def _label(order: int, line: Line) -> str:
+    names = ("average", "first derivative", "second derivative", "third derivative")
+    name = names[order] if order < len(names) else f"derivative of order {order}"
+    return name if line.at == line.to == "centre" else f"{name} from {line.at!r} to {line.to!r}"
 
 
 def _exponents(rows: tuple[Rows, ...]) -> tuple[int, int]:
@@ -105,114 +298,3 @@ def _exponents(rows: tuple[Rows, ...]) -> tuple[int, int]:
     weights = np.concatenate(tables)
     powers = np.frexp(weights[weights != 0])[1]
     return int(powers.min()), int(powers.max())
-
-
-def _ends(axis: Axis, edge: int) -> str:
-    return f"{axis.boundary} ends" if axis.wrap else f"edge_order {edge}"
-
-
-class _Uniform:
-    """Rows on a uniform axis: the same exact weights in every row, for spacing 1."""
-
-    def __init__(self, order: int) -> None:
-        self.order = order
-
-    def reach(self, accuracy: int) -> int:
-        return half_width(self.order, accuracy)
-
-    def scale(self, axis: Axis) -> Fraction:
-        assert axis.uniform_spacing is not None
-        return axis.uniform_spacing**self.order
-
-    def centred(self, accuracy: int, start: int, stop: int) -> Rows:
-        return _rows(central(self.order, accuracy), start, stop, accuracy)
-
-    def closure(self, offsets: tuple[int, ...], row: int, accuracy: int) -> Rows:
-        return _rows(Stencil(offsets, self.order), row, row + 1, accuracy)
-
-
-def _rows(stencil: Stencil, start: int, stop: int, accuracy: int) -> Rows:
-    differences = [(int(high), int(low), w) for high, low, w in stencil.differences() if w]
-    pairs = tuple((high, low) for high, low, _ in differences)
-    return Rows(start, stop, pairs, tuple(w for _, _, w in differences), accuracy)
-
-
-class _OnCoordinates:
-    """Rows on coordinates: weights computed row by row and rounded once more by the engine.
-
-    They are computed in longdouble, because on rough grids the recursion loses digits. Distances
-    are measured in a power of two near the mean spacing, so that no product of them overflows,
-    however tiny or huge the spacing.
-    """
-
-    #: Rows computed at a time, so that the intermediate arrays stay in cache.
-    BLOCK = 65536
-
-    def __init__(self, order: int, axis: Axis) -> None:
-        steps = axis.steps()
-        self.order = order
-        self._exponent = frexp(float(abs(steps).mean()))[1]
-        self._steps = np.ldexp(steps, -self._exponent)
-
-    def reach(self, accuracy: int) -> int:
-        return half_width(self.order, accuracy) + (self.order + 1) % 2
-
-    def scale(self, axis: Axis) -> Fraction:
-        return Fraction(2) ** (self._exponent * self.order)
-
-    def centred(self, accuracy: int, start: int, stop: int) -> Rows:
-        reach = self.reach(accuracy)
-        if self.order == reach == 1:
-            return self._three_points(start, stop, accuracy)
-        if self.order % 2:
-            return self._rows(range(-reach, reach + 1), start, stop, accuracy)
-        pairs, left = self._table(range(-reach, reach), start, stop)
-        more, right = self._table(range(-reach + 1, reach + 1), start, stop)
-        nothing = np.zeros_like(left[:1])
-        weights = (np.concatenate([left, nothing]) + np.concatenate([nothing, right])) / 2
-        return Rows(start, stop, (*pairs, more[-1]), weights, accuracy)
-
-    def closure(self, offsets: tuple[int, ...], row: int, accuracy: int) -> Rows:
-        return self._rows(offsets, row, row + 1, accuracy)
-
-    def _three_points(self, start: int, stop: int, accuracy: int) -> Rows:
-        """The slopes of the two intervals, each weighted with the length of the other one.
-
-        The recursion finds the same weights, with ten times the work.
-        """
-        steps = self._steps.take(np.arange(start - 1, stop), mode="wrap")
-        before, after = steps[:-1], steps[1:]
-        both = before + after
-        weights = np.stack([after / (before * both), before / (after * both)])
-        return Rows(start, stop, ((0, -1), (1, 0)), weights, accuracy)
-
-    def _rows(self, offsets: Sequence[int], start: int, stop: int, accuracy: int) -> Rows:
-        pairs, weights = self._table(offsets, start, stop)
-        return Rows(start, stop, pairs, weights, accuracy)
-
-    def _table(
-        self, offsets: Sequence[int], start: int, stop: int
-    ) -> tuple[tuple[tuple[int, int], ...], np.ndarray]:
-        """The differences that a window takes, and their weights in each row."""
-        blocks: list[np.ndarray] = []
-        pairs: tuple[tuple[int, int], ...] = ()
-        for first in range(start, stop, self.BLOCK):
-            nodes = self._positions(offsets, first, min(first + self.BLOCK, stop))
-            differences = in_differences(offsets, fornberg(nodes, self.order))
-            pairs = tuple((high, low) for high, low, _ in differences)
-            blocks.append(np.stack([weight for _, _, weight in differences]))
-        return pairs, np.concatenate(blocks, axis=1)
-
-    def _positions(self, offsets: Sequence[int], start: int, stop: int) -> list[np.ndarray]:
-        """Position of each offset relative to each of the rows, summed from the row outward."""
-        reach = np.arange(start + min(offsets), stop + max(offsets))
-        steps = self._steps.take(reach, mode="wrap")
-        size = stop - start
-        position = {0: np.zeros(size, steps.dtype)}
-        for k in range(1, max(offsets) + 1):
-            before = k - 1 - min(offsets)
-            position[k] = position[k - 1] + steps[before : before + size]
-        for k in range(-1, min(offsets) - 1, -1):
-            after = k - min(offsets)
-            position[k] = position[k + 1] - steps[after : after + size]
-        return [position[k] for k in offsets]

@@ -1,21 +1,33 @@
 """What a method makes of one derivative along one axis: a `Rule`.
 
 A rule lists, for runs of consecutive rows, which differences of values are taken and how they are
-weighted. It is the only description of a stencil: engines execute it, plans read the halo off it.
+weighted. It is the only description of a stencil: engines execute it, plans read the halo off it,
+matrices and adjoints are made from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 
-from gradkit.grid import Axis
+from gradkit.line import Line
+from gradkit.weights import Stencil, in_pairs
 
-__all__ = ["Method", "Rows", "Rule"]
+__all__ = ["WALL", "Correction", "Method", "Point", "Rows", "Rule", "exact"]
+
+#: The values known at the first and at the last wall, among the points that rows use.
+WALL = ("first wall", "last wall")
+
+#: A point that a row uses: the offset of a value, one of `WALL`, or None for the number 0.
+Point = int | str | None
+
+Weights = tuple[Fraction, ...] | np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +39,8 @@ class Rows:
     start, stop : int
         The rows ``start <= i < stop``.
     pairs : tuple of (high, low)
-        Row i takes the differences ``f[i + high] - f[i + low]``.
+        Row i takes the differences ``f[i + high] - f[i + low]``; None stands for 0, and an entry of
+        `WALL` for the value known there. Without any pair the rows are 0.
     weights : tuple of Fraction, or ndarray of shape (pairs, stop - start)
         One weight per difference on a uniform axis; one per difference and row on coordinates.
     accuracy : int
@@ -36,29 +49,61 @@ class Rows:
 
     start: int
     stop: int
-    pairs: tuple[tuple[int, int], ...]
-    weights: tuple[Fraction, ...] | np.ndarray
+    pairs: tuple[tuple[Point, Point], ...]
+    weights: Weights
     accuracy: int
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """The offsets of the values that the rows use, in order, each once."""
+        return tuple(sorted({k for pair in self.pairs for k in pair if isinstance(k, int)}))
 
     @property
     def first(self) -> int:
         """The first point that these rows use; negative where it wraps."""
-        return self.start + min(k for pair in self.pairs for k in pair)
+        return self.start + min(self.offsets, default=0)
 
     @property
     def last(self) -> int:
         """One more than the last point that these rows use."""
-        return self.stop + max(k for pair in self.pairs for k in pair)
+        return self.stop + max(self.offsets, default=0)
 
     def between(self, start: int, stop: int) -> Rows | None:
         """The part of these rows that lies in ``start <= i < stop``, if any."""
         first, last = max(start, self.start), min(stop, self.stop)
         if first >= last:
             return None
+        if (first, last) == (self.start, self.stop):
+            return self
         weights = self.weights
         if isinstance(weights, np.ndarray):
             weights = weights[:, first - self.start : last - self.start]
         return replace(self, start=first, stop=last, weights=weights)
+
+    def collected(self) -> dict[Point, Any]:
+        """The weight of every point: a Fraction, or an array with one number per row."""
+        found: dict[Point, Any] = {}
+        for (high, low), weight in zip(self.pairs, self.weights, strict=True):
+            found[high] = found.get(high, 0) + weight
+            found[low] = found.get(low, 0) - weight
+        found.pop(None, None)
+        return found
+
+    def with_values(self, weights: dict[int, Any]) -> Rows:
+        """The same rows with other weights, one per value (Fractions, or one array each)."""
+        pairs = tuple((k, None) for k in weights)
+        if isinstance(self.weights, np.ndarray):
+            table = np.reshape(list(weights.values()), (len(pairs), self.stop - self.start))
+            return replace(self, pairs=pairs, weights=table)
+        return replace(self, pairs=pairs, weights=tuple(weights.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """A rule that is added to another one, times a factor that may vary along the wall."""
+
+    rule: Rule
+    factor: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +115,7 @@ class Rule:
     order : int
         Order of the derivative.
     size : int
-        Number of points along the axis.
+        Number of values along the axis.
     wrap : int
         Sign of a value met again after `size` points; 0 where rows never reach beyond the ends.
     scale : Fraction
@@ -80,6 +125,17 @@ class Rule:
     first, last : int
         The input holds the points ``first <= i < last``; points beyond the ends of the axis are
         those of the wrapped copies. A whole axis has 0 and `size`.
+    exponents : tuple of int
+        Powers of two of the smallest and largest weight of the whole axis, where weights are
+        tables.
+    walls : tuple of two numbers or arrays
+        The values that the entries of `WALL` stand for.
+    total : Fraction
+        What the rule makes of a field that is 1 everywhere, walls included.
+    corrections : tuple of Correction
+        Rules to be added to this one.
+    label : str
+        What the rule is, for `Plan.explain`.
     """
 
     order: int
@@ -89,13 +145,21 @@ class Rule:
     rows: tuple[Rows, ...]
     first: int
     last: int
-    #: Powers of two of the smallest and largest weight of the whole axis, where weights are tables.
     exponents: tuple[int, int] = (0, 0)
+    walls: tuple[Any, Any] = (0, 0)
+    total: Fraction = Fraction(0)
+    corrections: tuple[Correction, ...] = ()
+    label: str = ""
 
     @property
     def reach(self) -> int:
         """Largest distance, in points, from a row to a value that it uses."""
-        return max(abs(k) for rows in self.rows for pair in rows.pairs for k in pair)
+        return max((abs(k) for rows in self.rows for k in rows.offsets), default=0)
+
+    @property
+    def targets(self) -> int:
+        """Number of rows of the whole axis."""
+        return self.rows[-1].stop
 
     @property
     def is_complete(self) -> bool:
@@ -108,16 +172,30 @@ class Rule:
         """Whether the input is the whole axis, each point once."""
         return (self.first, self.last) == (0, self.size)
 
-    def block(self, start: int, stop: int, halo: int) -> Rule:
-        """The rule of the rows ``start <= i < stop``, for an input with `halo` points around them.
+    # --- parts --------------------------------------------------------------------------------
 
-        Where the axis does not wrap, the halo ends with the axis.
-        """
-        kept = (rows.between(start, stop) for rows in self.rows)
-        first, last = start - halo, stop + halo
-        if not self.wrap:
-            first, last = max(first, 0), min(last, self.size)
-        return replace(self, rows=tuple(r for r in kept if r is not None), first=first, last=last)
+    def rows_between(self, start: int, stop: int) -> Iterator[Rows]:
+        """The rows ``start <= i < stop``; where the axis wraps they may lie beyond its ends."""
+        turns = range(start // self.targets, -(-stop // self.targets)) if self.wrap else (0,)
+        for turn in turns:
+            shift = turn * self.targets
+            for rows in self.rows:
+                part = rows.between(start - shift, stop - shift)
+                if part is not None:
+                    yield replace(part, start=part.start + shift, stop=part.stop + shift)
+
+    def needed(self, start: int, stop: int) -> tuple[int, int]:
+        """The first point, and one more than the last, that the rows ``start <= i < stop`` use."""
+        rows = [part for part in self.rows_between(start, stop) if part.offsets]
+        if not rows:
+            inside = min(start, self.size - 1)
+            return inside, inside + 1
+        return min(part.first for part in rows), max(part.last for part in rows)
+
+    def block(self, start: int, stop: int, first: int, last: int) -> Rule:
+        """The rule of the rows ``start <= i < stop``, for an input of ``first <= i < last``."""
+        rows = tuple(self.rows_between(start, stop))
+        return replace(self, rows=rows, first=first, last=last)
 
     def segments(self, start: int, stop: int) -> list[tuple[int, int, int]]:
         """Where the points ``start <= i < stop`` lie in the input.
@@ -138,6 +216,149 @@ class Rule:
             start = end
         return _joined(found)
 
+    # --- other renderings of the same stencils ------------------------------------------------
+
+    def row(self, index: int) -> dict[Point, Fraction]:
+        """The exact weight of every point that one row uses, those of `WALL` included."""
+        (rows,) = self.rows_between(index, index + 1)
+        weights = rows.collected()
+        return {k: exact(np.ravel(w)[0]) / self.scale for k, w in weights.items() if np.any(w)}
+
+    def tables(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The matrix of the rule, run by run: columns and values, both of shape (rows, entries).
+
+        The columns of a row ascend.
+        """
+        for rows in self.rows:
+            weights = {
+                k: w for k, w in rows.collected().items() if isinstance(k, int) and np.any(w)
+            }
+            size = rows.stop - rows.start
+            columns = np.arange(rows.start, rows.stop)[:, None] + np.array([*weights], int)
+            values = np.empty((size, len(weights)))
+            for i, weight in enumerate(weights.values()):
+                values[:, i] = self._values(weight)
+            turns, columns = np.divmod(columns, self.size)
+            values[turns % 2 != 0] *= self.wrap or 1
+            order = np.argsort(columns, axis=1)
+            yield np.take_along_axis(columns, order, 1), np.take_along_axis(values, order, 1)
+
+    def _values(self, weight: Any) -> Any:
+        """A weight, or one per row, over the scale, rounded to float64."""
+        if not isinstance(weight, np.ndarray):
+            return float(Fraction(weight) / self.scale)
+        # The scale of tables is a power of two.
+        exponent = self.scale.numerator.bit_length() - self.scale.denominator.bit_length()
+        return np.ldexp(weight, -exponent).astype(np.float64)
+
+    def linear(self) -> Rule:
+        """The same rule with 0 for the values at the walls."""
+        names: dict[Point, Point] = dict.fromkeys(WALL)
+
+        def change(rows: Rows) -> Rows:
+            if not any(point in names for pair in rows.pairs for point in pair):
+                return rows
+            pairs = [(names.get(high, high), names.get(low, low)) for high, low in rows.pairs]
+            kept = [i for i, pair in enumerate(pairs) if pair != (None, None)]
+            weights = rows.weights
+            weights = (
+                weights[kept]
+                if isinstance(weights, np.ndarray)
+                else tuple(weights[i] for i in kept)
+            )
+            return replace(rows, pairs=tuple(pairs[i] for i in kept), weights=weights)
+
+        return self._mapped(change)
+
+    def magnitude(self) -> Rule:
+        """The sum of the magnitudes of all products, for a bound on rounding."""
+
+        def change(rows: Rows) -> Rows:
+            weights = rows.collected()
+            return rows.with_values({k: abs(w) for k, w in weights.items() if isinstance(k, int)})
+
+        return replace(self._mapped(change), scale=abs(self.scale))
+
+    def _mapped(self, change: Callable[[Rows], Rows]) -> Rule:
+        return replace(self, rows=tuple(map(change, self.rows)), total=Fraction(0))
+
+    def transposed(self) -> Rule:
+        """The rule whose matrix is the transposed one: row j takes what others take from point j.
+
+        Where the weights of a row are numbers that sum to zero, it takes differences again.
+        """
+        given = list(self._contributions())
+        ends = {end for start, stop, _, _ in given for end in (start, stop)} | {0, self.size}
+        rows: list[Rows] = []
+        for start, stop in pairwise(sorted(ends)):
+            weights = {
+                k: w[start - first : stop - first] if isinstance(w, np.ndarray) else w
+                for first, last, k, w in given
+                if first <= start and stop <= last
+            }
+            _append(rows, self._gathering(start, stop, weights))
+        if self.wrap:
+            # Apart from the rows near the ends, none reaches around them.
+            reach = max((abs(k) for run in rows for k in run.offsets), default=0)
+            bounds = sorted({0, min(reach, self.size), max(self.size - reach, 0), self.size})
+            parts = (run.between(a, b) for a, b in pairwise(bounds) for run in rows)
+            rows = [part for part in parts if part is not None]
+        size, label = self.targets, f"{self.label}, transposed"
+        return replace(self, size=size, rows=tuple(rows), last=size, total=Fraction(0), label=label)
+
+    def _contributions(self) -> Iterator[tuple[int, int, int, Any]]:
+        """What columns receive: ``(first, last, offset, weight)`` of each run of columns."""
+        for rows in self.rows:
+            for k, weight in rows.collected().items():
+                if not isinstance(k, int):
+                    continue
+                shifts = (-self.size, 0, self.size) if self.wrap else (0,)
+                for shift in shifts:
+                    first, last = rows.start + k + shift, rows.stop + k + shift
+                    start, stop = max(first, 0), min(last, self.size)
+                    if start >= stop:
+                        continue
+                    table = isinstance(weight, np.ndarray)
+                    part = weight[start - first : stop - first] if table else weight
+                    yield start, stop, -k, part
+
+    def _gathering(self, start: int, stop: int, weights: dict[int, Any]) -> Rows:
+        is_table = any(isinstance(rows.weights, np.ndarray) for rows in self.rows)
+        accuracy = min(rows.accuracy for rows in self.rows)
+        if is_table:
+            empty = Rows(start, stop, (), np.zeros((0, stop - start), np.longdouble), accuracy)
+            return empty.with_values(dict(sorted(weights.items())))
+        pairs = in_pairs(weights)
+        return Rows(
+            start,
+            stop,
+            tuple((high, low) for high, low, _ in pairs),
+            tuple(w for _, _, w in pairs),
+            accuracy,
+        )
+
+
+def _append(rows: list[Rows], following: Rows) -> None:
+    """Add rows to a list, joined with the last ones where they take the same differences."""
+    if rows and rows[-1].pairs == following.pairs:
+        last, weights = rows[-1], rows[-1].weights
+        if isinstance(weights, np.ndarray) and isinstance(following.weights, np.ndarray):
+            joined = np.concatenate([weights, following.weights], axis=1)
+            rows[-1] = replace(last, stop=following.stop, weights=joined)
+            return
+        if weights == following.weights:
+            rows[-1] = replace(last, stop=following.stop)
+            return
+    rows.append(following)
+
+
+def exact(value: Any) -> Fraction:
+    """The exact value of a fraction or of a float of NumPy."""
+    if isinstance(value, Fraction | int):
+        return Fraction(value)
+    numerator, denominator = value.as_integer_ratio()
+    return Fraction(int(numerator), int(denominator))
+
 
 def _joined(parts: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     """Merge neighbouring slices of the same sign that continue each other."""
@@ -153,8 +374,14 @@ def _joined(parts: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]
 class Method(Protocol):
     """A way to differentiate along one axis: a frozen value that makes rules."""
 
-    def rule(self, order: int, axis: Axis, size: int, edge_order: int | None, name: str) -> Rule:
-        """Bind to an axis of `size` points; `name` is what messages call the axis."""
+    def rule(
+        self, order: int, line: Line, edge_order: int | None, stencil: Stencil | None = None
+    ) -> Rule:
+        """The derivative of order `order` along a line, with a stencil of the user's if given."""
+        ...
+
+    def refined(self) -> Method:
+        """A method of higher accuracy, for estimates of the error of this one."""
         ...
 
     def __hash__(self) -> int: ...

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from gradkit import Axis, FiniteDifference
+from gradkit.line import Line
 from gradkit.methods import Rows, Rule
 
 HALF = Fraction(1, 2)
 
 
 def rule_of(axis, size, order=1, accuracy=2, edge_order=None):
-    return FiniteDifference(accuracy).rule(order, axis, size, edge_order, "axis 0")
+    return FiniteDifference(accuracy).rule(order, Line(axis, size), edge_order)
 
 
 ROUGH = Axis(coordinates=[0, 1, 3, 4, 8, 9, 12, 13, 17])
@@ -167,42 +168,47 @@ def test_segments_are_the_points_that_they_stand_for(wrap):
 @pytest.mark.parametrize(
     ("wrap", "block", "points", "segments"),
     [
-        (0, (2, 5, 1), (1, 4), [(0, 3, 1)]),
-        (0, (0, 3, 1), (0, 4), [(0, 4, 1)]),
-        (0, (4, 6, 2), (3, 6), [(1, 4, 1)]),
-        (1, (0, 3, 1), (-1, 2), [(0, 3, 1)]),
-        (1, (4, 6, 1), (5, 7), [(2, 4, 1)]),
-        (-1, (0, 3, 1), (-1, 2), [(0, 1, -1), (1, 3, 1)]),
-        (-1, (4, 6, 1), (5, 7), [(2, 3, 1), (3, 4, -1)]),
-        (-1, (0, 6, 1), (-1, 7), [(0, 1, -1), (1, 7, 1), (7, 8, -1)]),
-        (1, (0, 6, 2), (-1, 7), [(1, 9, 1)]),
+        (0, (2, 5, 1, 6), (1, 4), [(0, 3, 1)]),
+        (0, (0, 3, 0, 4), (0, 4), [(0, 4, 1)]),
+        (0, (4, 6, 2, 6), (3, 6), [(1, 4, 1)]),
+        (1, (0, 3, -1, 4), (-1, 2), [(0, 3, 1)]),
+        (1, (4, 6, 3, 7), (5, 7), [(2, 4, 1)]),
+        (-1, (0, 3, -1, 4), (-1, 2), [(0, 1, -1), (1, 3, 1)]),
+        (-1, (4, 6, 3, 7), (5, 7), [(2, 3, 1), (3, 4, -1)]),
+        (-1, (0, 6, -1, 7), (-1, 7), [(0, 1, -1), (1, 7, 1), (7, 8, -1)]),
+        (1, (0, 6, -2, 8), (-1, 7), [(1, 9, 1)]),
     ],
 )
 def test_a_block_holds_its_halo_and_the_copies_beyond_a_wrapping_end(wrap, block, points, segments):
+    """A block is (start, stop) of its rows and (first, last) of the points that it holds."""
     assert bare_rule(wrap).block(*block).segments(*points) == segments
 
 
 @pytest.mark.parametrize(
-    ("wrap", "block", "held"),
+    ("wrap", "rows", "needed"),
     [
-        (0, (2, 4, 1), (1, 5)),
-        (0, (0, 2, 1), (0, 3)),
-        (0, (4, 6, 3), (1, 6)),
-        (0, (0, 6, 2), (0, 6)),
-        (1, (2, 4, 1), (1, 5)),
-        (1, (0, 2, 2), (-2, 4)),
-        (-1, (4, 6, 1), (3, 7)),
+        (0, (2, 4), (1, 5)),
+        (0, (0, 2), (0, 3)),
+        (0, (4, 6), (3, 6)),
+        (0, (0, 6), (0, 6)),
+        (1, (2, 4), (1, 5)),
+        (1, (0, 2), (-1, 3)),
+        (-1, (4, 6), (3, 7)),
+        (1, (-3, -1), (-4, 0)),
+        (-1, (5, 9), (4, 10)),
     ],
 )
-def test_the_halo_of_a_block_ends_with_an_axis_that_does_not_wrap(wrap, block, held):
-    rule = bare_rule(wrap).block(*block)
-    assert (rule.first, rule.last) == held
-    assert (rule.rows[0].start, rule.rows[-1].stop) == block[:2]
+def test_rows_need_the_points_that_they_reach(wrap, rows, needed):
+    rule = bare_rule(wrap)
+    assert rule.needed(*rows) == needed
+    block = rule.block(*rows, *needed)
+    assert (block.rows[0].start, block.rows[-1].stop) == rows
+    assert [r.start for r in block.rows[1:]] == [r.stop for r in block.rows[:-1]]
 
 
 def test_a_block_keeps_the_rows_that_lie_in_it():
     rule = rule_of(ROUGH, 9, order=1, accuracy=4)
-    block = rule.block(1, 5, 4)
+    block = rule.block(1, 5, 0, 9)
     assert [(rows.start, rows.stop) for rows in block.rows] == [(1, 2), (2, 5)]
     assert (block.order, block.size, block.scale) == (rule.order, rule.size, rule.scale)
     wide = next(rows for rows in rule.rows if rows.start == 2)

@@ -1,0 +1,141 @@
+"""Arrays as parts of values: coefficients of operators, values along a wall.
+
+Operators, grids and plans are frozen, compare and hash. An array does none of that, so one that
+becomes part of them is wrapped here.
+"""
+
+from __future__ import annotations
+
+import cmath
+import numbers
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from gradkit import _array
+from gradkit._array import Array
+from gradkit._dtypes import check_numbers, dtype_name, kind
+from gradkit.errors import ArgumentTypeError, ArgumentValueError
+
+__all__ = ["ArrayValue", "number_or_array", "plain_number"]
+
+
+class ArrayValue:
+    """An array that compares by content, hashes, and cannot be changed from outside.
+
+    Parameters
+    ----------
+    value : array
+        Real or complex numbers of any library. A copy is kept, unless the array cannot change: JAX
+        and Dask arrays, and NumPy arrays that own their data and are read-only, are kept as they
+        are.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If the array holds no numbers, or is masked.
+    """
+
+    __slots__ = ("array",)
+
+    array: Array
+
+    def __init__(self, value: Array, name: str) -> None:
+        if isinstance(value, np.ma.MaskedArray):
+            raise ArgumentTypeError(f"{name} is a masked array: every value of it must be known")
+        dtype = dtype_name(value.dtype)
+        check_numbers(dtype, name)
+        if kind(dtype) in ("datetime", "timedelta"):
+            raise ArgumentTypeError(f"{name} has dtype {dtype}: wanted real or complex numbers")
+        self.array = _snapshot(value)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return tuple(self.array.shape)
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether the numbers are complex."""
+        return kind(dtype_name(self.array.dtype)) == "complex"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ArrayValue):
+            return NotImplemented
+        return self.array is other.array or _same_values(self.array, other.array)
+
+    def __hash__(self) -> int:
+        return hash((self.shape, dtype_name(self.array.dtype)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ArrayValue, (self.array, "array")
+
+    def __repr__(self) -> str:
+        return f"<{' x '.join(map(str, self.shape)) or '0-d'} array>"
+
+
+def plain_number(value: Any, name: str) -> Any:
+    """A finite real or complex number as a plain Python one; None for what is no number."""
+    if isinstance(value, bool | np.bool) or not isinstance(value, numbers.Complex):
+        return None
+    value = value.item() if isinstance(value, np.generic) else value
+    try:
+        finite = cmath.isfinite(value)
+    except OverflowError:
+        finite = False
+    if not finite:
+        raise ArgumentValueError(f"{name} {value} is not a finite number")
+    if isinstance(value, np.floating):  # a longdouble: it is no float of Python
+        numerator, denominator = value.as_integer_ratio()
+        return Fraction(int(numerator), int(denominator))
+    return complex(value) if isinstance(value, np.complexfloating) else value
+
+
+def number_or_array(value: Any, name: str) -> Any:
+    """A plain number or an `ArrayValue`, from what a user gave for a number or an array."""
+    number = plain_number(value, name)
+    if number is not None:
+        return number
+    if isinstance(value, ArrayValue):
+        return value
+    if isinstance(value, list | tuple):
+        value = _array.as_array(value, name)
+    if not _array.is_array(value):
+        raise ArgumentTypeError(
+            f"{name}={value!r} ({type(value).__name__}) is not a number or an array of numbers"
+        )
+    return ArrayValue(value, name)
+
+
+def _snapshot(array: Array) -> Array:
+    """An array with the same values that nobody else can change; the array itself if it is one."""
+    if isinstance(array, np.ndarray):
+        if array.flags.owndata and not array.flags.writeable:
+            return array
+        copy = np.array(array)
+        copy.setflags(write=False)
+        return copy
+    if _array.is_torch(array):
+        return array.clone()
+    if _array.is_jax(array) or _array.is_dask(array):
+        return array
+    return _array.namespace(array).asarray(array, copy=True)
+
+
+def _same_values(a: Array, b: Array) -> bool:
+    """Whether two arrays have one library, device, dtype and shape, and equal numbers or NaN."""
+    if (
+        _array.library(a) != _array.library(b)
+        or tuple(a.shape) != tuple(b.shape)
+        or a.dtype != b.dtype
+    ):
+        return False
+    if _array.is_dask(a):
+        return a.name == b.name
+    if _array.is_traced(a) or _array.is_traced(b) or _array.device(a) != _array.device(b):
+        return False
+    xp = _array.namespace(a)
+    return bool(xp.all((a == b) | ((a != a) & (b != b))))  # noqa: PLR0124  NaN is not itself

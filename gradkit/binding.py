@@ -1,0 +1,453 @@
+"""Binding: from an operator, a grid and a method to chains of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import partial
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradkit import _array
+from gradkit._values import ArrayValue
+from gradkit.boundaries import Antisymmetric, Boundary, Condition, Reflection, Symmetric
+from gradkit.chains import Along, Chain, Parameter, Step, Times, Wall
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, UnsupportedError
+from gradkit.grid import Axis, Grid
+from gradkit.line import PLACES, Line
+from gradkit.methods import Method, Rule, weighted_rule
+from gradkit.operators import Operator
+from gradkit.terms import Coefficient, Factor, Offsets, Partial, Term
+from gradkit.weights import Stencil
+
+__all__ = ["Bound", "Places", "bind"]
+
+#: What is known at the two ends of an axis.
+Ends = tuple[Boundary | None, Boundary | None]
+#: Where values lie along each axis: names of `gradkit.line.PLACES`.
+Places = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What an operator becomes on a grid.
+
+    Attributes
+    ----------
+    outputs : tuple of tuple of Chain
+        The chains whose sum is each output.
+    parameters : tuple of Parameter
+        The arrays that they multiply by, or that are known along walls.
+    inputs_at, outputs_at : tuple of tuple of str
+        The place of each input and output along each axis.
+    """
+
+    outputs: tuple[tuple[Chain, ...], ...]
+    parameters: tuple[Parameter, ...]
+    inputs_at: tuple[Places, ...]
+    outputs_at: tuple[Places, ...]
+
+    def chains(self) -> Iterator[Chain]:
+        """All chains of all outputs."""
+        for chains in self.outputs:
+            yield from chains
+
+    def linear(self) -> Bound:
+        """The same with 0 for what is known at walls."""
+        return self._mapped(Chain.linear)
+
+    def magnitude(self) -> Bound:
+        """The sums of the magnitudes of all products."""
+        return self._mapped(Chain.magnitude)
+
+    def _mapped(self, change: Callable[[Chain], Chain]) -> Bound:
+        outputs = tuple(tuple(map(change, chains)) for chains in self.outputs)
+        return replace(self, outputs=outputs)
+
+    def transposed(self, conjugate: bool) -> Bound:
+        """What takes results back: outputs become inputs."""
+        outputs: list[list[Chain]] = [[] for _ in self.inputs_at]
+        for number, chains in enumerate(self.outputs):
+            for chain in chains:
+                outputs[chain.source].append(chain.transposed(number, conjugate))
+        return replace(
+            self,
+            outputs=tuple(map(tuple, outputs)),
+            inputs_at=self.outputs_at,
+            outputs_at=self.inputs_at,
+        )
+
+
+def bind(
+    operator: Operator,
+    grid: Grid,
+    shape: tuple[int, ...],
+    method: Method,
+    edge_order: int | None,
+) -> Bound:
+    """Make the chains of an operator; its axes are counted from 0.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError, UnsupportedError
+        If the operator does not go with the grid.
+    """
+    return _Binder(operator, grid, shape, method, edge_order).bound()
+
+
+class _Act(NamedTuple):
+    """What a step along an axis does to the values along the walls of other axes."""
+
+    axis: int
+    total: Fraction
+    rule: Callable[[], Rule]
+
+
+class _State(NamedTuple):
+    """A field between two steps: where its values lie, what is known of it, and what was done."""
+
+    started_at: Places
+    places: Places
+    ends: tuple[Ends, ...]
+    steps: tuple[Step, ...] = ()
+    acts: tuple[_Act, ...] = ()
+    coefficient: Any = 1
+
+
+@dataclass
+class _Binder:
+    operator: Operator
+    grid: Grid
+    shape: tuple[int, ...]
+    method: Method
+    edge_order: int | None
+    slots: dict[tuple[ArrayValue, tuple[int, ...]], int] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
+    rules: dict[Any, Rule] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
+
+    def bound(self) -> Bound:
+        inputs_at, outputs_at = _places(self.operator, len(self.shape))
+        outputs = tuple(
+            tuple(
+                chain
+                for source, entry in enumerate(row)
+                for term in entry.terms
+                for chain in self._chains(term, source, inputs_at[source])
+            )
+            for row in self.operator.entries
+        )
+        parameters = tuple(Parameter(value.array, shape) for value, shape in self.slots)
+        return Bound(outputs, parameters, inputs_at, outputs_at)
+
+    def _chains(self, term: Term, source: int, places: Places) -> Iterator[Chain]:
+        ends = tuple(axis.ends if axis else (None, None) for axis in self.grid.axes)
+        states = [_State(places, places, ends)]
+        for factor in reversed(term.factors):
+            states = [new for state in states for new in self._applied(factor, state)]
+        for state in states:
+            yield Chain(source, term.coefficient * state.coefficient, state.steps)
+
+    def _applied(self, factor: Factor, state: _State) -> Iterator[_State]:
+        if isinstance(factor, Partial):
+            yield from self._differentiated(factor, state)
+        elif isinstance(factor, Offsets):
+            yield from self._summed(factor, state)
+        else:
+            yield self._multiplied(factor, state)
+
+    # --- derivatives and averages -------------------------------------------------------------
+
+    def _differentiated(self, factor: Partial, state: _State) -> Iterator[_State]:
+        order, axis, own = factor.order, factor.axis, factor.stencil
+        at = state.places[axis]
+        line = self._line(axis, state, at, factor.to or at)
+        rule = self._rule(order, line, own)
+        bare = replace(line, ends=_reflections(line.ends))
+        act = _Act(axis, rule.total, lambda: self._rule(order, bare, own))
+        after = state._replace(
+            places=_replaced(state.places, axis, line.to),
+            ends=_replaced(state.ends, axis, _after(line, order)),
+            acts=(*state.acts, act),
+        )
+        yield self._with(after, state, axis, rule)
+        for correction in rule.corrections:
+            corrected = self._with(after, state, axis, correction.rule)
+            if isinstance(correction.factor, ArrayValue):
+                slot = self._slot_along_wall(correction.factor, axis, corrected.places)
+                yield corrected._replace(steps=(*corrected.steps, Times(slot)))
+            else:
+                yield corrected._replace(coefficient=corrected.coefficient * correction.factor)
+
+    def _line(self, number: int, state: _State, at: str, to: str) -> Line:
+        ends = tuple(self._after_acts(end, number, state) for end in state.ends[number])
+        return Line(self._axis(number), self.shape[number], f"axis {number}", at, to, ends)  # pyright: ignore[reportArgumentType]
+
+    def _axis(self, number: int) -> Axis:
+        axis = self.grid.axes[number]
+        if axis is None:
+            raise ArgumentValueError(
+                f"axis {number} is a batch axis (None) of this grid, but the operator "
+                "differentiates along it"
+            )
+        return axis
+
+    def _rule(self, order: int, line: Line, stencil: Stencil | None) -> Rule:
+        key = (order, line, stencil)
+        if key not in self.rules:
+            self.rules[key] = self.method.rule(order, line, self.edge_order, stencil)
+        return self.rules[key]
+
+    def _with(self, after: _State, before: _State, axis: int, rule: Rule) -> _State:
+        """The state after one more rule, whose arrays along walls become parameters."""
+        walls = tuple(
+            Wall(self._slot_along_wall(known, axis, before.places))
+            if isinstance(known, ArrayValue)
+            else known
+            for known in rule.walls
+        )
+        plain = replace(rule, walls=(0, 0), corrections=())
+        return after._replace(steps=(*before.steps, Along(axis, plain, walls)))  # pyright: ignore[reportArgumentType]
+
+    # --- what is known at walls ---------------------------------------------------------------
+
+    def _after_acts(self, end: Boundary | None, axis: int, state: _State) -> Boundary | None:
+        """What holds at a wall after steps along other axes: they act on its values, too."""
+        if not isinstance(end, Condition) or not state.acts:
+            return end
+        if isinstance(end.a, ArrayValue) or isinstance(end.b, ArrayValue):
+            raise UnsupportedError(
+                f"{end!r} of axis {axis} mixes value and slope by arrays, which derivatives along "
+                "other axes would have to act on, too: wanted numbers a and b"
+            )
+        if not isinstance(end.value, ArrayValue):
+            return end.with_value(prod((act.total for act in state.acts), start=end.value))
+        shape = self._wall_shape(end.value, axis, state.started_at)
+        values = _array.to_host(end.value.array, "value at a wall").reshape(shape)
+        for act in state.acts:
+            # Along the wall nothing is known beyond its ends.
+            rule = act.rule()
+            full = _replaced(values.shape, act.axis, rule.size)
+            values = _applied_to(np.broadcast_to(values, full), act.axis, rule)
+        return end.with_value(values)
+
+    def _wall_shape(self, array: ArrayValue, axis: int, places: Places) -> tuple[int, ...]:
+        """Shape of an array along a wall, with 1 for the axis that the wall ends."""
+        wanted = _replaced(self._shape(places), axis, 1)
+        shape = array.shape
+        if not shape:
+            return (1,) * len(wanted)
+        if len(shape) == len(wanted) - 1:
+            shape = (*shape[:axis], 1, *shape[axis:])
+        fits = len(shape) == len(wanted) and all(map(_fits, shape, wanted))
+        if not fits:
+            raise ArgumentValueError(
+                f"an array along a wall of axis {axis} has shape {array.shape}: wanted "
+                f"{wanted[:axis] + wanted[axis + 1 :]}, that of the wall"
+            )
+        return shape
+
+    def _slot_along_wall(self, array: ArrayValue, axis: int, places: Places) -> int:
+        shape = self._wall_shape(array, axis, places)
+        return self.slots.setdefault((array, shape), len(self.slots))
+
+    # --- multiplications ----------------------------------------------------------------------
+
+    def _multiplied(self, coefficient: Coefficient, state: _State) -> _State:
+        shape = self._shape(state.places)
+        steps = tuple(Times(self._slot(array, shape)) for array in coefficient.arrays)
+        ends = tuple(
+            tuple(None if isinstance(end, Condition) else end for end in pair)
+            for pair in state.ends
+        )
+        return state._replace(steps=(*state.steps, *steps), ends=ends)  # pyright: ignore[reportArgumentType]
+
+    def _shape(self, places: Places) -> tuple[int, ...]:
+        return tuple(n + PLACES[at].extra for n, at in zip(self.shape, places, strict=True))
+
+    def _slot(self, array: ArrayValue, shape: tuple[int, ...]) -> int:
+        """The number of the parameter that an array is, where the field has a shape."""
+        full = (1,) * (len(shape) - len(array.shape)) + array.shape
+        if len(full) != len(shape) or not all(map(_fits, full, shape)):
+            raise ArgumentValueError(
+                f"a coefficient has shape {array.shape}, which does not broadcast to {shape}, the "
+                "shape of what it multiplies"
+            )
+        return self.slots.setdefault((array, full), len(self.slots))
+
+    # --- stencils of the user's own -----------------------------------------------------------
+
+    def _summed(self, offsets: Offsets, state: _State) -> Iterator[_State]:
+        scale = self._scale(offsets)
+        points = offsets.order + (self.edge_order or offsets.accuracy)
+        for parts in _separated(dict(offsets.weights)):
+            after = state
+            for number, weights in parts:
+                axis = offsets.axes[number]
+                line = self._line(axis, after, after.places[axis], after.places[axis])
+                divisor = scale if (number, weights) == parts[-1] else Fraction(1)
+                rule = weighted_rule(weights, line, points, divisor)
+                bare = replace(line, ends=_reflections(line.ends))
+                act = _Act(axis, rule.total, partial(weighted_rule, weights, bare, points, divisor))
+                after = self._with(after._replace(acts=(*after.acts, act)), after, axis, rule)
+            ends = tuple(
+                (None, None) if axis in offsets.axes else pair
+                for axis, pair in enumerate(after.ends)
+            )
+            yield after._replace(ends=ends)
+
+    def _scale(self, offsets: Offsets) -> Fraction:
+        """The divisor of weights that hold for spacing 1; checks that the grid is as they want."""
+        steps = [self._axis(axis).uniform_spacing for axis in offsets.axes]
+        for axis, step in zip(offsets.axes, steps, strict=True):
+            if step is None:
+                raise ArgumentValueError(
+                    f"axis {axis} is not equally spaced, as a stencil of your own needs"
+                )
+        spacing = [step for step in steps if step is not None]
+        if offsets.spacing is None:
+            if len(set(spacing)) > 1:
+                raise ArgumentValueError(
+                    f"{offsets!r} holds for one spacing in all directions, but the grid has "
+                    f"{[float(h) for h in spacing]}: give spacing= to operator_from_offsets"
+                )
+            return spacing[0] ** offsets.order
+        for axis, h, wanted in zip(offsets.axes, spacing, offsets.spacing, strict=True):
+            if abs(h - wanted) > Fraction(1, 10**12) * abs(wanted):
+                raise ArgumentValueError(
+                    f"{offsets!r} was made for a spacing of {float(wanted)} along axis {axis}, but "
+                    f"the grid has {float(h)}"
+                )
+        return Fraction(1)
+
+
+def _replaced(values: tuple[Any, ...], index: int, value: Any) -> tuple[Any, ...]:
+    return (*values[:index], value, *values[index + 1 :])
+
+
+def _after(line: Line, order: int) -> Ends:
+    """What is known of a derivative at its ends: the reflections of the field, turned.
+
+    A derivative that is symmetric about a wall is not known on the wall itself.
+    """
+    found: list[Boundary | None] = []
+    for side, end in enumerate(line.ends):
+        if not isinstance(end, Reflection):
+            found.append(None)
+            continue
+        sign = -end.sign if order % 2 else end.sign
+        lies_outside = line.place_of_wall(side, line.to) in (-1, line.targets)
+        unknown = sign > 0 and (end.at == "next" or lies_outside)
+        found.append(None if unknown else (Symmetric if sign > 0 else Antisymmetric)(at=end.at))
+    return found[0], found[1]
+
+
+def _reflections(ends: Ends) -> Ends:
+    """The reflections among what is known at the ends."""
+    return tuple(end if isinstance(end, Reflection) else None for end in ends)  # pyright: ignore[reportReturnType]
+
+
+def _fits(size: int, wanted: int) -> bool:
+    return size in (1, wanted)
+
+
+def _applied_to(values: np.ndarray, axis: int, rule: Rule) -> np.ndarray:
+    """A rule applied to a small array on the host."""
+    moved = np.moveaxis(values, axis, -1)
+    parts = [(moved[..., columns] * entries).sum(axis=-1) for columns, entries in rule.tables()]
+    return np.moveaxis(np.concatenate(parts, axis=-1), -1, axis)
+
+
+def _separated(
+    weights: Mapping[tuple[int, ...], Fraction],
+) -> Iterator[list[tuple[int, dict[int, Fraction]]]]:
+    """A stencil as a sum of products of weighted sums along one axis each.
+
+    Yields lists of ``(number of the axis, weights)`` in the order in which they are applied. All
+    but shifts of a single point are sums whose weights add to zero, as far as possible, so that
+    constants give exactly 0.
+    """
+    ndim = len(next(iter(weights)))
+    columns: dict[int, dict[tuple[int, ...], Fraction]] = {}
+    for offset, weight in weights.items():
+        columns.setdefault(offset[-1], {})[offset[:-1]] = weight
+    if ndim == 1:
+        yield [(0, {k: w[()] for k, w in columns.items()})]
+        return
+    totals = {k: sum(column.values(), Fraction(0)) for k, column in columns.items()}
+    centre = (0,) * (ndim - 1)
+    for k, column in sorted(columns.items()):
+        rest = {**column, centre: column.get(centre, Fraction(0)) - totals[k]}
+        rest = {offset: w for offset, w in rest.items() if w}
+        shift = [(ndim - 1, {k: Fraction(1)})] if k else []
+        if rest:
+            yield from (shift + parts for parts in _separated(rest))
+    kept = {k: w for k, w in totals.items() if w}
+    if kept:
+        yield [(ndim - 1, kept)]
+
+
+# --- places -------------------------------------------------------------------------------------
+
+
+def _places(operator: Operator, ndim: int) -> tuple[tuple[Places, ...], tuple[Places, ...]]:
+    """The place of every input and output along every axis, from what the terms say of them.
+
+    Along an axis that a term does not move on, its input and its output lie in the same place;
+    what no term settles lies at the centres.
+    """
+    columns = [_places_along(operator, axis) for axis in range(ndim)]
+    inputs = tuple(tuple(column[0][j] for column in columns) for j in range(operator.inputs))
+    outputs = tuple(tuple(column[1][i] for column in columns) for i in range(operator.outputs))
+    return inputs, outputs
+
+
+def _places_along(operator: Operator, axis: int) -> tuple[list[str], list[str]]:
+    known: dict[tuple[str, int], str] = {}
+    same: list[tuple[tuple[str, int], tuple[str, int]]] = []
+    for i, row in enumerate(operator.entries):
+        for j, entry in enumerate(row):
+            for term in entry.terms:
+                ends = _moves(term, axis)
+                if ends is None:
+                    same.append((("input", j), ("output", i)))
+                    continue
+                for node, place in ((("input", j), ends[0]), (("output", i), ends[1])):
+                    if known.setdefault(node, place) != place:
+                        raise ArgumentValueError(
+                            f"along axis {axis}, {node[0]} {node[1]} lies at {known[node]!r} for "
+                            f"one term and at {place!r} for {term!r}"
+                        )
+    for _ in same:  # as many rounds as any chain of equal places is long
+        for pair in same:
+            for one, other in (pair, pair[::-1]):
+                if one in known and known.setdefault(other, known[one]) != known[one]:
+                    raise ArgumentValueError(
+                        f"along axis {axis}, {one[0]} {one[1]} lies at {known[one]!r}, but "
+                        f"{other[0]} {other[1]} at {known[other]!r}, though no term moves it there"
+                    )
+    return (
+        [known.get(("input", j), "centre") for j in range(operator.inputs)],
+        [known.get(("output", i), "centre") for i in range(operator.outputs)],
+    )
+
+
+def _moves(term: Term, axis: int) -> tuple[str, str] | None:
+    """Where a term takes values from and to along an axis; None where it leaves them in place."""
+    start = place = None
+    for factor in reversed(term.factors):
+        if not isinstance(factor, Partial) or factor.axis != axis or factor.to is None:
+            continue
+        at = factor.at or place
+        if at is None:
+            raise ArgumentTypeError(
+                f"{factor!r} does not say where its values lie: wanted at=, such as "
+                f"D({axis}, at='outer', to='centre')"
+            )
+        if place is not None and at != place:
+            raise ArgumentValueError(
+                f"{factor!r} in {term!r} takes values at {at!r}, but they lie at {place!r}"
+            )
+        start, place = start or at, factor.to
+    return None if start is None or place is None else (start, place)

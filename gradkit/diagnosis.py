@@ -1,0 +1,365 @@
+"""Questions to an operator or a plan: its order, its symbol, and whether its adjoint is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from gradkit import _array, _dtypes
+from gradkit._array import Array
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
+from gradkit.grid import Axis, Grid
+from gradkit.line import PLACES
+from gradkit.methods import Method
+from gradkit.operators import Operator
+from gradkit.plan import Plan
+from gradkit.terms import Coefficient
+
+__all__ = ["DotTest", "ObservedOrder", "dot_test", "modified_wavenumber", "observed_order"]
+
+
+# --- the adjoint --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DotTest:
+    """The two sides of ``<A f, g> = <f, A.H g>``, for random f and g.
+
+    Attributes
+    ----------
+    forward, backward : float or complex
+        The two sides.
+    error : float
+        Their difference over the sum of the magnitudes of all products in it.
+    tolerance : float
+        What rounding explains.
+    """
+
+    forward: Any
+    backward: Any
+    error: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the two sides agree to rounding."""
+        return self.error <= self.tolerance
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+
+def dot_test(
+    plan: Plan, *, dtype: Any = "float64", seed: int = 0, xp: ModuleType | None = None
+) -> DotTest:
+    """Test that the adjoint of a plan is one: ``<A f, g> = <f, A.H g>`` for random f and g.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is tested; A is its linear part.
+    dtype : str or dtype, default "float64"
+        Dtype of f and g.
+    seed : int, default 0
+        Seed of the random numbers.
+    xp : module, optional
+        Array module on which to run, such as ``gradkit.array_module()``; the default is NumPy.
+
+    Returns
+    -------
+    DotTest
+        True where the two sides agree to rounding.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If `plan` is no plan, or `dtype` cannot hold a derivative.
+
+    Examples
+    --------
+    >>> from gradkit import Axis, D, Grid, dot_test
+    >>> plan = (D(0)**2).on(Grid(Axis(coordinates=[0.0, 1.0, 3.0, 4.0, 6.0])), (5,))
+    >>> bool(dot_test(plan))
+    True
+    """
+    if not isinstance(plan, Plan):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentTypeError(f"plan={plan!r} is not a Plan")
+    name = _dtypes.as_dtype_name(dtype) or "float64"
+    module = np if xp is None else xp
+    rng = np.random.default_rng(seed)
+    linear, adjoint = plan.linear, plan.H
+    f = [_random(rng, shape, name, module) for shape in linear.input_shapes]
+    g = [_random(rng, shape, name, module) for shape in adjoint.input_shapes]
+    forward = _inner(g, _called(linear, f))
+    backward = _inner(_called(adjoint, g), f)
+    sizes = [_array.namespace(part).abs(part) for part in f]
+    bounds = _called(linear.magnitude, sizes)
+    size = abs(_inner([_array.namespace(part).abs(part) for part in g], bounds))
+    # A product of random numbers per point: their roundings add up like the steps of a walk.
+    points = sum(int(np.prod(shape)) for shape in linear.output_shapes)
+    eps = float(np.finfo(np.float32 if name in ("float32", "complex64") else np.float64).eps)
+    error = abs(forward - backward) / size if size else abs(forward - backward)
+    return DotTest(forward, backward, float(error), float(16 * eps * max(1, np.log2(points + 1))))
+
+
+def _random(rng: np.random.Generator, shape: tuple[int, ...], name: str, xp: Any) -> Array:
+    values = rng.standard_normal(shape)
+    if _dtypes.kind(name) == "complex":
+        values = values + 1j * rng.standard_normal(shape)
+    return xp.asarray(values.astype(name))
+
+
+def _called(plan: Plan, inputs: Sequence[Array]) -> Sequence[Array]:
+    results = plan(list(inputs) if len(inputs) > 1 else inputs[0])
+    return results if isinstance(results, tuple) else (results,)
+
+
+def _inner(left: Sequence[Array], right: Sequence[Array]) -> Any:
+    """The inner product, in double precision on the host."""
+    pairs = [
+        (_array.to_host(a, "result").ravel(), _array.to_host(b, "result").ravel())
+        for a, b in zip(left, right, strict=True)
+    ]
+    products = (np.vdot(a.astype(_double(a)), b.astype(_double(b))) for a, b in pairs)
+    return sum(product.item() for product in products)
+
+
+def _double(array: np.ndarray) -> type:
+    return np.complex128 if array.dtype.kind == "c" else np.float64
+
+
+# --- the order of the error ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ObservedOrder:
+    """How the largest error falls as the grid is refined.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Points along each axis.
+    errors : tuple of float
+        The largest error on each grid.
+    orders : tuple of float
+        The order between each grid and the next: the power of the spacing that the error follows.
+    order : float
+        The order fitted to all grids.
+    """
+
+    sizes: tuple[int, ...]
+    errors: tuple[float, ...]
+    orders: tuple[float, ...]
+    order: float
+
+    def __repr__(self) -> str:
+        rows = [f"observed order {self.order:.2f}", "  points      error  order"]
+        for i, (size, error) in enumerate(zip(self.sizes, self.errors, strict=True)):
+            step = f"{self.orders[i - 1]:6.2f}" if i else ""
+            rows.append(f"{size:8d} {error:10.2e} {step}".rstrip())
+        return "\n".join(rows)
+
+
+def observed_order(
+    operator: Operator,
+    f: Callable[..., Any],
+    df: Callable[..., Any],
+    *,
+    domain: Sequence[tuple[float, float]] | tuple[float, float] = (0.0, 1.0),
+    sizes: Sequence[int] = (16, 24, 32, 48, 64),
+    boundary: Any = "one-sided",
+    method: Method | None = None,
+    edge_order: int | None = None,
+    stretch: Callable[[Any], Any] | None = None,
+) -> ObservedOrder:
+    """Measure the order of the error of an operator on a function whose result is known.
+
+    Parameters
+    ----------
+    operator : Operator
+        One output and one input, without arrays as coefficients.
+    f, df : callable
+        The function and what the operator makes of it, of one array of coordinates per axis.
+    domain : (low, high), or one pair per axis, default (0, 1)
+        The extent of the grid along each axis.
+    sizes : sequence of int, default (16, 24, 32, 48, 64)
+        Points along each axis, one after the other; at least two.
+    boundary : str, value such as `Dirichlet(0)`, or pair, default "one-sided"
+        As in `Axis`, for all axes. Points include both ends of the domain where the boundary is
+        ``"one-sided"``, the first end where it wraps, and lie at the centres of cells otherwise, so
+        that walls at faces lie at the ends.
+    method : Method, optional
+        How derivatives along one axis are taken; the default is ``FiniteDifference(accuracy=2)``.
+    edge_order : int, optional
+        Accuracy near the ends; the default is that of the interior.
+    stretch : callable, optional
+        An increasing function that takes [0, 1] to itself; the points are its values at equal
+        steps, given as coordinates.
+
+    Returns
+    -------
+    ObservedOrder
+        Sizes, errors and orders; prints as a table.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If an argument cannot be used, or an error is 0 or not finite.
+
+    Notes
+    -----
+    The largest error over all points counts, those near the ends included. Choose sizes at which
+    truncation is well above rounding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradkit import D, FiniteDifference, observed_order
+    >>> found = observed_order(D(0), np.sin, np.cos, method=FiniteDifference(4))
+    >>> abs(found.order - 4) < 0.2
+    True
+    """
+    if not isinstance(operator, Operator) or not operator.is_single:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentTypeError(f"operator={operator!r} is not an operator with one output")
+    counts = [integer(f"sizes[{i}]", n, 2) for i, n in enumerate(sizes)]
+    if len(set(counts)) < 2:
+        raise ArgumentValueError(f"sizes={sizes!r} has no two different entries")
+    pairs = [domain] if np.ndim(domain[0]) == 0 else list(domain)
+    errors: list[float] = []
+    for size in counts:
+        grid, points = _grid(pairs, size, boundary, stretch)
+        plan = operator.on(grid, (size,) * len(pairs), method=method, edge_order=edge_order)
+        values = np.broadcast_to(np.asarray(f(*points)), (size,) * len(pairs))
+        wanted = np.broadcast_to(np.asarray(df(*points)), (size,) * len(pairs))
+        errors.append(float(abs(plan(np.array(values, np.float64)) - wanted).max()))
+    if not all(isfinite(error) and error > 0 for error in errors):
+        raise ArgumentValueError(
+            f"the errors are {errors}: an order shows only where all are finite and not 0"
+        )
+    steps = np.log(counts)
+    falls = np.log(errors)
+    orders = -np.diff(falls) / np.diff(steps)
+    return ObservedOrder(
+        tuple(counts),
+        tuple(errors),
+        tuple(float(order) for order in orders),
+        float(-np.polyfit(steps, falls, 1)[0]),
+    )
+
+
+def _grid(
+    pairs: Sequence[Any], size: int, boundary: Any, stretch: Callable[[Any], Any] | None
+) -> tuple[Grid, list[np.ndarray]]:
+    """A grid of `size` points along each axis, and their coordinates, ready to broadcast."""
+    axes: list[Axis] = []
+    points: list[np.ndarray] = []
+    wraps = boundary in ("periodic", "antiperiodic")
+    in_cells = not wraps and boundary != "one-sided"
+    step = 1 / (size if wraps or in_cells else size - 1)
+    for number, (low, high) in enumerate(pairs):
+        length = high - low
+
+        def place(share: np.ndarray, low: float = low, length: float = length) -> np.ndarray:
+            return low + length * np.asarray(share if stretch is None else stretch(share))
+
+        x = place((np.arange(size) + in_cells / 2) * step)
+        if stretch is None:
+            axes.append(Axis(spacing=length * step, boundary=boundary))
+        else:
+            faces = place(np.arange(size + 1) * step) if in_cells else None
+            period = length if wraps else None
+            axes.append(Axis(coordinates=x, boundary=boundary, period=period, faces=faces))
+        points.append(x.reshape([-1 if axis == number else 1 for axis in range(len(pairs))]))
+    return Grid(*axes), points
+
+
+# --- the symbol ---------------------------------------------------------------------------------
+
+
+def modified_wavenumber(plan: Plan, k: Any, *, index: Any = None) -> np.ndarray:
+    """What a plan makes of plane waves: the wavenumber that it sees in place of the true one.
+
+    Parameters
+    ----------
+    plan : Plan
+        One output and one input, on equally spaced axes; all terms of one order m.
+    k : array_like, shape (...) on one axis, or (..., axes)
+        Wavenumbers, in radians per unit of the coordinates; one entry per axis of the grid.
+    index : int or tuple of int, optional
+        The result to look at; the default is the middle of the grid, away from the ends.
+
+    Returns
+    -------
+    ndarray, shape (...), complex128
+        The factor by which ``exp(i k x)`` is multiplied, over ``i**m``. Without an error it is
+        ``k**m``: k for a first derivative, minus the symbol for a laplacian. Its imaginary part
+        damps or amplifies waves of an odd derivative.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If the plan is a system, holds derivatives of several orders or coordinates, or `k` does not
+        fit the grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradkit import Axis, D, Grid, modified_wavenumber
+    >>> plan = D(0).on(Grid(Axis(spacing=0.1, boundary="periodic")), (16,))
+    >>> k = np.asarray([1.0, 5.0, 10.0])
+    >>> bool(np.allclose(modified_wavenumber(plan, k), np.sin(0.1 * k) / 0.1))
+    True
+    """
+    if not isinstance(plan, Plan):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentTypeError(f"plan={plan!r} is not a Plan")
+    order = _order_of(plan)
+    spacing = _spacing_of(plan)
+    ndim = len(plan.shape)
+    numbers = np.asarray(k)
+    numbers = numbers[..., None] if ndim == 1 else numbers
+    if numbers.shape[-1:] != (ndim,):
+        raise ArgumentValueError(
+            f"k has shape {np.shape(k)}: wanted (..., {ndim}), one entry per axis of the grid"
+        )
+    place = tuple(n // 2 for n in plan.output_shape) if index is None else index
+    stencil = plan.stencil(place)
+    # The values may lie at other places than the results: half a spacing apart.
+    places = zip(plan.bound.inputs_at[0], plan.bound.outputs_at[0], strict=True)
+    shift = [_shift(at, to) for at, to in places]
+    offsets = (np.asarray(stencil.offsets, float).reshape(-1, ndim) + shift) * spacing
+    waves = np.exp(1j * (numbers[..., None, :] * offsets).sum(axis=-1))
+    return (waves * np.asarray(stencil.weights)).sum(axis=-1) / 1j**order
+
+
+def _order_of(plan: Plan) -> int:
+    """The order of the derivatives of all terms."""
+    if not plan.operator.is_single:
+        raise ArgumentValueError("plan is that of a system: wanted one output and one input")
+    orders = {
+        sum(0 if isinstance(factor, Coefficient) else factor.order for factor in term.factors)
+        for term in plan.operator.entries[0][0].terms
+    }
+    if len(orders) != 1:
+        raise ArgumentValueError(
+            f"{plan.operator!r} holds derivatives of the orders {sorted(orders)}: wanted one"
+        )
+    return orders.pop()
+
+
+def _spacing_of(plan: Plan) -> np.ndarray:
+    """The spacing of every axis; that of a batch axis does not matter."""
+    for number, axis in enumerate(plan.grid.axes):
+        if axis is not None and axis.uniform_spacing is None:
+            raise ArgumentValueError(f"axis {number} is not equally spaced: it has no plane waves")
+    return np.asarray(
+        [0.0 if axis is None else float(axis.uniform_spacing or 0) for axis in plan.grid.axes]
+    )
+
+
+def _shift(at: str, to: str) -> float:
+    return (PLACES[at].shift - PLACES[to].shift) / 2

@@ -1,0 +1,340 @@
+"""Programs: a plan made ready for one library, dtype and device.
+
+Slices instead of offsets, numbers of the right precision instead of fractions, weights and
+coefficients on the device. Engines that run array calls execute programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from math import lcm
+from typing import Any
+
+import numpy as np
+
+from gradkit import _array, _dtypes
+from gradkit._array import Array, Namespace
+from gradkit._dtypes import Precision
+from gradkit.chains import Along, Chain, Parameter, Times, Wall
+from gradkit.methods import WALL, Rows, Rule
+from gradkit.plan import Plan
+
+__all__ = ["Known", "Passage", "Piece", "Product", "Program", "Sequel", "Window", "program_of"]
+
+Index = tuple[slice, ...]
+
+
+def _safe_exponent(real: str) -> int:
+    """The power of two whose products with numbers of ordinary size stay normal numbers."""
+    return 100 if real == "float32" else 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A run of points of an axis that wraps: slices of the input, joined, each with a sign."""
+
+    segments: tuple[tuple[Index, int], ...]
+    axis: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the points are a single slice of the input as it is."""
+        return len(self.segments) == 1 and self.segments[0][1] > 0
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known at a wall: a number, or the number of an array and the part of it."""
+
+    number: Any = None
+    array: int | None = None
+    part: Index | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Consecutive rows: the weighted differences ``f[high] - f[low]``, over the divisors.
+
+    In plain pieces high and low are an `Index`, in all others also a `Window` that reaches around
+    an end, something `Known`, or None for 0. A weight of None is 1. `is_full` tells whether some
+    point is one of f.
+    """
+
+    differences: tuple[tuple[Any, Any, Any], ...]
+    divisors: tuple[Any, ...]
+    is_plain: bool
+    is_full: bool
+    rows: int
+    dtype: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """The pieces of a rule along an axis, to be joined."""
+
+    axis: int
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """A multiplication by an array, or by the part of it that belongs to a block."""
+
+    array: int
+    part: Index | None
+
+
+@dataclass(frozen=True, eq=False)
+class Sequel:
+    """One term of the operator: steps from one input, times a coefficient.
+
+    `source` is the number of the input, `trim` the slices that drop the halo that the term does not
+    need (None on whole arrays), a `coefficient` of None is 1.
+    """
+
+    source: int
+    trim: Index | None
+    steps: tuple[Passage | Product, ...]
+    coefficient: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A plan made ready.
+
+    `conversions` has, per input, the function that makes it ready for differences (None: it is);
+    `arrays` the coefficients, ready for use or as functions that make them ready in every call;
+    `sums` the distinct results, shape and sequels to add up; `outputs` the number of the sum of
+    each output.
+    """
+
+    xp: Namespace
+    conversions: tuple[Callable[[Array], Any] | None, ...]
+    arrays: tuple[Any, ...]
+    sums: tuple[tuple[tuple[int, ...], tuple[Sequel, ...]], ...]
+    outputs: tuple[int, ...]
+    result: Any
+
+
+def program_of(plan: Plan, inputs: Sequence[Array]) -> Program:
+    """The program of a plan for inputs like these, kept on the plan."""
+    f = inputs[0]
+    if type(f) is np.ndarray and len(inputs) == 1:
+        key: Any = f.dtype
+    else:
+        key = (
+            _array.namespace(f),
+            tuple(g.dtype for g in inputs),
+            _array.device(f),
+            _array.default_real(f),
+        )
+    program = plan.memo.get(key)
+    if program is None:
+        program = _Compiler(plan, inputs).program()
+        if not _array.is_fake(f):
+            plan.memo[key] = program
+    return program
+
+
+class _Compiler:
+    """Turns the chains of a plan into slices and numbers for one kind of input."""
+
+    def __init__(self, plan: Plan, inputs: Sequence[Array]) -> None:
+        self.plan = plan
+        self.like = inputs[0]
+        self.inputs = inputs
+        self.xp = _array.namespace(inputs[0])
+        self.precision: Precision = plan.precision(inputs)
+        self.compute = _array.native(self.xp, self.precision.compute)
+        self.passages: dict[Any, Passage] = {}
+        #: The arrays that are used, in which form: number of the parameter and form -> number.
+        self.arrays: dict[tuple[int, str], int] = {}
+
+    def program(self) -> Program:
+        plan = self.plan
+        distinct = list(dict.fromkeys(plan.same))
+        sums = tuple(
+            (plan.output_shapes[i], tuple(map(self._sequel, plan.bound.outputs[i])))
+            for i in distinct
+        )
+        return Program(
+            self.xp,
+            tuple(map(self._conversion, self.inputs, self.precision.splits)),
+            tuple(self._array(self.plan.parameters[slot], form) for slot, form in self.arrays),
+            sums,
+            tuple(map(distinct.index, plan.same)),
+            _array.result_dtype(self.xp, self.inputs, self.precision.result),
+        )
+
+    def _conversion(self, f: Array, split: int) -> Callable[[Array], Any] | None:
+        # Real inputs of complex operators are multiplied by complex numbers as they are.
+        is_real = _dtypes.kind(_dtypes.dtype_name(f.dtype)) != "complex"
+        name = self.precision.real if is_real else self.precision.compute
+        dtype = _array.native(self.xp, name)
+        if split:
+            return partial(_array.split_exactly, self.xp, compute=dtype, bits=split)
+        if f.dtype == dtype:
+            return None
+        return partial(_array.cast, self.xp, dtype=dtype)
+
+    def _array(self, parameter: Parameter, form: str) -> Any:
+        """An array to multiply by, or a function that makes it, where it must not be kept."""
+        make = partial(_ready, self.xp, parameter, form, self.precision.real, self.like)
+        return make if _array.is_live(parameter.array) else make()
+
+    def _slot(self, number: int, form: str) -> int:
+        return self.arrays.setdefault((number, form), len(self.arrays))
+
+    def _sequel(self, chain: Chain) -> Sequel:
+        name = _dtypes.dtype_name(self.inputs[chain.source].dtype)
+        is_time = _dtypes.kind(name) in ("datetime", "timedelta")
+        # The first rule, or else the coefficient, turns ticks into the unit of time.
+        tick = _dtypes.tick(name, self.plan.unit) if is_time else Fraction(1)
+        steps: list[Passage | Product] = []
+        for step in chain.steps:
+            if isinstance(step, Times):
+                steps.append(Product(self._slot(step.slot, step.form), step.part))
+            else:
+                steps.append(self._passage(step, Fraction(1) if steps else tick))
+                tick = tick if len(steps) > 1 else Fraction(1)
+        factor: Any = chain.coefficient
+        factor = factor * float(tick) if isinstance(factor, complex) else Fraction(factor) * tick
+        # The identity is multiplied by 1, because a result must not be the input itself.
+        one = factor == 1 and steps
+        number = None if one else self._constant(factor)
+        return Sequel(chain.source, chain.trim, tuple(steps), number)
+
+    def _constant(self, value: Any) -> Any:
+        if isinstance(value, complex):
+            exact = np.asarray(value, self.precision.compute)
+            return _array.table(self.xp, exact, self.like)
+        return _array.constant(self.xp, Fraction(value), self.precision.real)
+
+    # --- rules --------------------------------------------------------------------------------
+
+    def _passage(self, step: Along, tick: Fraction) -> Passage:
+        key = (id(step.rule.rows), step.axis, repr(step.walls), tick)
+        if key not in self.passages:
+            pieces = (self._piece(step, rows, tick) for rows in step.rule.rows)
+            self.passages[key] = Passage(step.axis, tuple(pieces))
+        return self.passages[key]
+
+    def _piece(self, step: Along, rows: Rows, tick: Fraction) -> Piece:
+        rule = step.rule
+        weights, scale = self._numbers(rows.weights, rule.scale / tick)
+        real = self.precision.real
+        of_tables = self._weight_precision(rule, rule.scale / tick / scale)
+        divisors = tuple(_array.constant(self.xp, part, real) for part in _factors(scale, real))
+        differences: list[tuple[Any, Any, Any]] = []
+        for pair, weight in zip(rows.pairs, weights, strict=True):
+            upper, lower = (self._point(step, rows, point) for point in pair)
+            if upper is lower is None:
+                continue  # what is known at the wall is 0
+            if isinstance(weight, Fraction):
+                size = abs(weight)
+                number = None if size == 1 else _array.constant(self.xp, size, real)
+                differences.append((upper, lower, number) if weight > 0 else (lower, upper, number))
+            else:
+                number = self._column(weight, step.axis, of_tables)
+                differences.append((upper, lower, number))
+        points = [point for high, low, _ in differences for point in (high, low)]
+        is_plain = all(isinstance(point, Window) and point.is_plain for point in points)
+        if differences and is_plain:
+            differences = [(h.segments[0][0], low.segments[0][0], n) for h, low, n in differences]
+            return Piece(tuple(differences), divisors, True, True, rows.stop - rows.start, None)
+        is_full = any(isinstance(point, Window) for point in points)
+        return Piece(
+            tuple(differences), divisors, False, is_full, rows.stop - rows.start, self.compute
+        )
+
+    def _point(self, step: Along, rows: Rows, point: Any) -> Any:
+        if point is None:
+            return None
+        if point in WALL:
+            known = step.walls[WALL.index(point)]
+            if isinstance(known, Wall):
+                return Known(array=self._slot(known.slot, "plain"), part=known.part)
+            return Known(number=self._constant(known)) if known else None
+        segments = step.rule.segments(rows.start + point, rows.stop + point)
+        ndim = len(self.plan.shape)
+        return Window(
+            tuple(
+                (_along(step.axis, ndim, slice(begin, end)), sign) for begin, end, sign in segments
+            ),
+            step.axis,
+        )
+
+    def _numbers(
+        self, weights: tuple[Fraction, ...] | np.ndarray, scale: Fraction
+    ) -> tuple[Sequence[Any], Fraction]:
+        """Weights and divisor with the same quotient, all of a size that the dtype can hold.
+
+        Exact weights become integers over a power of two, so that the divisor takes the only
+        rounding. Tables take in the divisor where it is a power of two within range.
+        """
+        if not len(weights):
+            return [], Fraction(1)
+        if not isinstance(weights, np.ndarray):
+            largest = max(abs(w) for w in weights)
+            common = lcm(*(w.denominator for w in weights))
+            unit = Fraction(1 << int(largest * common).bit_length() - 1, common)
+            return [w / unit for w in weights], scale / unit
+        exponent = _exponent(scale)
+        if scale != Fraction(2) ** exponent or abs(exponent) > _safe_exponent(self.precision.real):
+            return list(weights), scale
+        return list(np.ldexp(weights, -exponent)), Fraction(1)
+
+    def _weight_precision(self, rule: Rule, folded: Fraction) -> str:
+        """The real dtype of a table: float64 for weights over more decades than float32 has."""
+        smallest, largest = (power - _exponent(folded) for power in rule.exponents)
+        real = self.precision.real
+        if real == "float32" and not (smallest > -125 and largest < 128):
+            return _array.default_real(self.like)
+        return real
+
+    def _column(self, weights: np.ndarray, axis: int, real: str) -> Array:
+        """Per-row weights, shaped to multiply along an axis."""
+        trailing = len(self.plan.shape) - axis - 1
+        # An infinite weight would turn the difference 0 into NaN.
+        limit = np.finfo(real).max
+        values = np.clip(weights, -limit, limit).astype(real)
+        return _array.table(self.xp, values.reshape((-1,) + (1,) * trailing), self.like)
+
+
+def _ready(xp: Namespace, parameter: Parameter, form: str, real: str, like: Array) -> Array:
+    """A coefficient where the inputs are, in their precision."""
+    array = parameter.array
+    is_complex = _dtypes.kind(_dtypes.dtype_name(array.dtype)) == "complex"
+    name = _dtypes.complex_of(real) if is_complex else real
+    if isinstance(array, np.ndarray):
+        # On the host first, so that no more than needed is uploaded.
+        array = _array.table(xp, array.astype(name, copy=False), like)
+    shaped = xp.reshape(array, parameter.shape)
+    values = _array.cast(xp, shaped, _array.native(xp, name))
+    if form == "magnitude":
+        return xp.abs(values)
+    return xp.conj(values) if form == "conjugate" and is_complex else values
+
+
+def _along(axis: int, ndim: int, run: slice) -> Index:
+    """The index that takes a run of points along one axis."""
+    return tuple(run if i == axis else slice(None) for i in range(ndim))
+
+
+def _exponent(value: Fraction) -> int:
+    """The power of two nearest in size: exact for powers of two, else off by at most one."""
+    return abs(value.numerator).bit_length() - value.denominator.bit_length()
+
+
+def _factors(value: Fraction, real: str) -> list[Fraction]:
+    """Factors of a divisor that the dtype can hold each; none where it is 1."""
+    factors: list[Fraction] = []
+    safe = _safe_exponent(real)
+    while abs(exponent := _exponent(value)) > safe:
+        step = Fraction(2) ** (safe if exponent > 0 else -safe)
+        factors.append(step)
+        value /= step
+    return factors if value == 1 else [value, *factors]

@@ -1,0 +1,99 @@
+"""Estimates of the error of a result: truncation against rounding, point by point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradkit import _array, _dtypes
+from gradkit._array import Array
+
+if TYPE_CHECKING:
+    from gradkit.plan import Plan
+
+__all__ = ["ErrorEstimate", "error_estimate"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ErrorEstimate:
+    """How wrong a result may be, and why.
+
+    Attributes
+    ----------
+    truncation : array, or tuple of arrays
+        The difference to a method two orders more accurate, one array per output: the error that a
+        finer grid or a higher accuracy would take away.
+    rounding : array, or tuple of arrays
+        What the rounding of the input may do: the precision of the dtype times the sum of the
+        magnitudes of all products, about ``eps |f| / h**order``.
+    """
+
+    truncation: Any
+    rounding: Any
+
+    @property
+    def share(self) -> float:
+        """The share of the points at which truncation is the larger part; looks at the values."""
+        pairs = list(zip(_on_host(self.truncation), _on_host(self.rounding), strict=True))
+        larger = sum(int(np.count_nonzero(t > r)) for t, r in pairs)
+        return larger / max(sum(t.size for t, _ in pairs), 1)
+
+    @property
+    def advice(self) -> str:
+        """Which part dominates, and what would make the result better."""
+        truncation, rounding = (
+            max(float(np.fmax.reduce(part, axis=None, initial=0)) for part in _on_host(values))
+            for values in (self.truncation, self.rounding)
+        )
+        sizes = f"(at most {truncation:.1e} against {rounding:.1e})"
+        share = self.share
+        if share > 0.5:
+            return (
+                f"truncation dominates at {share:.0%} of the points {sizes}: a higher accuracy or "
+                "a finer grid helps"
+            )
+        return (
+            f"rounding dominates at {1 - share:.0%} of the points {sizes}: a higher accuracy or a "
+            "finer grid does not help; a wider spacing, smoother data or a wider dtype does"
+        )
+
+    def __repr__(self) -> str:
+        return f"ErrorEstimate: {self.advice}"
+
+
+def _tuple(values: Any) -> tuple[Array, ...]:
+    return values if isinstance(values, tuple) else (values,)  # pyright: ignore[reportUnknownVariableType]
+
+
+def _on_host(values: Any) -> list[np.ndarray]:
+    return [_array.to_host(part, "estimate") for part in _tuple(values)]
+
+
+def error_estimate(plan: Plan, f: Any) -> ErrorEstimate:
+    """Estimate the error of ``plan(f)``; see `Plan.error_estimate`."""
+    results, better = plan(f), plan.refined(f)
+    inputs = [_magnitude(part) for part in _inputs(f, plan.reads)]
+    sums = plan.magnitude(inputs if len(inputs) > 1 else inputs[0])
+    xp = _array.namespace(_tuple(results)[0])
+    pairs = zip(_tuple(better), _tuple(results), strict=True)
+    truncation = tuple(xp.abs(a - b) for a, b in pairs)
+    eps = float(xp.finfo(_tuple(results)[0].dtype).eps)
+    rounding = tuple(part * eps for part in _tuple(sums))
+    if isinstance(results, tuple):
+        return ErrorEstimate(truncation, rounding)
+    return ErrorEstimate(truncation[0], rounding[0])
+
+
+def _inputs(f: Any, count: int) -> list[Array]:
+    if count == 1:
+        return [_array.as_array(f, "f")]
+    return [_array.component(f, i, "f") for i in range(count)]
+
+
+def _magnitude(f: Array) -> Array:
+    xp = _array.namespace(f)
+    if _dtypes.kind(_dtypes.dtype_name(f.dtype)) not in ("float", "complex"):
+        f = xp.astype(f, _array.native(xp, _array.default_real(f)))
+    return xp.abs(f)

@@ -1,0 +1,209 @@
+"""Plans as sparse matrices and as linear operators of SciPy, or of CuPy on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from itertools import accumulate, pairwise
+from math import prod
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradkit._array import Array, namespace, to_host
+from gradkit.chains import Along, Chain, Parameter
+from gradkit.errors import ArgumentTypeError, MissingPackageError, one_of
+from gradkit.methods import Rule
+
+if TYPE_CHECKING:
+    from gradkit.plan import Plan
+
+__all__ = ["linear_operator", "matrix"]
+
+FORMATS = ("csr", "csc", "coo", "bsr", "dia", "dok", "lil", "array")
+
+Shape = tuple[int, ...]
+
+
+def matrix(plan: Plan, format: str, dtype: Any, xp: ModuleType | None) -> Any:
+    """The linear part of a plan as a sparse matrix; see `Plan.matrix`."""
+    if format not in FORMATS:
+        raise ArgumentTypeError(one_of("format", format, FORMATS))
+    sparse = _scipy_sparse()
+    kind = np.dtype(dtype if dtype is not None else "complex128" if plan.is_complex else "float64")
+    blocks = [
+        [
+            _sum(sparse, [c for c in chains if c.source == j], (rows, columns), plan, kind)
+            for j, columns in enumerate(plan.input_shapes)
+        ]
+        for rows, chains in zip(plan.output_shapes, plan.bound.outputs, strict=True)
+    ]
+    single = len(blocks) == len(blocks[0]) == 1
+    whole = blocks[0][0] if single else sparse.block_array(blocks, format="csr")
+    if _is_cupy(xp):
+        return _on_device(whole, format)
+    return whole.toarray() if format == "array" else whole.asformat(format)
+
+
+def _scipy_sparse() -> Any:
+    if find_spec("scipy") is None:
+        raise MissingPackageError("scipy", "matrix", "a sparse matrix")
+    import scipy.sparse
+
+    return scipy.sparse
+
+
+def _is_cupy(xp: ModuleType | None) -> bool:
+    if xp is None or xp.__name__ == "numpy":
+        return False
+    if xp.__name__ == "cupy":
+        return True
+    raise ArgumentTypeError(
+        f"xp={xp.__name__} has no sparse matrices here: wanted numpy (for SciPy) or cupy, such as "
+        "gradkit.array_module()"
+    )
+
+
+def _on_device(whole: Any, format: str) -> Any:
+    import cupyx.scipy.sparse  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
+
+    device = cupyx.scipy.sparse.csr_matrix(whole)
+    return device.toarray() if format == "array" else device.asformat(format)
+
+
+def _sum(
+    sparse: Any, chains: Sequence[Chain], shapes: tuple[Shape, Shape], plan: Plan, dtype: Any
+) -> Any:
+    """The sum of the matrices of chains from one input to one output."""
+    outputs, inputs = map(prod, shapes)
+    total = None
+    for chain in chains:
+        term = _of_chain(sparse, chain, shapes[1], plan.parameters)
+        total = term if total is None else total + term
+    return (
+        sparse.csr_array((outputs, inputs), dtype=dtype) if total is None else total.astype(dtype)
+    )
+
+
+def _of_chain(sparse: Any, chain: Chain, shape: Shape, parameters: Sequence[Parameter]) -> Any:
+    product: Any = None
+    scale: Any = 1  # what rows are multiplied by, and have not been yet
+    for step in chain.steps:
+        if isinstance(step, Along):
+            following = _along(sparse, step.rule, step.axis, shape)
+            if product is None:
+                product = (
+                    following if _is_one(scale) else following @ _diagonal(sparse, scale, shape)
+                )
+            else:
+                product = following @ _with_rows_scaled(product, scale, shape)
+            scale = 1
+            shape = (*shape[: step.axis], step.rule.targets, *shape[step.axis + 1 :])
+        else:
+            array, full = parameters[step.slot]
+            values = to_host(array, "coefficient").reshape(full)
+            forms = {"conjugate": np.conj, "magnitude": np.abs}
+            scale = scale * forms.get(step.form, np.asarray)(values)
+    number = chain.coefficient
+    scale = scale * (complex(number) if isinstance(number, complex) else float(number))
+    if product is None:
+        return _diagonal(sparse, scale, shape)
+    return _with_rows_scaled(product, scale, shape)
+
+
+def _is_one(scale: Any) -> bool:
+    return np.ndim(scale) == 0 and scale == 1
+
+
+def _diagonal(sparse: Any, scale: Any, shape: Shape) -> Any:
+    values = np.broadcast_to(np.asarray(scale), shape).ravel()
+    return sparse.dia_array((values[None, :], [0]), shape=(len(values),) * 2).tocsr()
+
+
+def _with_rows_scaled(product: Any, scale: Any, shape: Shape) -> Any:
+    if _is_one(scale):
+        return product
+    factors: Any = scale
+    if np.ndim(scale):
+        factors = np.repeat(np.broadcast_to(scale, shape).ravel(), np.diff(product.indptr))
+    data = product.data * factors
+    return type(product)((data, product.indices, product.indptr), shape=product.shape)
+
+
+def _along(sparse: Any, rule: Rule, axis: int, shape: Shape) -> Any:
+    """The matrix of a rule along one axis of a grid, row by row without any product."""
+    before, after = prod(shape[:axis]), prod(shape[axis + 1 :])
+    rows, columns = before * rule.targets * after, before * rule.size * after
+    tables = list(rule.tables())
+    entries = before * after * sum(c.size for c, _ in tables)
+    index = np.int32 if max(entries, columns) < 2**31 else np.int64
+    inner = np.arange(after, dtype=index)[:, None]
+    # One repetition: for each row along the axis, the same entries at each of the points after it.
+    indices = [(c.astype(index)[:, None, :] * after + inner).ravel() for c, _ in tables]
+    data = [np.repeat(v[:, None, :], after, axis=1).ravel() for _, v in tables]
+    counts = [np.full(len(c) * after, c.shape[1], index) for c, _ in tables]
+    shifts = np.arange(before, dtype=index)[:, None] * index(rule.size * after)
+    pointers = np.zeros(rows + 1, index)
+    np.cumsum(np.tile(np.concatenate(counts), before), out=pointers[1:])
+    return sparse.csr_array(
+        (
+            np.tile(np.concatenate(data), before),
+            (shifts + np.concatenate(indices)).ravel(),
+            pointers,
+        ),
+        shape=(rows, columns),
+    )
+
+
+# --- linear operators ---------------------------------------------------------------------------
+
+
+def linear_operator(plan: Plan, dtype: Any, xp: ModuleType | None) -> Any:
+    """The linear part of a plan as a linear operator; see `Plan.linear_operator`."""
+    linalg: Any
+    if _is_cupy(xp):
+        from cupyx.scipy.sparse import linalg  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
+    else:
+        _scipy_sparse()
+        from scipy.sparse import linalg
+    forward, backward = plan.linear, plan.H
+    sizes = [sum(map(prod, p.output_shapes)) for p in (forward, backward)]
+    kind = np.dtype(dtype if dtype is not None else "complex128" if plan.is_complex else "float64")
+    return linalg.LinearOperator(
+        tuple(sizes),
+        matvec=_on_vectors(forward),
+        rmatvec=_on_vectors(backward),
+        matmat=_on_columns(forward),
+        rmatmat=_on_columns(backward),
+        dtype=kind,
+    )
+
+
+def _on_vectors(plan: Plan) -> Callable[[Array], Array]:
+    shapes = plan.input_shapes
+    bounds = list(pairwise(accumulate(map(prod, shapes), initial=0)))
+
+    def apply(vector: Array) -> Array:
+        xp = namespace(vector)
+        flat = xp.reshape(vector, (-1,))
+        parts = [
+            xp.reshape(flat[start:stop], shape)
+            for (start, stop), shape in zip(bounds, shapes, strict=True)
+        ]
+        results = plan(parts if len(parts) > 1 else parts[0])
+        several = results if isinstance(results, tuple) else (results,)
+        flattened = [xp.reshape(result, (-1,)) for result in several]
+        return flattened[0] if len(flattened) == 1 else xp.concat(flattened)
+
+    return apply
+
+
+def _on_columns(plan: Plan) -> Callable[[Array], Array]:
+    apply = _on_vectors(plan)
+
+    def apply_to_columns(columns: Array) -> Array:
+        xp = namespace(columns)
+        return xp.stack([apply(columns[:, i]) for i in range(columns.shape[1])], axis=1)
+
+    return apply_to_columns

@@ -1,0 +1,160 @@
+"""Weighted sums of neighbours along one axis: what stencils of the user's own are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+from gradkit.boundaries import Condition, Dirichlet, Reflection
+from gradkit.errors import ArgumentValueError, UnsupportedError
+from gradkit.line import PLACES, Line
+from gradkit.methods.rule import WALL, Point, Rows, Rule
+from gradkit.methods.walls import is_open, known_value, settled
+from gradkit.weights import fornberg, in_differences, in_pairs, wall_closure
+
+__all__ = ["weighted_rule"]
+
+
+def weighted_rule(
+    weights: Mapping[int, Fraction], line: Line, points: int, scale: Fraction
+) -> Rule:
+    """The sum of weights times the values at offsets, over a scale, in every row of a line.
+
+    Parameters
+    ----------
+    weights : mapping of int to Fraction
+        Weight of the value at each offset.
+    line : Line
+        Equally spaced, results where the values are.
+    points : int
+        Values beyond an end are those of the polynomial through so many points; a condition at a
+        wall takes the place of one.
+    scale : Fraction
+        Common divisor.
+    """
+    size, wrap = line.sources, line.axis.wrap
+    first, last = min(weights), max(weights)
+    needed = max(last, 0) - min(first, 0) + 1 if wrap else points
+    if size < needed:
+        raise ArgumentValueError(
+            f"{line.name} has {size} points, but a stencil of the offsets {first} to {last} needs "
+            f"at least {needed}"
+        )
+    inside = in_pairs(weights)
+    beyond = _Beyond(line, points)
+    left = min(max(beyond.first - first, 0), size)
+    right = max(min(beyond.last - last + 1, size), left)
+    rows: list[Rows] = []
+    for start, stop in pairwise((0, left, right, size)):
+        if start < stop and (wrap or start == left):
+            rows.append(_rows(start, stop, inside))
+        else:
+            rows.extend(_rows(i, i + 1, beyond.row(weights, i)) for i in range(start, stop))
+    total = sum(weights.values(), Fraction(0))
+    walls = tuple(known_value(end) if isinstance(end, Condition) else 0 for end in line.ends)
+    return Rule(
+        order=0,
+        size=size,
+        wrap=wrap,
+        scale=scale,
+        rows=tuple(rows),
+        first=0,
+        last=size,
+        walls=walls,  # pyright: ignore[reportArgumentType]
+        total=total / scale,
+        label="shift" if len(weights) == 1 else f"weighted sum of {len(weights)} points",
+    )
+
+
+def _rows(start: int, stop: int, pairs: list[tuple[Any, Any, Fraction]]) -> Rows:
+    named = tuple((high, low) for high, low, _ in pairs)
+    return Rows(start, stop, named, tuple(w for _, _, w in pairs), 1)
+
+
+class _Beyond:
+    """Values beyond the ends of an axis, in terms of those inside and those known at walls."""
+
+    def __init__(self, line: Line, points: int) -> None:
+        self.line = line
+        self.points = points
+        self.shift = PLACES[line.at].shift
+        #: The first and the last value that rows may take as it is.
+        self.first, self.last = 0, line.sources - 1
+        if not line.axis.wrap:
+            self.first += self._is_known(0)
+            self.last -= self._is_known(self.last)
+        for end in line.ends:
+            if isinstance(end, Condition) and is_open(end):
+                raise UnsupportedError(
+                    f"{end!r} varies along the wall or is complex, which stencils of your own do "
+                    "not serve: wanted real numbers a and b"
+                )
+
+    def row(self, weights: Mapping[int, Fraction], row: int) -> list[tuple[Point, Point, Fraction]]:
+        """The differences that a row takes."""
+        found: dict[Point, Fraction] = {}
+        for k, weight in weights.items():
+            for point, share in self._value(row + k).items():
+                name = point - row if isinstance(point, int) else point
+                found[name] = found.get(name, Fraction(0)) + weight * share
+        slopes = {
+            WALL[side]: found.pop(WALL[side], Fraction(0))
+            for side, end in enumerate(self.line.ends)
+            if isinstance(end, Condition) and end.a == 0
+        }
+        places: dict[Point, int] = {WALL[0]: -row - 2, WALL[1]: self.line.sources - row + 1}
+        ordered = sorted(found, key=lambda p: p if isinstance(p, int) else places[p])
+        known: list[tuple[Point, Point, Fraction]] = [
+            (name, None, w) for name, w in slopes.items() if w
+        ]
+        if sum(found.values()):
+            return [(p, None, found[p]) for p in ordered if found[p]] + known
+        pairs = in_differences(ordered, [found[p] for p in ordered])
+        return [(high, low, w) for high, low, w in pairs if w] + known
+
+    def _is_known(self, index: int) -> bool:
+        """Whether a point lies at a wall that states the value there."""
+        side = int(index > self.line.sources // 2)
+        end = self.line.ends[side]
+        states_value = isinstance(end, Dirichlet) or (isinstance(end, Reflection) and end.sign < 0)
+        return states_value and self.line.wall_index(side) == index
+
+    def _value(self, index: int) -> dict[Point, Fraction]:
+        """The value at an index as a sum of values inside and at a wall."""
+        side = int(index > self.line.sources // 2)
+        end = self.line.ends[side]
+        if self._is_known(index):
+            return {WALL[side]: Fraction(1)} if isinstance(end, Dirichlet) else {}
+        if self.first <= index <= self.last:
+            return {index: Fraction(1)}
+        if isinstance(end, Reflection):
+            return self._mirrored(index, side, end.sign)
+        count = max(self.points - isinstance(end, Condition), 1)
+        nearest = (
+            range(self.last - count + 1, self.last + 1)
+            if side
+            else range(self.first, self.first + count)
+        )
+        nodes = [Fraction(j - index) for j in nearest]
+        if not isinstance(end, Condition):
+            return dict(zip(nearest, fornberg(nodes, 0), strict=True))
+        half = self.line.wall(side)
+        assert half is not None
+        assert self.line.axis.uniform_spacing is not None
+        closure = wall_closure(nodes, 0, (half - 1 - self.shift) / 2 - index)
+        normal = (1 if side else -1) / abs(self.line.axis.uniform_spacing)
+        shares, wall = settled(end, closure, normal, self.line.name)
+        return {**dict(zip(nearest, shares, strict=True)), WALL[side]: wall}
+
+    def _mirrored(self, index: int, side: int, sign: int) -> dict[Point, Fraction]:
+        half = self.line.wall(side)
+        assert half is not None
+        image = int(half) - 1 - self.shift - index
+        if not 0 <= image < self.line.sources:
+            raise ArgumentValueError(
+                f"{self.line.name} has {self.line.sources} points: too few for a stencil that "
+                "reaches so far beyond the wall"
+            )
+        return {image: Fraction(sign)}

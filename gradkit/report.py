@@ -1,0 +1,240 @@
+"""Plans as text: the stencil of one result as a picture, and the explanation of a whole plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import inf, lcm
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradkit._array import Array, as_array
+from gradkit.chains import Along, Wall
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, integer
+from gradkit.methods import WALL, Rows, Rule
+
+if TYPE_CHECKING:
+    from gradkit.plan import Plan
+
+__all__ = ["PointStencil", "Report", "explanation", "point_stencil"]
+
+
+class Report(str):
+    """Text that shows as it is where a value is displayed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+# --- the stencil of one result ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False)
+class PointStencil:
+    """With which weights one result takes the values around it.
+
+    Attributes
+    ----------
+    index : tuple of int
+        Index of the result.
+    offsets : tuple of tuple of int
+        Index of each value minus that of the result, in order; beyond the end of an axis that wraps
+        stand the values of its other end.
+    weights : tuple of float or complex
+        The weight of each, spacing and coefficients included.
+    constant : float or complex
+        What the values known at walls add.
+    """
+
+    index: tuple[int, ...]
+    offsets: tuple[tuple[int, ...], ...]
+    weights: tuple[Any, ...]
+    constant: Any = 0.0
+
+    def __repr__(self) -> str:
+        place = self.index[0] if len(self.index) == 1 else self.index
+        lines = [f"PointStencil at {place}:", *(f"  {line}".rstrip() for line in self._picture())]
+        if self.constant:
+            lines.append(f"  + {_short(self.constant)} from the walls")
+        return "\n".join(lines)
+
+    def _picture(self) -> list[str]:
+        axes = [a for a in range(len(self.index)) if len({k[a] for k in self.offsets}) > 1]
+        if not self.offsets:
+            return ["0"]
+        if len(axes) == 2:
+            return self._table(*axes)
+        if len(axes) > 2:
+            texts = [str(offset) for offset in self.offsets]
+            width = max(map(len, texts))
+            pairs = zip(texts, self.weights, strict=True)
+            return [f"{text:<{width}} {_short(weight)}" for text, weight in pairs]
+        axis = axes[0] if axes else 0
+        heads = [f"{k[axis]:+d}" if k[axis] else "0" for k in self.offsets]
+        cells = [_short(weight) for weight in self.weights]
+        width = max(map(len, heads + cells))
+        return [
+            "offset " + " ".join(f"{text:>{width}}" for text in heads),
+            "weight " + " ".join(f"{text:>{width}}" for text in cells),
+        ]
+
+    def _table(self, down: int, across: int) -> list[str]:
+        cells = {
+            (k[down], k[across]): _short(weight)
+            for k, weight in zip(self.offsets, self.weights, strict=True)
+        }
+        width = max(map(len, cells.values()))
+        rows = range(min(i for i, _ in cells), max(i for i, _ in cells) + 1)
+        columns = range(min(j for _, j in cells), max(j for _, j in cells) + 1)
+        return [" ".join(f"{cells.get((i, j), ''):>{width}}" for j in columns) for i in rows]
+
+
+def _short(number: Any) -> str:
+    return f"{number:.6g}"
+
+
+def point_stencil(plan: Plan, index: Any, output: int, input: int) -> PointStencil:
+    """The stencil of one result of a plan; see `Plan.stencil`."""
+    for name, number, count in (
+        ("output", output, len(plan.output_shapes)),
+        ("input", input, len(plan.input_shapes)),
+    ):
+        if integer(name, number, 0) >= count:
+            raise ArgumentValueError(f"{name}={number} does not exist: the plan has {count}")
+    place = _index(index, plan.output_shapes[output])
+    weights: dict[tuple[int, ...], Any] = {}
+    constant: Any = 0
+    for chain in plan.bound.outputs[output]:
+        if chain.source == input:
+            found, known = chain.row(place, plan.parameters)
+            for point, weight in found.items():
+                weights[point] = weights.get(point, 0) + weight
+            constant += known
+    kept = {k: w for k, w in sorted(weights.items()) if w}
+    return PointStencil(
+        place,
+        tuple(tuple(int(a - b) for a, b in zip(k, place, strict=True)) for k in kept),
+        tuple(map(_number, kept.values())),
+        _number(constant),
+    )
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, complex) else float(value)
+
+
+def _index(index: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    parts = tuple(index) if isinstance(index, Sequence) else (index,)
+    if any(isinstance(i, bool) or not hasattr(i, "__index__") for i in parts):
+        raise ArgumentTypeError(f"index={index!r} is not an integer or a tuple of integers")
+    if len(parts) != len(shape):
+        raise ArgumentValueError(f"index={index!r} has {len(parts)} entries: wanted {len(shape)}")
+    for i, n in zip(parts, shape, strict=True):
+        if not -n <= i < n:
+            raise AxisError("index", int(i), n)
+    return tuple(int(i) % n for i, n in zip(parts, shape, strict=True))
+
+
+# --- the explanation of a plan ------------------------------------------------------------------
+
+
+def explanation(plan: Plan, inputs: Sequence[Any]) -> Report:
+    """What a call of a plan does; see `Plan.explain`."""
+    size = " x ".join(map(str, plan.shape))
+    form = f", {plan.form}" if plan.form else ""
+    lines = [f"{plan.operator!r} on {size} points, {plan.method!r}{form}"]
+    steps = [s for chain in plan.bound.chains() for s in chain.steps if isinstance(s, Along)]
+    for number, axis in enumerate(plan.grid.axes):
+        along = {id(step.rule.rows): step for step in steps if step.axis == number}
+        if not along:
+            continue
+        lines.append(f"axis {number}: {repr(axis).removeprefix('Axis(').removesuffix(')')}")
+        for step in along.values():
+            lines.append(f"  {step.rule.label}")
+            lines.extend(f"    {text}" for text in _rows_text(step))
+    if plan.parameters:
+        shapes = ", ".join(" x ".join(map(str, p.shape)) for p in plan.parameters)
+        lines.append(f"arrays multiplied by, or known along walls: {shapes}")
+    lines.append(
+        f"halo {plan.halo}, at least {plan.minimum_bytes()} bytes in float64 "
+        f"({plan.reads} array{'s' * (plan.reads > 1)} read, {plan.writes} written)"
+    )
+    arrays: list[Array] = [as_array(f, f"inputs[{i}]") for i, f in enumerate(inputs)]
+    if not arrays:
+        # No memory is taken: only the library and the dtype matter.
+        arrays = [np.broadcast_to(0.0, shape) for shape in plan.input_shapes]
+    lines.append(type(plan).engine_report(plan, arrays))
+    return Report("\n".join(lines))
+
+
+def _rows_text(step: Along) -> Iterator[str]:
+    for rows in _merged(step.rule):
+        last = rows.stop - 1
+        where = f"row {last}" if rows.start == last else f"rows {rows.start} to {last}"
+        text = f"{where}: {_formula(rows, step.rule)}"
+        for name, known in zip(WALL, step.walls, strict=True):
+            if any(name in pair for pair in rows.pairs):
+                value = "an array" if isinstance(known, Wall) else f"{known}"
+                text += f", known at the {name}: {value}"
+        yield text
+
+
+def _merged(rule: Rule) -> list[Rows]:
+    """The rows of a rule, those that take the same weights one after the other as one."""
+    found: list[Rows] = []
+    for rows in rule.rows:
+        last = found[-1] if found else None
+        alike = last is not None and last.pairs == rows.pairs
+        if last is not None and alike and _alike(last.weights, rows.weights):
+            found[-1] = Rows(last.start, rows.stop, rows.pairs, rows.weights, rows.accuracy)
+        else:
+            found.append(rows)
+    return found
+
+
+def _alike(a: Any, b: Any) -> bool:
+    return isinstance(a, np.ndarray) or a == b
+
+
+def _formula(rows: Rows, rule: Rule) -> str:
+    weights = {k: w for k, w in rows.collected().items() if np.any(w)}
+    names = {k: f"f[{k}]" if isinstance(k, int) else "wall" for k in weights}
+    error = f" + O(h^{rows.accuracy})" if rule.order else ""
+    left = f"f{chr(39) * rule.order}(x) = " if 0 < rule.order < 4 else ""
+    if not weights:
+        return f"{left}0"
+    ordered = sorted(weights, key=_position)
+    if isinstance(rows.weights, np.ndarray):
+        points = ", ".join(names[k] for k in ordered)
+        return f"{left}{points}, weights by position{error}"
+    common = lcm(*(w.denominator for w in weights.values()))
+    common = common if common <= 10**6 else 1
+    terms = [_signed(weights[k] * common, names[k]) for k in ordered]
+    total = "".join(terms).removeprefix(" + ")
+    total = f"-{total.removeprefix(' - ')}" if total.startswith(" - ") else total
+    divisor = _divisor(common, rule)
+    if not divisor:
+        return f"{left}{total}{error}"
+    return f"{left}{f'({total})' if len(terms) > 1 else total} / {divisor}{error}"
+
+
+def _position(point: Any) -> float:
+    return point if isinstance(point, int) else -inf if point == WALL[0] else inf
+
+
+def _signed(weight: Fraction, name: str) -> str:
+    size = abs(weight)
+    text = f"{size}" if size.denominator == 1 else f"{float(size):.6g}"
+    return f" {'-' if weight < 0 else '+'} {'' if size == 1 else f'{text} '}{name}"
+
+
+def _divisor(common: int, rule: Rule) -> str:
+    spacing = {0: "", 1: "h"}.get(rule.order, f"h^{rule.order}")
+    if not rule.order and rule.scale != 1:
+        spacing = f"{float(rule.scale):.6g}"
+    parts = ([str(common)] if common != 1 else []) + ([spacing] if spacing else [])
+    return f"({' '.join(parts)})" if len(parts) > 1 else "".join(parts)

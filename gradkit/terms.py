@@ -1,0 +1,312 @@
+"""What operators are made of: sums of products of derivatives and multiplications.
+
+A `Polynomial` is a sum of terms. A `Term` is a number times factors that are applied from the right
+to the left: derivatives along an axis (`Partial`), multiplications by arrays (`Coefficient`),
+stencils of the user's own (`Offsets`). All are frozen values that print as one writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import groupby
+from typing import Any
+
+from gradkit._values import ArrayValue
+from gradkit.errors import ArgumentValueError
+from gradkit.weights import Stencil
+
+__all__ = [
+    "Coefficient",
+    "Factor",
+    "Offsets",
+    "Partial",
+    "Polynomial",
+    "Term",
+    "composition",
+    "number_text",
+    "polynomial_of",
+    "product",
+]
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A derivative along one axis, or an average.
+
+    Attributes
+    ----------
+    axis : int
+        Axis of the array; negative ones count from the last.
+    order : int
+        Order of the derivative; 0 for an average.
+    at, to : str or None
+        Where values and results lie on the cells of the axis; both None where they lie in the same
+        place, whichever it is.
+    stencil : Stencil or None
+        The user's own stencil, instead of that of the method.
+    """
+
+    axis: int
+    order: int
+    at: str | None = None
+    to: str | None = None
+    stencil: Stencil | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a derivative that the method chooses the stencil of, and stays in place."""
+        return self.to is None and self.stencil is None and self.order > 0
+
+    def text(self, place: str | None = None) -> str:
+        """The derivative as it is made; `place` is where its values are known to lie."""
+        name = "D" if self.order else "Average"
+        arguments = [str(self.axis)]
+        if self.order > 1 and not self.is_plain:
+            arguments.append(str(self.order))
+        if self.at is not None and self.at != (place if self.to == "centre" else "centre"):
+            arguments.append(f"at={self.at!r}")
+        if self.to is not None:
+            arguments.append(f"to={self.to!r}")
+        if self.stencil is not None:
+            arguments.append(f"stencil=({', '.join(map(str, self.stencil.offsets))})")
+        power = f"**{self.order}" if self.order > 1 and self.is_plain else ""
+        return f"{name}({', '.join(arguments)}){power}"
+
+    def __repr__(self) -> str:
+        return self.text()
+
+
+@dataclass(frozen=True, eq=False)
+class Coefficient:
+    """Multiplication by the product of arrays, in any order."""
+
+    arrays: tuple[ArrayValue, ...]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Coefficient):
+            return NotImplemented
+        left = list(other.arrays)
+        for array in self.arrays:
+            if array not in left:
+                return False
+            left.remove(array)
+        return not left
+
+    def __hash__(self) -> int:
+        return hash(frozenset(map(hash, self.arrays)))
+
+    def __repr__(self) -> str:
+        return "*".join(map(repr, self.arrays))
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """A stencil of the user's own: a weighted sum of neighbours; see `operator_from_offsets`.
+
+    Attributes
+    ----------
+    axes : tuple of int
+        The axes along which the offsets count.
+    weights : tuple of (offset, weight)
+        Exact weights; each offset is a tuple of one int per axis.
+    spacing : tuple of Fraction, or None
+        The spacing that the weights hold for, per axis; None where they hold for spacing 1, and
+        are divided by ``spacing**order`` on any grid that is equally spaced in all directions.
+    order : int
+        Order of the derivatives that the stencil stands for.
+    accuracy : int
+        Order of the error.
+    approximates : Polynomial
+        These derivatives, with the first of `axes` as axis 0, the next as axis 1, and so on.
+    """
+
+    axes: tuple[int, ...]
+    weights: tuple[tuple[tuple[int, ...], Fraction], ...]
+    spacing: tuple[Fraction, ...] | None
+    order: int
+    accuracy: int
+    approximates: Polynomial
+
+    def __repr__(self) -> str:
+        axes = "" if self.axes == tuple(range(len(self.axes))) else f", axes={self.axes}"
+        size = f"{len(self.weights)} points{axes}"
+        return f"Offsets({size}: {self.approximates!r} + O(h^{self.accuracy}))"
+
+
+Factor = Partial | Coefficient | Offsets
+
+
+@dataclass(frozen=True)
+class Term:
+    """A number times factors, the last of which is applied first.
+
+    Attributes
+    ----------
+    coefficient : int, float, complex or Fraction
+        Number in front.
+    factors : tuple of Partial, Coefficient or Offsets
+        Factors along different axes stand by ascending axis, as far as they commute; derivatives
+        along one axis that follow each other are one. Empty for the identity.
+    """
+
+    coefficient: Any
+    factors: tuple[Factor, ...] = ()
+
+    @property
+    def is_multiplication(self) -> bool:
+        """Whether the term is a number or an array times the identity."""
+        return all(isinstance(factor, Coefficient) for factor in self.factors)
+
+    @property
+    def arrays_lead(self) -> bool:
+        """Whether arrays stand in front of all derivatives, so that the order does not matter."""
+        return all(isinstance(f, Coefficient) <= (i == 0) for i, f in enumerate(self.factors))
+
+    def __repr__(self) -> str:
+        groups = ["*".join(group) for group in self._groups()]
+        if len(groups) > 1:
+            groups = [f"({text})" if "*" in text else text for text in groups]
+        body = " @ ".join(groups)
+        if not body:
+            return number_text(self.coefficient)
+        if self.coefficient in (1, -1):
+            body = f"({body})" if self.coefficient == -1 and len(groups) > 1 else body
+            return ("-" if self.coefficient == -1 else "") + body
+        body = f"({body})" if len(groups) > 1 else body
+        return f"{number_text(self.coefficient)}*{body}"
+
+    def _groups(self) -> list[list[str]]:
+        """Texts of the factors; those of one group commute, groups are applied one by one."""
+        place: dict[int, str | None] = {}
+        groups: list[list[str]] = [[]]
+        taken: set[int] = set()
+        after_array = False
+        for factor in reversed(self.factors):
+            axes = _axes_of(factor)
+            text = repr(factor)
+            if isinstance(factor, Partial):
+                text = factor.text(place.get(factor.axis))
+                place[factor.axis] = factor.to or place.get(factor.axis)
+            if axes & taken or (axes and after_array):
+                groups.insert(0, [])
+                taken = set()
+            groups[0].insert(0, text)
+            taken |= axes
+            after_array = not axes
+        return groups if self.factors else []
+
+
+@dataclass(frozen=True, eq=False)
+class Polynomial:
+    """A sum of terms, none with the same factors, none zero."""
+
+    terms: tuple[Term, ...]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Polynomial):
+            return NotImplemented
+        return frozenset(self.terms) == frozenset(other.terms)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.terms))
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self.terms)).replace("+ -", "- ") or "0"
+
+
+def polynomial_of(terms: Iterable[Term]) -> Polynomial:
+    """Add up the terms with the same factors and drop those that vanish."""
+    sums: dict[tuple[Factor, ...], Any] = {}
+    for term in terms:
+        factors = _canonical(term.factors)
+        sums[factors] = sums.get(factors, 0) + term.coefficient
+    kept = [Term(c, factors) for factors, c in sums.items() if c != 0]
+    return Polynomial(tuple(sorted(kept, key=_reading_order)))
+
+
+def _reading_order(term: Term) -> list[tuple[int, int, str]]:
+    """The order that reads best: low axes first, and their high derivatives before low ones."""
+    keys: list[tuple[int, int, str]] = []
+    for factor in term.factors:
+        if isinstance(factor, Partial):
+            keys.append((factor.axis, -factor.order, repr(factor)))
+        elif isinstance(factor, Offsets):
+            keys.append((min(factor.axes), -factor.order, repr(factor)))
+    return keys
+
+
+def _canonical(factors: Sequence[Factor]) -> tuple[Factor, ...]:
+    """The same product with all that commutes in a settled order, and joined where it is one."""
+    found: list[Factor] = []
+    for kind, group in groupby(_placed(factors), type):
+        run = list(group)
+        if kind is Partial:
+            found.extend(_joined_partials(run))  # pyright: ignore[reportArgumentType]
+        elif kind is Coefficient:
+            found.append(Coefficient(tuple(a for c in run for a in c.arrays)))  # pyright: ignore[reportAttributeAccessIssue]
+        else:
+            found.extend(run)
+    return tuple(found)
+
+
+def _placed(factors: Sequence[Factor]) -> list[Factor]:
+    """The same factors; one that starts from wherever it is told knows where the last one ended."""
+    place: dict[int, str | None] = {}
+    found: list[Factor] = []
+    for factor in reversed(factors):
+        kept = factor
+        if isinstance(factor, Partial) and factor.to is not None:
+            if factor.at is None and factor.axis in place:
+                kept = replace(factor, at=place[factor.axis])
+            place[factor.axis] = factor.to
+        found.append(kept)
+    return found[::-1]
+
+
+def _joined_partials(run: Iterable[Partial]) -> Iterator[Partial]:
+    """Derivatives by ascending axis; those that follow each other along one axis as one."""
+    last: Partial | None = None
+    for partial in sorted(run, key=lambda p: p.axis):
+        if last is not None and last.is_plain and partial.is_plain and last.axis == partial.axis:
+            last = Partial(last.axis, last.order + partial.order)
+            continue
+        if last is not None:
+            yield last
+        last = partial
+    if last is not None:
+        yield last
+
+
+def product(left: Term, right: Term) -> Term:
+    """Product of symbols: arrays move to the front."""
+    number = left.coefficient * right.coefficient
+    if left.is_multiplication or not right.factors:
+        return Term(number, (*left.factors, *right.factors))
+    if not left.arrays_lead or not (right.arrays_lead or right.is_multiplication):
+        raise ArgumentValueError(
+            f"the * of {left!r} and {right!r} is not defined, because an array stands between "
+            "derivatives: write @, which applies one after the other"
+        )
+    factors = (*left.factors, *right.factors)
+    return Term(number, tuple(sorted(factors, key=lambda f: not isinstance(f, Coefficient))))
+
+
+def composition(left: Term, right: Term) -> Term:
+    """One term applied after the other."""
+    return Term(left.coefficient * right.coefficient, (*left.factors, *right.factors))
+
+
+def _axes_of(factor: Factor) -> set[int]:
+    """The axes along which a factor differentiates; none for an array."""
+    if isinstance(factor, Partial):
+        return {factor.axis}
+    return set(factor.axes) if isinstance(factor, Offsets) else set()
+
+
+def number_text(number: Any) -> str:
+    """A coefficient as one writes it: ``2j`` rather than ``0 + 2j``."""
+    if isinstance(number, complex) and number.real == 0:
+        return f"{number.imag!r}j"
+    return f"{number}"
