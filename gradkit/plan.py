@@ -427,9 +427,9 @@ class Plan:
         >>> from gradkit import Axis, Grid, Laplacian
         >>> Laplacian(2).on(Grid(Axis(), Axis()), (8, 8)).stencil((4, 4))
         PointStencil at (4, 4):
-             1
-          1 -4  1
-             1
+              1
+           1 -4  1
+              1
         """
         return report.point_stencil(self, index, output, input)
 
