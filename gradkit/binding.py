@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradkit import _array
+from gradkit._dtypes import dtype_name, kind
 from gradkit._values import ArrayValue
 from gradkit.boundaries import Antisymmetric, Boundary, Condition, Reflection, Symmetric
 from gradkit.chains import Along, Chain, Parameter, Step, Times, Wall
@@ -54,6 +55,23 @@ class Bound:
         """All chains of all outputs."""
         for chains in self.outputs:
             yield from chains
+
+    def alongs(self) -> Iterator[Along]:
+        """All rules along axes, with what is known at their walls."""
+        for chain in self.chains():
+            for step in chain.steps:
+                if isinstance(step, Along):
+                    yield step
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether real inputs have complex results."""
+        names = [dtype_name(parameter.array.dtype) for parameter in self.parameters]
+        numbers = [known for step in self.alongs() for known in step.walls]
+        numbers += [chain.coefficient for chain in self.chains()]
+        return any(kind(name) == "complex" for name in names) or any(
+            isinstance(number, complex) for number in numbers
+        )
 
     def linear(self) -> Bound:
         """The same with 0 for what is known at walls."""

@@ -100,29 +100,27 @@ class Chain:
 
     def linear(self) -> Chain:
         """The same chain with 0 for what is known at walls."""
-        return self._mapped(lambda step: replace(step, rule=step.rule.linear(), walls=(0, 0)))
+        return self._mapped(Rule.linear, lambda form: form)
 
     def magnitude(self) -> Chain:
         """The chain of the magnitudes of all numbers, for a bound on rounding."""
-        chain = self._mapped(
-            lambda step: replace(step, rule=step.rule.magnitude(), walls=(0, 0)), "magnitude"
-        )
+        chain = self._mapped(Rule.magnitude, lambda _: "magnitude")
         return replace(chain, coefficient=abs(self.coefficient))
 
     def transposed(self, output: int, conjugate: bool) -> Chain:
         """The chain whose matrix is the transposed one; `output` is the result it came from."""
-        form = "conjugate" if conjugate else "plain"
-        chain = self._mapped(
-            lambda step: replace(step, rule=step.rule.transposed(), walls=(0, 0)), form
-        )
+        turned = {"plain": "conjugate", "conjugate": "plain"} if conjugate else {}
+        chain = self._mapped(Rule.transposed, lambda form: turned.get(form, form))
         number = self.coefficient
         if conjugate and isinstance(number, complex):
             number = number.conjugate()
         return replace(chain, source=output, coefficient=number, steps=chain.steps[::-1])
 
-    def _mapped(self, change: Callable[[Along], Along], form: str = "plain") -> Chain:
+    def _mapped(self, of_rule: Callable[[Rule], Rule], of_form: Callable[[str], str]) -> Chain:
         steps = tuple(
-            change(step) if isinstance(step, Along) else replace(step, form=form)
+            Along(step.axis, of_rule(step.rule))
+            if isinstance(step, Along)
+            else replace(step, form=of_form(step.form))
             for step in self.steps
         )
         return replace(self, steps=steps)

@@ -80,7 +80,7 @@ def error_estimate(plan: Plan, f: Any) -> ErrorEstimate:
     pairs = zip(_tuple(better), _tuple(results), strict=True)
     truncation = tuple(xp.abs(a - b) for a, b in pairs)
     eps = float(xp.finfo(_tuple(results)[0].dtype).eps)
-    rounding = tuple(part * eps for part in _tuple(sums))
+    rounding = tuple(xp.abs(part) * eps for part in _tuple(sums))
     if isinstance(results, tuple):
         return ErrorEstimate(truncation, rounding)
     return ErrorEstimate(truncation[0], rounding[0])

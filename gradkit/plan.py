@@ -16,8 +16,8 @@ from gradkit._array import Array
 from gradkit.binding import Bound
 from gradkit.blocks import Region
 from gradkit.calls import checked_inputs, checked_targets, refuse_nan
-from gradkit.chains import Along, Extent, Parameter
-from gradkit.errors import ArgumentTypeError
+from gradkit.chains import Extent, Parameter
+from gradkit.errors import ArgumentTypeError, UnsupportedError
 from gradkit.grid import Grid
 from gradkit.methods import Method
 from gradkit.operators import Operator
@@ -181,8 +181,7 @@ class Plan:
     @cached_property
     def _used_axes(self) -> set[int]:
         """The axes along which some step goes."""
-        chains = self.bound.chains()
-        return {s.axis for chain in chains for s in chain.steps if isinstance(s, Along)}
+        return {step.axis for step in self.bound.alongs()}
 
     @cached_property
     def same(self) -> tuple[int, ...]:
@@ -200,18 +199,7 @@ class Plan:
     @cached_property
     def is_complex(self) -> bool:
         """Whether real inputs have complex results."""
-        arrays = [_dtypes.dtype_name(parameter.array.dtype) for parameter in self.parameters]
-        known = [
-            known
-            for chain in self.bound.chains()
-            for step in chain.steps
-            if isinstance(step, Along)
-            for known in step.walls
-        ]
-        numbers = [*known, *(chain.coefficient for chain in self.bound.chains())]
-        return any(_dtypes.kind(name) == "complex" for name in arrays) or any(
-            isinstance(number, complex) for number in numbers
-        )
+        return self.bound.is_complex
 
     @property
     def reads(self) -> int:
@@ -247,12 +235,14 @@ class Plan:
     @cached_property
     def T(self) -> Plan:
         """The plan whose matrix is the transposed one of the linear part, all rows included."""
+        self._check_whole("T")
         bound = self.bound.linear().transposed(conjugate=False)
         return replace(self.linear, form=_TRANSPOSED[self.form], bound=bound)
 
     @cached_property
     def H(self) -> Plan:
         """The adjoint of the linear part: transposed and conjugated, so `T` if all is real."""
+        self._check_whole("H")
         bound = self.bound.linear().transposed(conjugate=True)
         return replace(self.linear, form=_ADJOINT[self.form], bound=bound)
 
@@ -273,7 +263,9 @@ class Plan:
             dtype=self.dtype,
             unit=self.unit,
         )
-        return {"T": plan.T, "H": plan.H}.get(self.form, plan) if self.form else plan
+        if self.form == "conjugate":
+            return plan.T.H
+        return plan.T if self.form == "T" else plan.H if self.form == "H" else plan
 
     def block(
         self, extent: Sequence[tuple[int, int]], halo: Sequence[int], parameters: Any = None
@@ -367,6 +359,7 @@ class Plan:
         >>> plan.offset
         array([1., 0., 1.])
         """
+        self._check_whole("matrix")
         return matrices.matrix(self, format, dtype, xp)
 
     def linear_operator(self, *, dtype: Any = None, xp: ModuleType | None = None) -> Any:
@@ -431,6 +424,7 @@ class Plan:
            1 -4  1
               1
         """
+        self._check_whole("stencil")
         return report.point_stencil(self, index, output, input)
 
     def explain(self, *inputs: Any) -> report.Report:
@@ -490,7 +484,15 @@ class Plan:
         >>> bool(np.allclose(estimate.truncation, abs(plan(np.sin(x)) - np.cos(x)), rtol=0.01))
         True
         """
+        self._check_whole("error_estimate")
         return estimates.error_estimate(self, f)
+
+    def _check_whole(self, name: str) -> None:
+        """Raise for blocks, whose inputs hold points that belong to others."""
+        if self.extent is not None:
+            raise UnsupportedError(
+                f"{name} is not served for a block of a plan: take the {name} of the whole plan"
+            )
 
     # --- running ------------------------------------------------------------------------------
 

@@ -147,7 +147,7 @@ def explanation(plan: Plan, inputs: Sequence[Any]) -> Report:
     size = " x ".join(map(str, plan.shape))
     form = f", {plan.form}" if plan.form else ""
     lines = [f"{plan.operator!r} on {size} points, {plan.method!r}{form}"]
-    steps = [s for chain in plan.bound.chains() for s in chain.steps if isinstance(s, Along)]
+    steps = list(plan.bound.alongs())
     for number, axis in enumerate(plan.grid.axes):
         along = {id(step.rule.rows): step for step in steps if step.axis == number}
         if not along:

@@ -9,6 +9,7 @@ Run it with ``python docs/examples/eigenmodes.py``, or with ``--cells 1000`` for
 
 import argparse
 import time
+from itertools import pairwise
 from math import pi
 from typing import Any
 
@@ -70,7 +71,7 @@ def main() -> None:
         # More weight, lower tones; the lowest mode has one sign.
         assert (weighted < values).all()
         assert abs(shapes[0].sum()) > 0.999 * abs(shapes[0]).sum()
-    for coarse, fine in zip(errors, errors[1:], strict=False):
+    for coarse, fine in pairwise(errors):
         assert abs(coarse / fine / 2**ORDER - 1) < 0.1, "the error does not fall with h**2"
 
 

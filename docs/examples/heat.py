@@ -1,8 +1,8 @@
-"""The heat equation u_t = laplacian(u) of a body that is insulated at one end and cooled at the other.
+"""The heat equation u_t = laplacian(u) of a body, insulated at one end, cooled at the other.
 
 Along every axis the face at 0 lets no heat through (Neumann), and the one at 1 gives it off in
-proportion to its temperature (Robin). The plan is the right-hand side of `scipy.integrate.solve_ivp`;
-its sparse matrix is the Jacobian that implicit methods need.
+proportion to its temperature (Robin). The plan is the right-hand side of SciPy's `solve_ivp`; its
+sparse matrix is the Jacobian that implicit methods need.
 
 Run it with ``python docs/examples/heat.py``, or for a million unknowns with
 ``--shape 1000000`` or ``--shape 100 100 100 --method RK45 --until 0.0005``.
@@ -10,6 +10,7 @@ Run it with ``python docs/examples/heat.py``, or for a million unknowns with
 
 import argparse
 import time
+from itertools import pairwise
 from math import exp, tan
 
 import numpy as np
@@ -77,7 +78,7 @@ def main() -> None:
         print(f"{name:16} {errors[-1]:10.2e}  {evaluations:11d}  {seconds:7.2f}")
         # The first term bounds the error in space, the second one that in time.
         assert errors[-1] < given.until / min(shape) ** ORDER + 1e-4
-    for coarse, fine in zip(errors, errors[1:], strict=False):
+    for coarse, fine in pairwise(errors):
         assert abs(coarse / fine / 2**ORDER - 1) < 0.2, "the error does not fall with h**2"
 
 

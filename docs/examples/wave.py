@@ -11,6 +11,7 @@ Run it with ``python docs/examples/wave.py``, or for a million cells with
 
 import argparse
 import time
+from itertools import pairwise
 from math import pi, prod, sqrt
 
 import numpy as np
@@ -85,7 +86,7 @@ def main() -> None:
         print(f"{name:16} {errors[-1]:10.2e}  {change:16.1e}  {evaluations:11d}  {seconds:7.2f}")
         assert errors[-1] < 2 * (pi / min(shape)) ** ORDER + 1e-7
         assert abs(change) < 1e-7
-    for coarse, fine in zip(errors, errors[1:], strict=False):
+    for coarse, fine in pairwise(errors):
         assert abs(coarse / fine / 2**ORDER - 1) < 0.2, "the error does not fall with h**4"
 
 

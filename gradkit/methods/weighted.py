@@ -36,12 +36,9 @@ def weighted_rule(
     """
     size, wrap = line.sources, line.axis.wrap
     first, last = min(weights), max(weights)
-    needed = max(last, 0) - min(first, 0) + 1 if wrap else points
+    needed = max(last, 0) - min(first, 0) + 1 if wrap else 1
     if size < needed:
-        raise ArgumentValueError(
-            f"{line.name} has {size} points, but a stencil of the offsets {first} to {last} needs "
-            f"at least {needed}"
-        )
+        raise ArgumentValueError(_too_short(line, needed))
     inside = in_pairs(weights)
     beyond = _Beyond(line, points)
     left = min(max(beyond.first - first, 0), size)
@@ -65,6 +62,13 @@ def weighted_rule(
         walls=walls,  # pyright: ignore[reportArgumentType]
         total=total / scale,
         label="shift" if len(weights) == 1 else f"weighted sum of {len(weights)} points",
+    )
+
+
+def _too_short(line: Line, needed: int) -> str:
+    return (
+        f"{line.name} has {line.sources} points, but a stencil of your own, with the points that "
+        f"stand for those beyond the ends, needs at least {needed}"
     )
 
 
@@ -132,6 +136,9 @@ class _Beyond:
         if isinstance(end, Reflection):
             return self._mirrored(index, side, end.sign)
         count = max(self.points - isinstance(end, Condition), 1)
+        held = self.last - self.first + 1
+        if count > held:
+            raise ArgumentValueError(_too_short(self.line, self.line.sources + count - held))
         nearest = (
             range(self.last - count + 1, self.last + 1)
             if side
