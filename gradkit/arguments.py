@@ -260,7 +260,8 @@ def _grid_axes(spacing: tuple[Any, ...], axes: tuple[int, ...], options: Options
             f"ax{'i' if count == 1 else 'e'}s {axes}: wanted none, one number for all, or one "
             "number or array of coordinates per axis"
         )
-    boundaries = _per_axis("boundary", options.boundary, count)
+    pair = count == 1 and isinstance(options.boundary, tuple) and len(options.boundary) == 2
+    boundaries = [options.boundary] if pair else _per_axis("boundary", options.boundary, count)
     periods = _periods(options.period, spacing, boundaries)
     for value, boundary, period in zip(spacing, boundaries, periods, strict=True):
         meant_for_it = isinstance(options.boundary, tuple) or count == 1

@@ -69,7 +69,7 @@ def gradient(
     boundary : str, value such as `Dirichlet(0)`, or sequence, default "one-sided"
         What holds beyond the ends, as in `Axis`: ``"one-sided"``, ``"periodic"``,
         ``"antiperiodic"``, or what is known at a wall. One for all axes, or one per axis; an entry
-        per axis may be a pair, for its two ends.
+        per axis may be a pair, for its two ends, and so may the whole where there is one axis.
     period : float or sequence of float, optional
         Length of a period, for coordinates that wrap; for all of them, or one per axis.
     method : Method, optional
@@ -220,8 +220,6 @@ def derivative(
     f = _array.as_array(f, "f")
     if axis is None or names_several_axes(axis):  # pyright: ignore[reportUnnecessaryComparison]
         raise ArgumentTypeError(f"axis={axis!r} is not an integer")
-    if isinstance(boundary, list | tuple) and len(boundary) == 2:  # pyright: ignore[reportUnknownArgumentType]
-        boundary = (tuple(boundary),)  # pyright: ignore[reportUnknownArgumentType]  for the two ends of the one axis
     options = Options(accuracy, edge_order, boundary, period, method, nan, unit, dtype)
     try:
         plan = plan_for("derivative", f, (x,), axis, options, order)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradkit._array import Array, namespace, to_host
+from gradkit._array import Array, library, namespace, to_host
 from gradkit.chains import Along, Chain, Parameter
-from gradkit.errors import ArgumentTypeError, MissingPackageError, one_of
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, MissingPackageError, one_of
 from gradkit.methods import Rule
 
 if TYPE_CHECKING:
@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["linear_operator", "matrix"]
 
 FORMATS = ("csr", "csc", "coo", "bsr", "dia", "dok", "lil", "array")
+ON_DEVICE = ("csr", "csc", "coo", "dia", "array")
 
 Shape = tuple[int, ...]
 
 
 def matrix(plan: Plan, format: str, dtype: Any, xp: ModuleType | None) -> Any:
     """The linear part of a plan as a sparse matrix; see `Plan.matrix`."""
-    if format not in FORMATS:
-        raise ArgumentTypeError(one_of("format", format, FORMATS))
+    on_device = _is_for_cupy(plan, xp)
+    formats = ON_DEVICE if on_device else FORMATS
+    if format not in formats:
+        raise ArgumentValueError(one_of("format", format, formats))
     sparse = _scipy_sparse()
     kind = np.dtype(dtype if dtype is not None else "complex128" if plan.is_complex else "float64")
     blocks = [
@@ -41,8 +44,8 @@ def matrix(plan: Plan, format: str, dtype: Any, xp: ModuleType | None) -> Any:
     ]
     single = len(blocks) == len(blocks[0]) == 1
     whole = blocks[0][0] if single else sparse.block_array(blocks, format="csr")
-    if _is_cupy(xp):
-        return _on_device(whole, format)
+    if on_device:
+        return _on_device(sparse.csr_matrix(whole), format)
     return whole.toarray() if format == "array" else whole.asformat(format)
 
 
@@ -54,11 +57,12 @@ def _scipy_sparse() -> Any:
     return scipy.sparse
 
 
-def _is_cupy(xp: ModuleType | None) -> bool:
-    if xp is None or xp.__name__ == "numpy":
-        return False
-    if xp.__name__ == "cupy":
-        return True
+def _is_for_cupy(plan: Plan, xp: ModuleType | None) -> bool:
+    """Whether CuPy is asked for, or the plan holds arrays that live there."""
+    if xp is None:
+        return any(library(parameter.array) == "cupy" for parameter in plan.parameters)
+    if xp.__name__ in ("numpy", "cupy"):
+        return xp.__name__ == "cupy"
     raise ArgumentTypeError(
         f"xp={xp.__name__} has no sparse matrices here: wanted numpy (for SciPy) or cupy, such as "
         "gradkit.array_module()"
@@ -162,7 +166,7 @@ def _along(sparse: Any, rule: Rule, axis: int, shape: Shape) -> Any:
 def linear_operator(plan: Plan, dtype: Any, xp: ModuleType | None) -> Any:
     """The linear part of a plan as a linear operator; see `Plan.linear_operator`."""
     linalg: Any
-    if _is_cupy(xp):
+    if _is_for_cupy(plan, xp):
         from cupyx.scipy.sparse import linalg  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
     else:
         _scipy_sparse()

@@ -334,7 +334,8 @@ class Plan:
         dtype : dtype, optional
             Dtype of the entries; the default is float64, or complex128 where plans are complex.
         xp : module, optional
-            ``cupy`` for a matrix of ``cupyx.scipy.sparse`` on the GPU; the default is SciPy.
+            ``cupy`` for a matrix of ``cupyx.scipy.sparse`` on the GPU, ``numpy`` for SciPy's; the
+            default is where the arrays of the operator are, and SciPy if it has none.
 
         Returns
         -------
@@ -345,7 +346,7 @@ class Plan:
         ------
         MissingPackageError
             If SciPy is not installed.
-        ArgumentTypeError
+        ArgumentTypeError, ArgumentValueError
             If `format` or `xp` is none of these.
 
         Examples
@@ -371,7 +372,8 @@ class Plan:
             Dtype that solvers are told; the default is float64, or complex128 where plans are
             complex.
         xp : module, optional
-            ``cupy`` for the operator of ``cupyx.scipy.sparse.linalg``; the default is SciPy's.
+            ``cupy`` for the operator of ``cupyx.scipy.sparse.linalg``, ``numpy`` for SciPy's; the
+            default is where the arrays of the operator are, and SciPy if it has none.
 
         Returns
         -------

@@ -12,7 +12,7 @@ import numpy as np
 
 from gradkit._array import Array, as_array
 from gradkit.chains import Along, Wall
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, integer
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
 from gradkit.methods import WALL, Rows, Rule
 
 if TYPE_CHECKING:
@@ -133,9 +133,11 @@ def _index(index: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
         raise ArgumentTypeError(f"index={index!r} is not an integer or a tuple of integers")
     if len(parts) != len(shape):
         raise ArgumentValueError(f"index={index!r} has {len(parts)} entries: wanted {len(shape)}")
-    for i, n in zip(parts, shape, strict=True):
+    for axis, (i, n) in enumerate(zip(parts, shape, strict=True)):
         if not -n <= i < n:
-            raise AxisError("index", int(i), n)
+            raise ArgumentValueError(
+                f"index={index!r} does not exist: axis {axis} has {n} results, so {-n} to {n - 1}"
+            )
     return tuple(int(i) % n for i, n in zip(parts, shape, strict=True))
 
 
