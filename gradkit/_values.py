@@ -15,7 +15,7 @@ import numpy as np
 
 from gradkit import _array
 from gradkit._array import Array
-from gradkit._dtypes import check_numbers, dtype_name, kind
+from gradkit._dtypes import dtype_name, kind
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["ArrayValue", "number_or_array", "plain_number"]
@@ -27,9 +27,8 @@ class ArrayValue:
     Parameters
     ----------
     value : array
-        Real or complex numbers of any library. A copy is kept, unless the array cannot change: JAX
-        and Dask arrays, and NumPy arrays that own their data and are read-only, are kept as they
-        are.
+        Real or complex numbers of any library. A copy is kept, but of JAX and Dask arrays, which
+        cannot change.
     name : str
         What messages call it.
 
@@ -47,8 +46,7 @@ class ArrayValue:
         if isinstance(value, np.ma.MaskedArray):
             raise ArgumentTypeError(f"{name} is a masked array: every value of it must be known")
         dtype = dtype_name(value.dtype)
-        check_numbers(dtype, name)
-        if kind(dtype) in ("datetime", "timedelta"):
+        if kind(dtype) not in ("int", "uint", "float", "complex"):
             raise ArgumentTypeError(f"{name} has dtype {dtype}: wanted real or complex numbers")
         self.array = _snapshot(value)
 
@@ -69,6 +67,9 @@ class ArrayValue:
 
     def __hash__(self) -> int:
         return hash((self.shape, dtype_name(self.array.dtype)))
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return ("gradkit.ArrayValue", self.array)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ArrayValue, (self.array, "array")
@@ -111,10 +112,8 @@ def number_or_array(value: Any, name: str) -> Any:
 
 
 def _snapshot(array: Array) -> Array:
-    """An array with the same values that nobody else can change; the array itself if it is one."""
+    """An array with the same values that nobody else can change."""
     if isinstance(array, np.ndarray):
-        if array.flags.owndata and not array.flags.writeable:
-            return array
         copy = np.array(array)
         copy.setflags(write=False)
         return copy

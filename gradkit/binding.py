@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -44,12 +44,17 @@ class Bound:
         The arrays that they multiply by, or that are known along walls.
     inputs_at, outputs_at : tuple of tuple of str
         The place of each input and output along each axis.
+    same_inputs, same_outputs : tuple of int
+        Per input, the number of the first one that all outputs take alike; per output, the number
+        of the first one that is equal to it.
     """
 
     outputs: tuple[tuple[Chain, ...], ...]
     parameters: tuple[Parameter, ...]
     inputs_at: tuple[Places, ...]
     outputs_at: tuple[Places, ...]
+    same_inputs: tuple[int, ...]
+    same_outputs: tuple[int, ...]
 
     def chains(self) -> Iterator[Chain]:
         """All chains of all outputs."""
@@ -96,7 +101,15 @@ class Bound:
             outputs=tuple(map(tuple, outputs)),
             inputs_at=self.outputs_at,
             outputs_at=self.inputs_at,
+            same_inputs=self.same_outputs,
+            same_outputs=self.same_inputs,
         )
+
+    def without_arrays(self) -> Bound:
+        """The same with no parameters but their shapes: for blocks, which get parts of them."""
+        nothing = np.zeros(())
+        kept = tuple(parameter._replace(array=nothing) for parameter in self.parameters)
+        return replace(self, parameters=kept)
 
 
 def bind(
@@ -157,7 +170,15 @@ class _Binder:
             for row in self.operator.entries
         )
         parameters = tuple(Parameter(value.array, shape) for value, shape in self.slots)
-        return Bound(outputs, parameters, inputs_at, outputs_at)
+        rows = self.operator.entries
+        return Bound(
+            outputs,
+            parameters,
+            inputs_at,
+            outputs_at,
+            same_inputs=_firsts(list(zip(*rows, strict=True))),
+            same_outputs=_firsts(rows),
+        )
 
     def _chains(self, term: Term, source: int, places: Places) -> Iterator[Chain]:
         ends = tuple(axis.ends if axis else (None, None) for axis in self.grid.axes)
@@ -340,6 +361,11 @@ class _Binder:
         return Fraction(1)
 
 
+def _firsts(items: Sequence[Any]) -> tuple[int, ...]:
+    """Per item, the number of the first one that is equal to it."""
+    return tuple(map(items.index, items))
+
+
 def _replaced(values: tuple[Any, ...], index: int, value: Any) -> tuple[Any, ...]:
     return (*values[:index], value, *values[index + 1 :])
 
@@ -443,7 +469,8 @@ def _places_along(operator: Operator, axis: int) -> tuple[list[str], list[str]]:
                 if one in known and known.setdefault(other, known[one]) != known[one]:
                     raise ArgumentValueError(
                         f"along axis {axis}, {one[0]} {one[1]} lies at {known[one]!r}, but "
-                        f"{other[0]} {other[1]} at {known[other]!r}, though no term moves it there"
+                        f"{other[0]} {other[1]} at {known[other]!r}: some term leaves it in place, "
+                        "and all terms must begin and end at the same places"
                     )
     return (
         [known.get(("input", j), "centre") for j in range(operator.inputs)],

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import product
 from math import factorial, prod
-from numbers import Real
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
+from gradkit._values import plain_number
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.grid import exact_spacing
 from gradkit.operators import Operator, single
@@ -78,27 +78,25 @@ def operator_from_offsets(
     >>> operator_from_offsets([-1, 0, 2], like=D(0))
     Offsets(3 points: D(0) + O(h^2))
     """
-    steps = None
     if isinstance(weights, Mapping):
         if like is not None:
             raise ArgumentTypeError("weights and like exclude each other: give offsets with like")
         given = {_offset(k): _weight(k, w) for k, w in weights.items()}
-    else:
+    elif isinstance(weights, Iterable) and isinstance(like, Operator):
         given = dict.fromkeys(map(_offset, weights), Fraction(0))
+    else:
+        raise ArgumentTypeError(
+            f"weights={weights!r}: wanted a mapping of offsets to weights, or a sequence of "
+            "offsets and the derivatives that they shall stand for as like="
+        )
     ndim = _dimensions(given)
-    if spacing is not None:
-        steps = _spacing(spacing, ndim)
-    if not isinstance(weights, Mapping):
-        if not isinstance(like, Operator):
-            raise ArgumentTypeError(
-                "weights is a sequence of offsets: wanted a mapping of offsets to weights, or the "
-                "derivatives that they shall stand for as like="
-            )
+    steps = None if spacing is None else _spacing(spacing, ndim)
+    if like is not None:
         given = _weights_like(list(given), _derivatives(like, ndim), steps)
     kept = {k: w for k, w in given.items() if w}
     if not kept:
         raise ArgumentValueError("weights are all 0")
-    named = tuple(range(ndim)) if axes is None else tuple(axes)
+    named = tuple(range(ndim)) if axes is None else _offset(axes, "axes")
     if len(named) != ndim:
         raise ArgumentValueError(f"axes={axes!r} has {len(named)} entries for offsets of {ndim}")
     order, accuracy, meaning = _meaning(kept, ndim, steps)
@@ -109,20 +107,19 @@ def operator_from_offsets(
 # --- arguments ----------------------------------------------------------------------------------
 
 
-def _offset(value: Any) -> Offset:
-    parts = tuple(value) if isinstance(value, Sequence) else (value,)
-    if not parts or any(isinstance(k, bool) or not hasattr(k, "__index__") for k in parts):
-        raise ArgumentTypeError(f"offset {value!r} is not an integer or a tuple of integers")
+def _offset(value: Any, name: str = "offset") -> Offset:
+    parts = tuple(value) if isinstance(value, Sequence) or np.ndim(value) == 1 else (value,)
+    if not parts or any(isinstance(k, bool) or not isinstance(k, SupportsIndex) for k in parts):
+        raise ArgumentTypeError(f"{name} {value!r} is not an integer or a tuple of integers")
     return tuple(k.__index__() for k in parts)
 
 
 def _weight(offset: Any, value: Any) -> Fraction:
     """A weight, exact; a float next to a simple fraction is taken for it."""
-    if isinstance(value, bool | np.bool) or not isinstance(value, Real):
+    number = plain_number(value, f"the weight of {offset!r}:")
+    if number is None or isinstance(number, complex):
         raise ArgumentTypeError(f"the weight {value!r} of {offset!r} is not a real number")
-    if not np.isfinite(float(value)):
-        raise ArgumentValueError(f"the weight {value!r} of {offset!r} is not finite")
-    exact = Fraction(value.item() if isinstance(value, np.generic) else value)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    exact = Fraction(number)
     near = exact.limit_denominator(10**6)
     return near if float(near) == float(exact) else exact
 
@@ -135,7 +132,8 @@ def _dimensions(offsets: Mapping[Offset, Any]) -> int:
 
 
 def _spacing(spacing: Any, ndim: int) -> tuple[Fraction, ...]:
-    each = tuple(spacing) if isinstance(spacing, Sequence) else (spacing,) * ndim
+    several = isinstance(spacing, Sequence) or np.ndim(spacing) == 1
+    each = tuple(spacing) if several else (spacing,) * ndim
     if len(each) != ndim:
         raise ArgumentValueError(f"spacing={spacing!r} has {len(each)} entries for {ndim} axes")
     return tuple(exact_spacing(h, "s") for h in each)
@@ -155,6 +153,8 @@ def _derivatives(like: Operator, ndim: int) -> dict[Powers, Fraction]:
         if isinstance(term.coefficient, complex):
             raise ArgumentTypeError(f"like={like!r} has complex coefficients: wanted real ones")
         found[tuple(powers)] = Fraction(term.coefficient)
+    if not found:
+        raise ArgumentValueError("like=0 stands for no derivatives")
     if len({sum(powers) for powers in found}) != 1:
         raise ArgumentValueError(f"like={like!r} has derivatives of several orders: wanted one")
     return found
@@ -183,7 +183,9 @@ def _weights_like(
     """Weights that take as many monomials as there are offsets right, by ascending degree."""
     ndim, order = len(offsets[0]), sum(next(iter(wanted)))
     system: list[list[Fraction]] = []  # rows of the eliminated system, the last column is wanted
-    for degree in range(order + len(offsets)):
+    for degree in range(order + len(offsets) + 1):
+        if len(system) == len(offsets) and degree > order:
+            return dict(zip(offsets, _solved(system), strict=True))
         for powers in _monomials(ndim, degree):
             row = [_value(powers, k, steps) for k in offsets] + [wanted.get(powers, Fraction(0))]
             for done in system:
@@ -196,8 +198,6 @@ def _weights_like(
                 raise ArgumentValueError(
                     f"no weights on the {len(offsets)} offsets stand for the derivatives in like="
                 )
-            if len(system) == len(offsets):
-                return dict(zip(offsets, _solved(system), strict=True))
     raise AssertionError("distinct offsets are told apart by monomials of high degree")
 
 

@@ -206,8 +206,8 @@ class Operator:
             return right._map(lambda entry: _products(composition, factor, entry))
         if self.inputs != right.outputs:
             raise ArgumentValueError(
-                f"an operator with {self.inputs} inputs cannot follow one with {right.outputs} "
-                "outputs"
+                f"an operator of {self.inputs} input{'s' * (self.inputs > 1)} cannot follow one of "
+                f"{right.outputs} output{'s' * (right.outputs > 1)}"
             )
         columns = list(zip(*right.entries, strict=True))
         return Operator(
@@ -247,6 +247,8 @@ class Operator:
                 "an operator is divided by numbers alone: multiply by the reciprocal of the array, "
                 "(1 / array) * operator"
             )
+        if is_array(number) and not isinstance(number, np.ndarray):
+            return self * (1 / number)
         divisor = _number(number)
         if divisor is None:
             return NotImplemented
@@ -260,6 +262,11 @@ class Operator:
         )
 
     def __pow__(self, power: int) -> Operator:
+        if not self.is_single:
+            raise ArgumentValueError(
+                "the power of a system of operators is not defined: write @, which applies one "
+                "after the other"
+            )
         result = Identity()
         for _ in range(integer("power", power, 0)):
             result = result * self
@@ -393,7 +400,7 @@ def D(
     >>> D(0, to="centre") @ D(0, to="outer")
     D(0, to='centre') @ D(0, to='outer')
     >>> D(0, stencil=Stencil((-1, 0), order=1))
-    D(0, stencil=(-1, 0))
+    D(0, stencil=Stencil((-1, 0), 1))
     """
     order = integer("order", order, 1)
     if stencil is not None:

@@ -18,7 +18,7 @@ from gradkit.blocks import Region
 from gradkit.calls import checked_inputs, checked_targets, refuse_nan
 from gradkit.chains import Extent, Parameter
 from gradkit.errors import ArgumentTypeError, UnsupportedError
-from gradkit.grid import Grid
+from gradkit.grid import Axis, Grid
 from gradkit.methods import Method
 from gradkit.operators import Operator
 
@@ -87,7 +87,9 @@ class Plan:
     extent: Extent | None = None
     margin: tuple[int, ...] | None = None
     #: The chains of steps that engines execute.
-    bound: Bound = field(default_factory=lambda: Bound((), (), (), ()), compare=False, repr=False)
+    bound: Bound = field(
+        default_factory=lambda: Bound((), (), (), (), (), ()), compare=False, repr=False
+    )
     #: What engines have built for this plan (programs, uploaded weights); not part of its value.
     memo: dict[Any, Any] = field(
         default_factory=dict[Any, Any], init=False, compare=False, repr=False
@@ -183,13 +185,10 @@ class Plan:
         """The axes along which some step goes."""
         return {step.axis for step in self.bound.alongs()}
 
-    @cached_property
+    @property
     def same(self) -> tuple[int, ...]:
         """Per output, the number of the first output that is equal to it."""
-        rows = self.operator.entries
-        if self.form in ("T", "H"):
-            rows = tuple(zip(*rows, strict=True))
-        return tuple(rows.index(row) for row in rows)
+        return self.bound.same_outputs
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -297,6 +296,18 @@ class Plan:
         region = replace(self._region, extent=tuple(extent), margin=tuple(halo))
         bound = region.block(self.bound, self.halo, parameters)
         return replace(self, extent=region.extent, margin=region.margin, bound=bound)
+
+    def skeleton(self) -> Plan:
+        """What the blocks of this plan are made of: it holds no array that they have parts of.
+
+        Only `block`, with parameters given, makes something of it that can be called.
+        """
+        axes = (
+            axis and Axis(boundary=axis.boundary if axis.wrap else "one-sided")
+            for axis in self.grid.axes
+        )
+        nothing = Operator(((),))
+        return replace(self, operator=nothing, grid=Grid(*axes), bound=self.bound.without_arrays())
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return tuple(getattr(self, part.name) for part in fields(self) if part.compare)

@@ -7,6 +7,7 @@ stencils of the user's own (`Offsets`). All are frozen values that print as one 
 
 from __future__ import annotations
 
+from cmath import isfinite
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -70,7 +71,9 @@ class Partial:
         if self.to is not None:
             arguments.append(f"to={self.to!r}")
         if self.stencil is not None:
-            arguments.append(f"stencil=({', '.join(map(str, self.stencil.offsets))})")
+            offsets = ", ".join(map(str, self.stencil.offsets))
+            comma = "," if len(self.stencil.offsets) == 1 else ""
+            arguments.append(f"stencil=Stencil(({offsets}{comma}), {self.order})")
         power = f"**{self.order}" if self.order > 1 and self.is_plain else ""
         return f"{name}({', '.join(arguments)}){power}"
 
@@ -132,7 +135,9 @@ class Offsets:
     def __repr__(self) -> str:
         axes = "" if self.axes == tuple(range(len(self.axes))) else f", axes={self.axes}"
         size = f"{len(self.weights)} points{axes}"
-        return f"Offsets({size}: {self.approximates!r} + O(h^{self.accuracy}))"
+        has_error = any(k for offset, _ in self.weights for k in offset)
+        error = f" + O(h^{self.accuracy})" if has_error else ""
+        return f"Offsets({size}: {self.approximates!r}{error})"
 
 
 Factor = Partial | Coefficient | Offsets
@@ -171,11 +176,15 @@ class Term:
         body = " @ ".join(groups)
         if not body:
             return number_text(self.coefficient)
-        if self.coefficient in (1, -1):
-            body = f"({body})" if self.coefficient == -1 and len(groups) > 1 else body
-            return ("-" if self.coefficient == -1 else "") + body
+        if self.coefficient == 1:
+            return body
         body = f"({body})" if len(groups) > 1 else body
-        return f"{number_text(self.coefficient)}*{body}"
+        number, divisor = self.coefficient, ""
+        if isinstance(number, Fraction) and number.denominator != 1:
+            number, divisor = number.numerator, f"/{number.denominator}"
+        if number in (1, -1):
+            return f"{'-' if number == -1 else ''}{body}{divisor}"
+        return f"{number_text(number)}*{body}{divisor}"
 
     def _groups(self) -> list[list[str]]:
         """Texts of the factors; those of one group commute, groups are applied one by one."""
@@ -222,8 +231,17 @@ def polynomial_of(terms: Iterable[Term]) -> Polynomial:
     for term in terms:
         factors = _canonical(term.factors)
         sums[factors] = sums.get(factors, 0) + term.coefficient
-    kept = [Term(c, factors) for factors, c in sums.items() if c != 0]
+    kept = [Term(_plain(c), factors) for factors, c in sums.items() if c != 0]
     return Polynomial(tuple(sorted(kept, key=_reading_order)))
+
+
+def _plain(coefficient: Any) -> Any:
+    """A coefficient that arithmetic has made: finite, and real where it has no imaginary part."""
+    if isinstance(coefficient, complex) and not coefficient.imag:
+        coefficient = coefficient.real
+    if isinstance(coefficient, float | complex) and not isfinite(coefficient):
+        raise ArgumentValueError(f"a coefficient becomes {coefficient}, not a finite number")
+    return coefficient
 
 
 def _reading_order(term: Term) -> list[tuple[int, int, str]]:
@@ -240,14 +258,13 @@ def _reading_order(term: Term) -> list[tuple[int, int, str]]:
 def _canonical(factors: Sequence[Factor]) -> tuple[Factor, ...]:
     """The same product with all that commutes in a settled order, and joined where it is one."""
     found: list[Factor] = []
-    for kind, group in groupby(_placed(factors), type):
+    for is_array, group in groupby(_placed(factors), lambda f: isinstance(f, Coefficient)):
         run = list(group)
-        if kind is Partial:
-            found.extend(_joined_partials(run))  # pyright: ignore[reportArgumentType]
-        elif kind is Coefficient:
-            found.append(Coefficient(tuple(a for c in run for a in c.arrays)))  # pyright: ignore[reportAttributeAccessIssue]
+        if is_array:
+            arrays = (a for c in run if isinstance(c, Coefficient) for a in c.arrays)
+            found.append(Coefficient(tuple(arrays)))
         else:
-            found.extend(run)
+            found.extend(_joined(_by_axis(run)))
     return tuple(found)
 
 
@@ -265,16 +282,45 @@ def _placed(factors: Sequence[Factor]) -> list[Factor]:
     return found[::-1]
 
 
-def _joined_partials(run: Iterable[Partial]) -> Iterator[Partial]:
-    """Derivatives by ascending axis; those that follow each other along one axis as one."""
-    last: Partial | None = None
-    for partial in sorted(run, key=lambda p: p.axis):
-        if last is not None and last.is_plain and partial.is_plain and last.axis == partial.axis:
-            last = Partial(last.axis, last.order + partial.order)
+def _by_axis(run: Sequence[Factor]) -> list[Factor]:
+    """Factors by ascending axis, as far as they commute."""
+    found: list[Factor] = []
+    for factor in run:
+        place = len(found)
+        while place and _commute(found[place - 1], factor):
+            place -= 1
+        # Among those that it commutes with, it goes in front of the first of a higher axis.
+        while place < len(found) and min(_axes_of(found[place])) <= min(_axes_of(factor)):
+            place += 1
+        found.insert(place, factor)
+    return found
+
+
+def _commute(a: Factor, b: Factor) -> bool:
+    if isinstance(a, Partial) and isinstance(b, Partial) and a.is_plain and b.is_plain:
+        return True
+    axes = _axes_of(a) | _axes_of(b)
+    # An axis counted from the end may be any of those counted from the front.
+    apart = len(axes) == len(_axes_of(a)) + len(_axes_of(b))
+    return apart and (min(axes) >= 0 or max(axes) < 0)
+
+
+def _joined(run: Iterable[Factor]) -> Iterator[Factor]:
+    """The same factors, derivatives that follow each other along one axis as one."""
+    last: Factor | None = None
+    for factor in run:
+        if (
+            isinstance(last, Partial)
+            and isinstance(factor, Partial)
+            and last.is_plain
+            and factor.is_plain
+            and last.axis == factor.axis
+        ):
+            last = Partial(last.axis, last.order + factor.order)
             continue
         if last is not None:
             yield last
-        last = partial
+        last = factor
     if last is not None:
         yield last
 

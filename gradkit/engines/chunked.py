@@ -7,6 +7,7 @@ as in the whole array, so results are bit for bit those of the unchunked call fo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import Any
@@ -34,6 +35,7 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
 def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
     """Apply a plan to Dask arrays; returns lazy arrays with the chunks of the first input."""
     import dask.array as da
+    from dask.base import tokenize
 
     given = _cells(inputs[0].chunks, plan.shape)
     smallest = zip(
@@ -53,15 +55,13 @@ def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
     distinct = list(dict.fromkeys(plan.same))
     several = len(distinct) > 1
     meta = _meta(inputs[0], dtype)
+    bounds = tuple(tuple(pairwise(accumulate(sizes, initial=0))) for sizes in cells)
+    engine = AUTO if ENGINE.get() == "chunked" else ENGINE.get()
     blocks = da.map_blocks(
-        _block,
+        # The arrays of the plan come block by block, like the inputs.
+        partial(_block, plan.skeleton(), plan.reads, bounds, halo, distinct, engine, dtype),
         *parts,
-        plan=plan,
-        bounds=tuple(tuple(pairwise(accumulate(sizes, initial=0))) for sizes in cells),
-        halo=halo,
-        outputs=distinct,
-        engine=AUTO if ENGINE.get() == "chunked" else ENGINE.get(),
-        result=dtype,
+        name=f"gradkit-{tokenize(plan, [part.name for part in parts], engine)}",
         dtype=object if several else dtype,
         chunks=cells if several else _at(cells, plan.output_shapes[0]),
         meta=np.empty((0,) * len(cells), object) if several else meta,
@@ -80,18 +80,19 @@ def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
 
 
 def _block(
-    *blocks: Array,
     plan: Plan,
+    count: int,
     bounds: Sequence[Sequence[tuple[int, int]]],
     halo: tuple[int, ...],
     outputs: Sequence[int],
     engine: str,
     result: Any,
+    *blocks: Array,
     block_id: tuple[int, ...],
 ) -> Any:
     """The distinct results of one block, from its inputs and parameters with their halo."""
     extent = [cells[i] for cells, i in zip(bounds, block_id, strict=True)]
-    inputs, parameters = blocks[: plan.reads], blocks[plan.reads :]
+    inputs, parameters = blocks[:count], blocks[count:]
     part = plan.block(extent, halo, parameters)
     with prefer(engine):
         values = part(inputs[0] if len(inputs) == 1 else inputs)

@@ -94,9 +94,9 @@ def _settled(xp: Namespace, piece: Piece, f: Any, arrays: Sequence[Any], axis: i
     if piece.is_full:
         return total
     # No row takes a value of f: they are all known, or 0.
-    shape = list(f.shape)
-    shape[axis] = piece.rows
-    nothing = xp.zeros(tuple(shape), dtype=piece.dtype, device=_array.device(_first(f)))
+    like = f.parts[0][0] if isinstance(f, Split) else f
+    shape = (*like.shape[:axis], piece.rows, *like.shape[axis + 1 :])
+    nothing = xp.zeros(shape, dtype=piece.dtype, device=_array.device(like))
     return nothing if total is None else nothing + total
 
 
@@ -129,10 +129,6 @@ def _joined(xp: Namespace, f: Any, window: Window) -> Any:
 
 def _value(f: Any) -> Any:
     return f.value() if isinstance(f, Split) else f
-
-
-def _first(f: Any) -> Array:
-    return f.parts[0][0] if isinstance(f, Split) else f
 
 
 def _part(array: Array, part: tuple[slice, ...] | None) -> Array:

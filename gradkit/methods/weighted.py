@@ -45,7 +45,7 @@ def weighted_rule(
     right = max(min(beyond.last - last + 1, size), left)
     rows: list[Rows] = []
     for start, stop in pairwise((0, left, right, size)):
-        if start < stop and (wrap or start == left):
+        if start < stop and (wrap or (start, stop) == (left, right)):
             rows.append(_rows(start, stop, inside))
         else:
             rows.extend(_rows(i, i + 1, beyond.row(weights, i)) for i in range(start, stop))

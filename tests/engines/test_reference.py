@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gradkit import Axis, D, Grid, Operator, hessian
+from gradkit import Antisymmetric, Axis, D, Grid, Operator, hessian, operator_from_offsets
 from gradkit.engines import reference
 
 # Published one-sided and centred stencils (Fornberg 1988, tables 1 and 3), exact.
@@ -212,6 +212,15 @@ def test_identity_beside_a_derivative_of_times():
     spans = np.asarray([0, 60, 240], dtype="timedelta64[s]")
     got = plan_of(D(0) + 1, (3,), unit="m", edge_order=1)(spans)
     np.testing.assert_array_equal(got, [1.0 + 0.0, 2.0 + 1.0, 3.0 + 4.0])
+
+
+def test_rows_that_take_no_value_are_zero_for_integers_too():
+    line = Grid(Axis(boundary=Antisymmetric(at="sample")))
+    np.testing.assert_array_equal(
+        D(0, 2).on(line, (5,))(np.array([0, 3, 5, 3, 0])), [0, -1, -4, -1, 0]
+    )
+    shift = operator_from_offsets({1: 1}).on(Grid(Axis(boundary=Antisymmetric(at="next"))), (3,))
+    np.testing.assert_array_equal(shift(np.array([1, 2, 3])), [2, 3, 0])
 
 
 def test_identity_does_not_spread_nan():

@@ -1,0 +1,242 @@
+"""Arrays as parts of values: compared by content, hashed, and safe from those who made them."""
+
+import decimal
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from gradkit._values import ArrayValue, number_or_array, plain_number
+from gradkit.errors import ArgumentTypeError, ArgumentValueError
+
+VALUES = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+
+
+def value_of(array):
+    return ArrayValue(array, "weight")
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "plain", "kind"),
+    [
+        (2, 2, int),
+        (2.5, 2.5, float),
+        (1 + 2j, 1 + 2j, complex),
+        (Fraction(1, 3), Fraction(1, 3), Fraction),
+        (np.uint8(200), 200, int),
+        (np.int64(-3), -3, int),
+        (np.float16(0.5), 0.5, float),
+        (np.float32(0.1), float(np.float32(0.1)), float),
+        (np.float64(0.1), 0.1, float),
+        (np.complex64(1j), 1j, complex),
+        (np.clongdouble(2 - 1j), 2 - 1j, complex),
+        (np.longdouble("0.1"), Fraction(*np.longdouble("0.1").as_integer_ratio()), Fraction),
+        (2**64 + 1, 2**64 + 1, int),
+    ],
+    ids=repr,
+)
+def test_numbers_of_every_kind_become_plain_ones(given, plain, kind):
+    found = plain_number(given, "x")
+    assert found == plain
+    assert type(found) is kind
+
+
+def test_a_longdouble_loses_nothing():
+    tenth = np.longdouble(1) / 10
+    exact = plain_number(tenth, "x")
+    assert np.longdouble(exact.numerator) / np.longdouble(exact.denominator) == tenth
+    if np.finfo(np.longdouble).eps < np.finfo(np.float64).eps:
+        assert exact != Fraction(0.1)
+
+
+@pytest.mark.parametrize(
+    "given", [True, np.True_, "2", None, [1.0], np.array([1.0]), decimal.Decimal(1)], ids=repr
+)
+def test_what_is_no_number_is_none(given):
+    assert plain_number(given, "x") is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        float("nan"),
+        float("inf"),
+        complex(0, float("-inf")),
+        np.float32("nan"),
+        np.longdouble("inf"),
+        10**400,  # it has no float
+        Fraction(10**400, 3),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_numbers_are_finite(given):
+    with pytest.raises(ArgumentValueError, match=r"weight .* is not a finite number"):
+        plain_number(given, "weight")
+
+
+# --- arrays ---------------------------------------------------------------------------------------
+
+
+def test_arrays_keep_their_values_shape_and_dtype():
+    found = value_of(VALUES.astype("f4"))
+    np.testing.assert_array_equal(found.array, VALUES.astype("f4"), strict=True)
+    assert found.shape == (2, 3)
+    assert not found.is_complex
+    assert value_of(VALUES * 1j).is_complex
+    assert value_of(VALUES.astype("c8")).is_complex
+    assert not value_of(VALUES.astype("i4")).is_complex
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        (VALUES, "<2 x 3 array>"),
+        (VALUES[0], "<3 array>"),
+        (np.array(1.0), "<0-d array>"),
+        (np.zeros((0, 2)), "<0 x 2 array>"),
+    ],
+    ids=str,
+)
+def test_arrays_print_as_their_shape(array, text):
+    assert repr(value_of(array)) == text
+
+
+def test_equal_arrays_are_equal_and_hash_equal(library):
+    first, second = (value_of(library.asarray(VALUES)) for _ in range(2))
+    assert first == first
+    assert first == second
+    assert hash(first) == hash(second)
+    assert len({first, second}) == 1
+    changed = VALUES.copy()
+    changed[1, 2] = 7.0
+    for other in (changed, VALUES.T, VALUES[:1], VALUES[None], VALUES[0]):
+        assert first != value_of(library.asarray(other))
+    assert first != value_of(library.asarray(VALUES, "float32"))
+    assert first != VALUES.shape
+
+
+def test_nan_equals_nan_because_the_content_is_the_same():
+    for values in ([1.0, np.nan], [1.0, complex(0, np.nan)]):
+        assert value_of(np.array(values)) == value_of(np.array(values))
+    assert value_of(np.array([np.nan])) != value_of(np.array([1.0]))
+    assert value_of(np.array([1.0, np.nan])) != value_of(np.array([np.nan, 1.0]))
+
+
+def test_byte_orders_and_libraries_tell_arrays_apart(library):
+    assert value_of(VALUES.astype(">f8")) != value_of(VALUES.astype("<f8"))
+    same = library.kind == "numpy"
+    assert (value_of(library.asarray(VALUES)) == value_of(VALUES)) is same
+
+
+def test_arrays_that_someone_could_change_are_copied():
+    for given in (VALUES.copy(), VALUES.copy()[:, ::2], VALUES.copy().T):
+        found, before = value_of(given), given.copy()
+        given[0] = 100.0
+        np.testing.assert_array_equal(found.array, before)
+        with pytest.raises(ValueError, match="read-only"):
+            found.array[0] = 100.0
+
+
+def test_views_are_copied_even_if_they_are_read_only():
+    data = VALUES.copy()
+    view = data[:]
+    view.setflags(write=False)
+    found = value_of(view)
+    data[0] = 100.0
+    np.testing.assert_array_equal(found.array, VALUES)
+
+
+def test_read_only_arrays_are_copied_because_a_view_may_be_writeable():
+    data = VALUES.copy()
+    view = data[:]
+    data.setflags(write=False)
+    found = value_of(data)
+    view[0] = 100.0
+    np.testing.assert_array_equal(found.array, VALUES)
+
+
+def test_subclasses_of_arrays_become_plain_ones():
+    assert type(value_of(VALUES.view(np.matrix)).array) is np.ndarray
+
+
+@pytest.mark.parametrize("library", ["jax", "dask"], indirect=True)
+def test_arrays_of_libraries_without_assignment_are_kept_as_they_are(library):
+    given = library.asarray(VALUES)
+    assert value_of(given).array is given
+
+
+@pytest.mark.parametrize("library", ["torch", "array_api_strict"], indirect=True)
+def test_arrays_of_libraries_with_assignment_are_copied(library):
+    given = library.asarray(VALUES)
+    found = value_of(given)
+    given[0, 0] = 100.0
+    np.testing.assert_array_equal(library.to_numpy(found.array), VALUES)
+
+
+def test_tensors_that_record_gradients_still_do():
+    torch = pytest.importorskip("torch")
+    given = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    (3 * value_of(given).array).sum().backward()
+    assert given.grad.tolist() == [3.0, 3.0, 3.0]
+
+
+def test_values_can_be_sent(library):
+    found = value_of(library.asarray(VALUES))
+    copy = pickle.loads(pickle.dumps(found))
+    assert copy == found
+    assert hash(copy) == hash(found)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.array([True]), "weight has dtype bool"),
+        (np.array([None]), "weight has dtype object"),
+        (np.array(["x"]), "weight has dtype str"),
+        (np.array([b"x"]), "weight has dtype bytes"),
+        (np.array([1], "M8[s]"), r"weight has dtype datetime64\[s\]: wanted real or complex"),
+        (np.array([1], "m8[D]"), r"weight has dtype timedelta64\[D\]: wanted real or complex"),
+        (np.ma.array([1.0]), "weight is a masked array: every value of it must be known"),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", "")),
+)
+def test_arrays_hold_known_numbers(array, message):
+    with pytest.raises(ArgumentTypeError, match=message):
+        value_of(array)
+
+
+# --- either ---------------------------------------------------------------------------------------
+
+
+def test_numbers_stay_numbers_and_arrays_become_values():
+    assert number_or_array(np.float32(0.5), "g") == 0.5
+    assert type(number_or_array(np.float32(0.5), "g")) is float
+    assert number_or_array(VALUES, "g") == value_of(VALUES)
+    assert number_or_array([1, 2], "g") == value_of(np.array([1, 2]))
+    assert number_or_array((1.0, 2.0), "g") == value_of(np.array([1.0, 2.0]))
+    assert number_or_array(np.array(3.0), "g") == value_of(np.array(3.0))
+    kept = value_of(VALUES)
+    assert number_or_array(kept, "g") is kept
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ("x", ArgumentTypeError, r"g='x' \(str\) is not a number or an array of numbers"),
+        (None, ArgumentTypeError, r"g=None \(NoneType\) is not a number"),
+        (True, ArgumentTypeError, r"g=True \(bool\) is not a number"),
+        ({1: 2}, ArgumentTypeError, r"g=\{1: 2\} \(dict\) is not a number"),
+        ([True], ArgumentTypeError, "g has dtype bool"),
+        (["x"], ArgumentTypeError, "g has dtype str"),
+        ([[1.0], [1.0, 2.0]], ArgumentTypeError, "g cannot be made into an array"),
+        (float("nan"), ArgumentValueError, "g nan is not a finite number"),
+    ],
+    ids=repr,
+)
+def test_what_is_neither_number_nor_array_raises(given, error, message):
+    with pytest.raises(error, match=message):
+        number_or_array(given, "g")
