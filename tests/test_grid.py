@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gradkit import Axis, Grid
+from gradkit import Antisymmetric, Axis, Dirichlet, Grid, Neumann, Robin, Symmetric
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.grid import UNIFORM_TOLERANCE, Coordinates
 
@@ -512,6 +512,250 @@ def test_a_period_may_be_a_length_of_time():
 def test_periods_that_do_not_fit_raise(arguments, error, message):
     with pytest.raises(error, match=message):
         Axis(**arguments)
+
+
+# --- walls at the ends ----------------------------------------------------------------------------
+
+WALL = np.array([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("boundary", "ends", "wrap"),
+    [
+        ("one-sided", (None, None), 0),
+        ("periodic", (None, None), 1),
+        ("antiperiodic", (None, None), -1),
+        (Dirichlet(1), (Dirichlet(1), Dirichlet(1)), 0),
+        ((Dirichlet(1), Neumann(2)), (Dirichlet(1), Neumann(2)), 0),
+        ([Symmetric(), "one-sided"], (Symmetric(), None), 0),
+        (("one-sided", Dirichlet(WALL)), (None, Dirichlet(WALL)), 0),
+    ],
+    ids=repr,
+)
+def test_an_axis_knows_what_is_stated_at_each_end(boundary, ends, wrap):
+    axis = Axis(spacing=0.5, boundary=boundary)
+    assert axis.ends == ends
+    assert axis.wrap == wrap
+
+
+def test_axes_with_walls_are_values():
+    axis = Axis(spacing=0.1, boundary=(Dirichlet(0), "one-sided"))
+    assert repr(axis) == "Axis(spacing=0.1, boundary=(Dirichlet(0), 'one-sided'))"
+    assert eval(repr(axis)) == axis
+    assert axis == Axis(spacing=0.1, boundary=[Dirichlet(0.0), "one-sided"])
+    assert hash(axis) == hash(Axis(spacing=0.1, boundary=[Dirichlet(0.0), "one-sided"]))
+    assert axis != Axis(spacing=0.1, boundary=("one-sided", Dirichlet(0)))
+    walled = Axis(coordinates=[0.0, 1.0, 4.0], boundary=Dirichlet(WALL))
+    assert pickle.loads(pickle.dumps(walled)) == walled
+    assert repr(walled) == (
+        "Axis(coordinates=3 points from 0.0 to 4.0, boundary=Dirichlet(<2 array>))"
+    )
+
+
+def test_an_axis_with_walls_has_no_period():
+    for boundary in (Dirichlet(0), (Symmetric(), "one-sided")):
+        with pytest.raises(ArgumentTypeError, match="period=4 needs boundary='periodic'"):
+            Axis(coordinates=[0, 1, 3], boundary=boundary, period=4)
+
+
+@pytest.mark.parametrize(
+    ("boundary", "homogeneous"),
+    [
+        (Dirichlet(3), Dirichlet(0)),
+        (Dirichlet(WALL, at="next"), Dirichlet(0, at="next")),
+        ((Neumann(2, at=0.5), "one-sided"), (Neumann(0, at=0.5), "one-sided")),
+        (("one-sided", Robin(2, WALL, 1j)), ("one-sided", Robin(2, WALL, 0))),
+        ((Dirichlet(1), Dirichlet(2)), Dirichlet(0)),
+        ((Symmetric(), Dirichlet(2)), (Symmetric(), Dirichlet(0))),
+    ],
+    ids=repr,
+)
+def test_homogeneous_axes_state_0_at_their_walls(boundary, homogeneous):
+    for where in (
+        {"spacing": -2},
+        {"coordinates": [0, 1, 5]},
+        {"coordinates": [0, 1, 5], "faces": [-1, 0.5, 2, 7]},
+    ):
+        axis = Axis(**where, boundary=boundary)
+        assert axis.homogeneous == Axis(**where, boundary=homogeneous)
+        assert axis.homogeneous.uniform_spacing == axis.uniform_spacing
+    assert Grid(axis, None).homogeneous == Grid(axis.homogeneous, None)
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        Axis(),
+        Axis(boundary="periodic"),
+        Axis(coordinates=[0, 1, 3], boundary="antiperiodic", period=4),
+        Axis(boundary=(Antisymmetric(), Symmetric(at="sample"))),
+        Axis(boundary=(Dirichlet(0), Neumann(0.0))),
+    ],
+    ids=repr,
+)
+def test_an_axis_that_states_no_value_is_homogeneous(axis):
+    assert axis.homogeneous is axis
+    assert Grid(None, axis).homogeneous == Grid(None, axis)
+
+
+# --- faces ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("points", "faces", "steps"),
+    [
+        # the default: midway, the outermost as far beyond the ends as the next ones lie inside
+        ([0.0, 1.0, 4.0], None, [0.5, 0.5, 0.5, 1.5, 1.5, 1.5]),
+        ([4, 3, 0], None, [-0.5, -0.5, -0.5, -1.5, -1.5, -1.5]),
+        ([0.0, 1.0, 4.0], [-0.25, 0.75, 2, 7], [0.25, 0.75, 0.25, 1, 2, 3]),
+        ([4, 3, 0], [6, 3.5, 1, -0.5], [-2, -0.5, -0.5, -2, -1, -0.5]),
+        (np.array([250, 130, 100], "uint8"), [255, 140, 110, 0], [-5, -110, -10, -20, -10, -100]),
+    ],
+)
+def test_half_steps_go_from_face_to_centre_and_on(points, faces, steps):
+    axis = Axis(coordinates=points, faces=faces)
+    assert exact(axis.half_steps()) == steps
+
+
+@pytest.mark.parametrize(
+    ("points", "period", "faces", "steps"),
+    [
+        # the first face lies midway to the last point, one period before
+        ([0.0, 1.0, 4.0], 6, None, [1, 0.5, 0.5, 1.5, 1.5, 1]),
+        ([4.0, 1.0, 0.0], 6, None, [-1, -1.5, -1.5, -0.5, -0.5, -1]),
+        ([0.0, 1.0, 4.0], 6, [-1.5, 0.5, 2, 4.5], [1.5, 0.5, 0.5, 1, 2, 0.5]),
+        ([4.0, 1.0, 0.0], Fraction(11, 2), [5, 2, 0.25, -0.5], [-1, -2, -1, -0.75, -0.25, -0.5]),
+    ],
+)
+@pytest.mark.parametrize("boundary", ["periodic", "antiperiodic"])
+def test_half_steps_close_the_period(boundary, points, period, faces, steps):
+    axis = Axis(coordinates=points, faces=faces, boundary=boundary, period=period)
+    assert exact(axis.half_steps()) == steps
+
+
+def test_an_axis_given_by_its_spacing_has_no_half_steps():
+    with pytest.raises(ArgumentTypeError, match="has no coordinates"):
+        Axis(spacing=0.5).half_steps()
+
+
+@pytest.mark.parametrize(
+    ("points", "faces", "spacing"),
+    [
+        ([1, 2, 3], [0.5, 1.5, 2.5, 3.5], 1),
+        ([3.0, 2.0, 1.0], [3.5, 2.5, 1.5, 0.5], -1),
+        ([0.5, 1.0], [0.25, 0.75, 1.25], Fraction(1, 2)),
+        # equally spaced centres with other faces, and equally spaced faces with other centres
+        ([1, 2, 3], [0.5, 1.5, 2.25, 3.5], None),
+        ([1, 2, 3], [0, 1.5, 2.5, 3.5], None),
+        ([1, 2, 3], [0.5, 1.5, 2.5, 4], None),
+        ([0.5, 1.5, 2.25], [0, 1, 2, 3], None),
+        ([0.5, 1.5 + 2**-51, 2.5], [0, 1, 2, 3], None),
+        ([1, 2, 4], [0.5, 1.5, 3, 5], None),
+    ],
+)
+def test_an_axis_is_equally_spaced_with_its_faces_or_not_at_all(points, faces, spacing):
+    assert Axis(coordinates=points, faces=faces).uniform_spacing == spacing
+
+
+def test_faces_of_a_wrapping_axis_count_for_equal_spacing():
+    wrapped = {"coordinates": [0, 1, 2], "boundary": "periodic", "period": 3}
+    assert Axis(**wrapped, faces=[-0.5, 0.5, 1.5, 2.5]).uniform_spacing == 1
+    assert Axis(**wrapped, faces=[-0.75, 0.5, 1.5, 2.25]).uniform_spacing is None
+
+
+def test_faces_may_be_times_in_another_unit():
+    days = np.array(["2020-02-28", "2020-02-29", "2020-03-02"], "M8[D]")
+    hours = np.array(["2020-02-27T20", "2020-02-28T12", "2020-03-01T00", "2020-03-03T00"], "M8[h]")
+    axis = Axis(coordinates=days, faces=hours, unit="h")
+    assert exact(axis.half_steps()) == [4, 12, 12, 24, 24, 24]
+    assert exact(axis.steps()) == [24, 48]
+
+
+def test_faces_are_kept_as_a_copy_and_count_for_equality():
+    given = np.array([-1.0, 0.5, 2.0, 7.0])
+    axis = Axis(coordinates=[0, 1, 5], faces=given)
+    given[0] = -3.0
+    assert exact(axis.half_steps()) == [1, 0.5, 0.5, 1, 3, 2]
+    same = Axis(coordinates=np.array([0, 1, 5]), faces=[-1.0, 0.5, 2.0, 7.0])
+    assert axis == same
+    assert hash(axis) == hash(same)
+    assert pickle.loads(pickle.dumps(axis)) == axis
+    assert axis != Axis(coordinates=[0, 1, 5], faces=[-3.0, 0.5, 2.0, 7.0])
+    assert axis != Axis(coordinates=[0, 1, 5])
+    assert repr(axis) == "Axis(coordinates=3 points from 0 to 5, faces=4 points)"
+
+
+def test_an_axis_with_faces_can_be_copied_with_another_boundary():
+    axis = Axis(coordinates=[0, 1, 5], faces=[-1.0, 0.5, 2.0, 7.0])
+    copy = dataclasses.replace(axis, boundary=Dirichlet(1))
+    assert copy == Axis(coordinates=[0, 1, 5], faces=[-1, 0.5, 2, 7], boundary=Dirichlet(1))
+
+
+def test_faces_come_from_any_library(library):
+    faces = library.asarray([-1.0, 0.5, 2.0, 7.0], "float32")
+    if library.kind == "dask":
+        with pytest.raises(ArgumentTypeError, match=r"faces is a lazy dask array.*faces\.compute"):
+            Axis(coordinates=[0, 1, 5], faces=faces)
+        return
+    assert exact(Axis(coordinates=[0, 1, 5], faces=faces).half_steps()) == [1, 0.5, 0.5, 1, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("faces", "error", "message"),
+    [
+        ([0, 1.5, 4], ArgumentValueError, "faces has 3 points for 3 coordinates: wanted one more"),
+        ([0, 1.5, 4, 6, 8], ArgumentValueError, "faces has 5 points for 3 coordinates"),
+        (
+            [0, 2.5, 4, 6],
+            ArgumentValueError,
+            r"coordinates\[1\]=2 does not lie between its faces, 2\.5 and 4\.0",
+        ),
+        (
+            [0, 1.5, 3, 5],
+            ArgumentValueError,
+            r"coordinates\[2\]=5 does not lie between .* 3\.0 and",
+        ),
+        (
+            [1, 1.5, 3, 6],
+            ArgumentValueError,
+            r"coordinates\[0\]=1 does not lie between .* 1\.0 and",
+        ),
+        ([6, 3, 1.5, 0], ArgumentValueError, r"coordinates\[0\]=1 does not lie between its faces"),
+        ([0, 3, 1.5, 6], ArgumentValueError, r"faces\[2\]=1\.5 <= faces\[1\]=3\.0: faces must be"),
+        ([0, np.nan, 3, 6], ArgumentValueError, r"faces\[1\]=nan is not finite"),
+        ([0, 1.5, 3, np.inf], ArgumentValueError, r"faces\[3\]=inf is not finite"),
+        ([[0, 1.5, 3, 6]], ArgumentValueError, "faces has 2 dimensions"),
+        (0.5, ArgumentValueError, "faces has 0 dimensions"),
+        (np.ma.array([0, 1.5, 3, 6], mask=[1, 0, 0, 0]), ArgumentValueError, "faces holds masked"),
+        (np.array([0, 1.5, 3, 6j]), ArgumentTypeError, "faces has dtype complex128"),
+        (["a", "b", "c", "d"], ArgumentTypeError, "faces has dtype str"),
+        ([0, [1, 2]], ArgumentTypeError, "faces cannot be made into an array"),
+    ],
+    ids=str,
+)
+def test_what_are_not_the_faces_of_the_cells_raises(faces, error, message):
+    with pytest.raises(error, match=message):
+        Axis(coordinates=[1, 2, 5], faces=faces)
+
+
+def test_the_message_names_the_faces_of_a_decreasing_axis_in_their_order():
+    with pytest.raises(ArgumentValueError, match=r"\[1\]=2 does not lie .*, 1\.5 and 0\.5"):
+        Axis(coordinates=[5, 2, 0], faces=[6, 1.5, 0.5, -1])
+
+
+def test_faces_without_coordinates_raise():
+    for axis in ({"spacing": 1.0}, {}):
+        with pytest.raises(ArgumentTypeError, match="faces goes with coordinates"):
+            Axis(**axis, faces=[0, 1, 2])
+
+
+@pytest.mark.parametrize("last", [4.0, 5.5])
+def test_the_last_face_of_a_wrapping_axis_is_the_first_one_a_period_later(last):
+    for boundary in ("periodic", "antiperiodic"):
+        with pytest.raises(
+            ArgumentValueError, match=rf"faces extend over {last + 0.5}: wanted the period, 5"
+        ):
+            Axis(coordinates=[0, 1, 3], boundary=boundary, period=5, faces=[-0.5, 0.5, 2, last])
 
 
 # --- grids ----------------------------------------------------------------------------------------

@@ -7,7 +7,20 @@ import numpy as np
 import pytest
 
 import gradkit
-from gradkit import Axis, D, Grid
+from gradkit import (
+    Antisymmetric,
+    Average,
+    Axis,
+    D,
+    Dirichlet,
+    Gradient,
+    Grid,
+    Neumann,
+    Robin,
+    Stencil,
+    Symmetric,
+    operator_from_offsets,
+)
 from gradkit.capabilities import LIBRARIES, as_markdown
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
@@ -923,3 +936,562 @@ def test_torch_period_is_read_in_every_call(library):
     wanted = gradkit.derivative(f, x, boundary="periodic", period=109.0)
     assert (after == wanted).all()
     assert (before != after).any()
+
+
+# --- operators with arrays, walls, faces and stencils of one's own ------------------------------
+
+H = 0.5
+FIELD = np.random.default_rng(7).standard_normal((6, 4))
+INSIDE = np.random.default_rng(8).standard_normal((6, 4))
+FACES = 1 + np.random.default_rng(9).random((7, 4))
+ALONG = 1 + np.random.default_rng(10).random((3, 4))
+LOOP = Grid(Axis(H, boundary="periodic"), None)
+OPEN = Grid(Axis(H), None)
+
+
+def centred(f):
+    return (np.roll(f, -1, 0) - np.roll(f, 1, 0)) / (2 * H)
+
+
+def between(f, first, last):
+    """Slopes at all faces, those at the two ends known."""
+    return np.concatenate([first[None], np.diff(f, axis=0) / H, last[None]])
+
+
+def fluxes(f, k, wall):
+    """Slopes at all faces, with 2 at the first wall and an array along the last, times k."""
+    return k * between(f, (f[0] - 2.0) / (H / 2), (wall - f[-1]) / (H / 2))
+
+
+def five_points(f):
+    return sum(np.roll(f, k, axis) for k in (-1, 1) for axis in (0, 1)) - 4 * f
+
+
+def on_walls(operator, first, last, **options):
+    return operator.on(Grid(Axis(H, boundary=(first, last)), None), (6, 4), **options)
+
+
+#: Name -> plan, from a function that makes arrays; the same in NumPy, of f and the same arrays;
+#: the arrays. Coefficients stand on the right, because those of array-api-strict, on the left,
+#: refuse what they do not know.
+FEATURES = {
+    "array in front": (
+        lambda a: (D(0, 2) * a).on(LOOP, (6, 4)),
+        lambda f, a: a * (np.roll(f, -1, 0) - 2 * f + np.roll(f, 1, 0)) / H**2,
+        [INSIDE],
+    ),
+    "array that broadcasts": (
+        lambda a: (D(0) * a).on(LOOP, (6, 4)),
+        lambda f, a: a * centred(f),
+        [INSIDE[0]],
+    ),
+    "array without a dimension": (
+        lambda a: (D(0) * a).on(LOOP, (6, 4)),
+        lambda f, a: a * centred(f),
+        [np.asarray(2.5)],
+    ),
+    "array between derivatives": (
+        lambda a: (D(0) @ (D(0) * a)).on(LOOP, (6, 4)),
+        lambda f, a: centred(a * centred(f)),
+        [INSIDE],
+    ),
+    "complex number": (
+        lambda: ((1 + 2j) * D(0)).on(LOOP, (6, 4)),
+        lambda f: (1 + 2j) * centred(f),
+        [],
+    ),
+    "complex array": (
+        lambda a: (D(0) * a).on(LOOP, (6, 4)),
+        lambda f, a: a * centred(f),
+        [INSIDE + 1j * INSIDE[::-1]],
+    ),
+    "flux between walls": (
+        lambda k, wall: on_walls(
+            D(0, to="centre") @ (D(0, to="outer") * k),
+            Dirichlet(2.0),
+            Dirichlet(wall),
+            edge_order=1,
+        ),
+        lambda f, k, wall: np.diff(fluxes(f, k, wall), axis=0) / H,
+        [FACES, ALONG[0]],
+    ),
+    "slopes along walls": (
+        lambda first, last: on_walls(D(0, to="outer"), Neumann(first), Neumann(last), edge_order=1),
+        lambda f, first, last: between(f, -first, last),
+        [ALONG[0], ALONG[1]],
+    ),
+    "mixture along a wall": (
+        lambda a, b, g: on_walls(D(0, to="outer"), Neumann(0.5), Robin(a, b, g), edge_order=1),
+        # a (f + slope h / 2) + b slope = g
+        lambda f, a, b, g: between(f, np.full(4, -0.5), (g - a * f[-1]) / (b + a * H / 2)),
+        [ALONG[0], ALONG[1], ALONG[2]],
+    ),
+    "complex value at a wall": (
+        lambda wall: on_walls(D(0, to="outer"), Dirichlet(1j), Dirichlet(wall), edge_order=1),
+        lambda f, wall: between(f + 0j, (f[0] - 1j) / (H / 2), (wall - f[-1]) / (H / 2)),
+        [ALONG[0] + 1j * ALONG[1]],
+    ),
+    "mirror images": (
+        lambda: on_walls(D(0, 2), Symmetric(), Antisymmetric(at="next")),
+        lambda f: (
+            (np.concatenate([f[:1], f[:-1]]) - 2 * f + np.concatenate([f[1:], 0 * f[:1]])) / H**2
+        ),
+        [],
+    ),
+    "means of neighbours": (
+        lambda: Average(0, to="inner").on(OPEN, (6, 4)),
+        lambda f: (f[1:] + f[:-1]) / 2,
+        [],
+    ),
+    "several outputs of different shapes": (
+        lambda: Gradient(2, to="inner").on(Grid(Axis(H), Axis(H)), (6, 4)),
+        lambda f: (np.diff(f, axis=0) / H, np.diff(f, axis=1) / H),
+        [],
+    ),
+    "stencil of one's own": (
+        lambda: D(0, stencil=Stencil((-1, 0), order=1)).on(LOOP, (6, 4)),
+        lambda f: (f - np.roll(f, 1, 0)) / H,
+        [],
+    ),
+    "neighbours of one's own": (
+        lambda a: (
+            operator_from_offsets({(0, 0): -4, (1, 0): 1, (-1, 0): 1, (0, 1): 1, (0, -1): 1}) * a
+        ).on(Grid(*[Axis(boundary="periodic")] * 2), (6, 4)),
+        lambda f, a: a * five_points(f),
+        [INSIDE],
+    ),
+}
+
+WITH_ARRAYS = [name for name, (_, _, arrays) in FEATURES.items() if arrays]
+COMPLEX = ("complex number", "complex array", "complex value at a wall")
+
+
+def feature(name, make):
+    """The plan of a feature, with its arrays made by a function."""
+    plan, _, arrays = FEATURES[name]
+    return plan(*map(make, arrays))
+
+
+def by_numpy(name, f, arrays=None):
+    _, formula, own = FEATURES[name]
+    return flat(formula(f, *(own if arrays is None else arrays)))
+
+
+def assert_close(results, wanted, eps=2.0**-52):
+    """Equal but for the order of sums and products: some roundings of the largest number in them.
+
+    Those are at most a few times the largest result here.
+    """
+    assert len(results) == len(wanted)
+    for got, expected in zip(results, wanted, strict=True):
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, rtol=0, atol=32 * eps * abs(expected).max())
+
+
+def maker(library):
+    """What makes the arrays of a feature; lazy ones are in tests/engines/test_chunked.py."""
+    return np.asarray if library.kind == "dask" else library.asarray
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_feature_is_what_numpy_computes(library, name):
+    f = library.asarray(FIELD)
+    results = flat(feature(name, maker(library))(f))
+    assert {type(result) for result in results} == {type(f)}
+    hosts = [library.to_numpy(result) for result in results]
+    assert_close(hosts, by_numpy(name, FIELD))
+    kind = "complex128" if name in COMPLEX else "float64"
+    assert {host.dtype.name for host in hosts} == {kind}
+
+
+@pytest.mark.parametrize("name", WITH_ARRAYS)
+def test_arrays_on_the_host_serve_data_of_every_library(library, name):
+    f = library.asarray(FIELD)
+    results = flat(feature(name, np.asarray)(f))
+    assert {type(result) for result in results} == {type(f)}
+    assert_close(list(map(library.to_numpy, results)), by_numpy(name, FIELD))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "array between derivatives",
+        "array without a dimension",
+        "complex array",
+        "flux between walls",
+        "mixture along a wall",
+        "complex value at a wall",
+        "neighbours of one's own",
+    ],
+)
+def test_single_precision_data_stays_so(library, name):
+    # Double-precision arrays and numbers do not promote it.
+    f = library.asarray(FIELD.astype("float32"), "float32")
+    hosts = list(map(library.to_numpy, flat(feature(name, maker(library))(f))))
+    kind = "complex64" if name in COMPLEX else "float32"
+    assert {host.dtype.name for host in hosts} == {kind}
+    assert_close(hosts, by_numpy(name, FIELD), eps=2.0**-23)
+
+
+@pytest.mark.parametrize(
+    "name", ["complex number", "flux between walls", "mixture along a wall", "mirror images"]
+)
+def test_complex_data_of_every_library(library, name):
+    z = (FIELD + 1j * FIELD[::-1]).astype("complex64")
+    hosts = list(map(library.to_numpy, flat(feature(name, maker(library))(library.asarray(z)))))
+    assert {host.dtype.name for host in hosts} == {"complex64"}
+    assert_close(hosts, by_numpy(name, z.astype("complex128")), eps=2.0**-23)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+@pytest.mark.parametrize(
+    "name", ["array between derivatives", "flux between walls", "slopes along walls"]
+)
+def test_integers_do_not_wrap_around_between_walls(library, name, dtype):
+    high = np.iinfo(dtype).max
+    f = np.asarray([high, high - 1, high // 2, high, 0, 3], dtype)[:, None] * np.ones(4, dtype)
+    hosts = flat(feature(name, np.asarray)(library.asarray(f, dtype)))
+    assert_close(list(map(library.to_numpy, hosts)), by_numpy(name, f.astype("float64")))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_differences_of_large_integers_are_exact_before_they_are_multiplied(library, dtype):
+    f = np.asarray([2**62, 2**62 + 2, 2**62 - 4, 2**62 + 1], dtype)
+    a = np.asarray([1.0, -3.0, 5.0, 7.0])
+    plan = (D(0) * a).on(Grid(Axis(0.5, boundary="periodic")), (4,))
+    got = library.to_numpy(plan(library.asarray(f, dtype)))
+    np.testing.assert_array_equal(got, a * np.asarray([1.0, -4.0, -1.0, 4.0]), strict=True)
+    wall = D(0, 2).on(Grid(Axis(boundary=(Dirichlet(2.0**62, at="next"), "one-sided"))), (4,))
+    # (f[1] - f[0]) - (f[0] - wall), and differences of differences.
+    got = library.to_numpy(wall(library.asarray(f, dtype)))
+    assert got[:3].tolist() == [2.0, -8.0, 11.0]
+
+
+@pytest.mark.parametrize(
+    "name", ["array in front", "flux between walls", "mixture along a wall", "means of neighbours"]
+)
+def test_half_precision_is_multiplied_in_float32(library, name):
+    for dtype in half_dtypes(library):
+        f = as_half(library, FIELD, dtype)
+        got = feature(name, maker(library))(f)
+        assert got.dtype == f.dtype
+        host = half_to_float64(library, got, dtype)
+        (exact,) = by_numpy(name, half_to_float64(library, f, dtype))
+        # One rounding to 11 or 8 bits; those in float32 turn ties at most.
+        eps = {"float16": 2.0**-11, "bfloat16": 2.0**-8}[dtype]
+        np.testing.assert_allclose(host, exact, rtol=eps * 1.01, atol=32e-7 * abs(exact).max())
+
+
+@pytest.mark.parametrize("name", ["flux between walls", "several outputs of different shapes"])
+def test_out_of_a_feature_is_written(library, name):
+    if not CLAIMS[library.kind].out or "readonly" in library.name:
+        pytest.skip("cannot be written to")
+    wanted = by_numpy(name, FIELD)
+    out = tuple(library.asarray(np.full(w.shape, 7.0)) for w in wanted)
+    given = out if len(out) > 1 else out[0]
+    assert feature(name, library.asarray)(library.asarray(FIELD), out=given) is given
+    assert_close([library.to_numpy(array) for array in out], wanted)
+
+
+@pytest.mark.parametrize("name", WITH_ARRAYS)
+def test_arrays_of_a_feature_are_not_changed_and_may_be_changed(library, name):
+    if library.kind == "dask":
+        pytest.skip("immutable")
+    arrays = []
+
+    def make(values):
+        arrays.append(library.asarray(values))
+        return arrays[-1]
+
+    f = library.asarray(FIELD)
+    plan = feature(name, make)
+    results = flat(plan(f))
+    for array, values in zip(arrays, FEATURES[name][2], strict=True):
+        np.testing.assert_array_equal(library.to_numpy(array), values)
+    np.testing.assert_array_equal(library.to_numpy(f), FIELD)
+    if library.kind == "jax" or "readonly" in library.name:
+        return
+    for array in arrays:
+        array[...] = 0
+    # The plan holds what the arrays were when the operator was made.
+    for again, before in zip(flat(plan(f)), results, strict=True):
+        np.testing.assert_array_equal(library.to_numpy(again), library.to_numpy(before))
+
+
+OTHERS = [
+    ("numpy", "torch"),
+    ("numpy", "jax"),
+    ("numpy", "dask"),
+    ("torch", "jax"),
+    ("torch", "dask"),
+    ("jax", "torch"),
+    ("array_api_strict", "torch"),
+    ("torch", "array_api_strict"),
+]
+
+
+@pytest.mark.parametrize(("data", "given"), OTHERS)
+def test_arrays_of_another_library_are_refused_and_both_are_named(data, given):
+    f, a = array_of(data), array_of(given)
+    grid = Grid(Axis(), None)
+    walls = Grid(Axis(boundary=Neumann(a[0, :])), None)
+    for plan in ((D(0) * a).on(grid, (4, 4)), D(0, 2).on(walls, (4, 4))):
+        with pytest.raises(ArgumentTypeError, match=f"a coefficient is a {given} ") as caught:
+            plan(f)
+        assert f"f is a {data} " in str(caught.value)
+
+
+def test_arrays_on_another_device_are_refused_and_both_are_named():
+    torch = pytest.importorskip("torch")
+    plan = (D(0) * torch.ones(4)).on(Grid(Axis()), (4,))
+    with pytest.raises(ArgumentTypeError, match=r"torch \(cpu\).*torch \(meta\)"):
+        plan(torch.ones(4, device="meta"))
+
+
+@on("array_api_strict")
+def test_strict_arrays_stay_on_their_device(library):
+    xp = library.xp
+    device = xp.Device("device1")
+    f = xp.asarray(FIELD, device=device)
+    for make in (np.asarray, lambda a: xp.asarray(a, device=device)):
+        for name in WITH_ARRAYS:
+            (result,) = flat(feature(name, make)(f))
+            assert result.device == device
+    plan = (D(0) * xp.ones(6)).on(Grid(Axis()), (6,))
+    with pytest.raises(ArgumentTypeError, match=r"CPU_DEVICE.*device1"):
+        plan(xp.ones(6, device=device))
+
+
+@on("array_api_strict")
+@pytest.mark.parametrize("name", FEATURES)
+def test_strictest_namespace_is_enough_for_features(strictest, name):
+    results = flat(feature(name, strictest.asarray)(strictest.asarray(FIELD)))
+    assert_close([strictest.to_numpy(result) for result in results], by_numpy(name, FIELD))
+
+
+@on("array_api_strict")
+def test_arrays_are_float32_on_a_device_without_float64(library):
+    xp = library.xp
+    device = xp.Device("no_float64")
+    f = xp.asarray([0, 1, 4, 9], dtype=xp.int32, device=device)
+    grid = Grid(Axis(boundary=Dirichlet(np.asarray(0.5), at="next")))
+    got = (D(0, 2) * np.asarray([1.0, 2.0, 3.0, 4.0])).on(grid, (4,))(f)
+    assert (got.dtype, got.device) == (xp.float32, device)
+    assert [float(value) for value in got] == [1.5, 4.0, 6.0, -54.0]
+
+
+# --- differentiating through arrays and walls ---------------------------------------------------
+
+#: Features whose result is differentiated by f and by every array.
+SMOOTH = ["array between derivatives", "flux between walls", "mixture along a wall"]
+SMOOTH += ["slopes along walls", "neighbours of one's own", "array that broadcasts"]
+
+
+def tensors(torch, name):
+    arrays = [FIELD, *FEATURES[name][2]]
+    return tuple(torch.asarray(a.copy()).requires_grad_() for a in arrays)
+
+
+def called(name):
+    """The call of a feature as a function of f and its arrays."""
+    return lambda f, *arrays: FEATURES[name][0](*arrays)(f)
+
+
+@on("torch")
+@pytest.mark.parametrize("name", SMOOTH)
+def test_torch_gradcheck_by_f_and_by_arrays(library, name):
+    assert library.xp.autograd.gradcheck(called(name), tensors(library.xp, name))
+
+
+@on("torch")
+@pytest.mark.parametrize("name", SMOOTH)
+def test_torch_gradgradcheck_by_f_and_by_arrays(library, name):
+    call = called(name)
+    squares = lambda *a: (call(*a) ** 2).sum()  # noqa: E731
+    assert library.xp.autograd.gradgradcheck(squares, tensors(library.xp, name))
+
+
+@on("torch")
+@torch_forward_mode
+def test_torch_forward_mode_by_arrays(library):
+    assert library.xp.autograd.gradcheck(
+        called("flux between walls"),
+        tensors(library.xp, "flux between walls"),
+        check_forward_ad=True,
+        check_backward_ad=False,
+    )
+
+
+@on("torch")
+@pytest.mark.parametrize("name", ["array between derivatives", "flux between walls"])
+def test_torch_plan_is_differentiated_as_often_as_it_is_called(library, name):
+    torch = library.xp
+    f, *arrays = tensors(torch, name)
+    plan = FEATURES[name][0](*arrays)
+    for _ in range(2):
+        (plan(f) ** 2).sum().backward()
+    twice = [t.grad for t in (f, *arrays)]
+    fresh = tensors(torch, name)
+    (called(name)(*fresh) ** 2).sum().backward()
+    for got, once in zip(twice, fresh, strict=True):
+        assert torch.equal(got, 2 * once.grad)
+
+
+@on("torch")
+def test_torch_gradient_of_a_coefficient_is_what_it_multiplies(library):
+    torch = library.xp
+    f, a = tensors(torch, "array in front")
+    r = torch.asarray(INSIDE[::-1].copy())
+    (r * called("array in front")(f, a)).sum().backward()
+    (second,) = by_numpy("array in front", FIELD, [1.0])
+    # Three products in another order.
+    atol = 8 * np.spacing(abs(second).max())
+    np.testing.assert_allclose(a.grad.numpy(), r.numpy() * second, rtol=0, atol=atol)
+
+
+@on("torch")
+def test_torch_parameters_of_a_module_may_be_coefficients(library):
+    torch = library.xp
+    a = torch.nn.Parameter(torch.ones(4, dtype=torch.float64))
+    f = torch.asarray([0.0, 1.0, 4.0, 9.0], dtype=torch.float64)
+    result = (a * D(0)).on(Grid(Axis()), (4,))(f)
+    assert type(result) is torch.Tensor
+    result.sum().backward()
+    assert a.grad.tolist() == [0.0, 2.0, 4.0, 6.0]
+
+
+@on("torch")
+@pytest.mark.parametrize("name", ["array between derivatives", "slopes along walls"])
+def test_torch_vmap_over_f_leaves_arrays_alone(library, name, rng):
+    torch = library.xp
+    values = rng.standard_normal((3, 6, 4))
+    plan = feature(name, torch.asarray)
+    got = torch.func.vmap(plan)(torch.asarray(values))
+    assert_close([got.numpy()], [np.stack([by_numpy(name, f)[0] for f in values])])
+
+
+@on("torch")
+def test_torch_vmap_over_a_coefficient_and_over_a_wall(library, rng):
+    torch = library.xp
+    values = rng.standard_normal((3, 6, 4))
+    f = torch.asarray(FIELD)
+    call = called("array in front")
+    got = torch.func.vmap(lambda a: call(f, a))(torch.asarray(values))
+    wanted = np.stack([by_numpy("array in front", FIELD, [a])[0] for a in values])
+    assert_close([got.numpy()], [wanted])
+
+    def bounded(f, wall):
+        return on_walls(D(0, to="outer"), Dirichlet(wall), "one-sided", edge_order=1)(f)
+
+    walls = rng.standard_normal((3, 4))
+    got = torch.func.vmap(bounded, in_dims=(None, 0))(f, torch.asarray(walls))
+    np.testing.assert_allclose(got[:, 0].numpy(), (FIELD[0] - walls) / (H / 2), rtol=1e-14)
+
+
+@on("torch")
+def test_torch_func_grad_by_a_coefficient(library):
+    torch = library.xp
+    f, a = torch.asarray(FIELD), torch.asarray(INSIDE)
+    call = called("array in front")
+    got = torch.func.grad(lambda a: (call(f, a) ** 2).sum())(a)
+    (second,) = by_numpy("array in front", FIELD, [1.0])
+    assert_close([got.numpy()], [2 * INSIDE * second**2])
+
+
+@on("torch")
+def test_torch_plan_first_used_under_a_transformation_leaks_nothing(library):
+    torch = library.xp
+    for transform in (torch.func.vmap, torch.func.jacrev):
+        plan = feature("array between derivatives", lambda a: torch.asarray(a).float())
+        transform(plan)(torch.asarray(FIELD if transform is torch.func.jacrev else FIELD[None]))
+        result = plan(torch.asarray(FIELD))
+        assert type(result) is torch.Tensor
+        single = INSIDE.astype("float32").astype("float64")
+        assert_close([result.numpy()], by_numpy("array between derivatives", FIELD, [single]))
+
+
+@on("torch")
+def test_torch_walls_that_other_axes_act_on_must_be_known(library):
+    torch = library.xp
+    wall = torch.ones(4, dtype=torch.float64, requires_grad=True)
+    grid = Grid(Axis(boundary=Dirichlet(wall)), Axis())
+    with pytest.raises(ArgumentTypeError, match=r"value at a wall requires a gradient"):
+        (D(0) * D(1)).on(grid, (6, 4))
+
+
+@on("torch")
+def test_torch_stays_on_a_device_without_memory(library):
+    torch = library.xp
+    f = torch.ones(6, 4, device="meta", dtype=torch.float64)
+    for make in (np.asarray, lambda a: torch.asarray(a, device="meta")):
+        for name in ("array between derivatives", "flux between walls"):
+            assert feature(name, make)(f).device.type == "meta"
+
+
+@on("jax")
+@pytest.mark.parametrize("name", ["flux between walls", "complex array", "mixture along a wall"])
+def test_jax_jit_with_the_operator_made_inside(library, jax, name):
+    compiled = jax.jit(called(name))
+    arrays = [library.asarray(a) for a in (FIELD, *FEATURES[name][2])]
+    for _ in range(2):
+        assert_close([np.asarray(compiled(*arrays))], by_numpy(name, FIELD))
+    # Other arrays of the same shape, for which nothing is compiled again.
+    others = [a[::-1].copy() if a.ndim else a for a in FEATURES[name][2]]
+    got = compiled(arrays[0], *map(library.asarray, others))
+    assert_close([np.asarray(got)], by_numpy(name, FIELD, others))
+
+
+@on("jax")
+def test_jax_jit_with_the_operator_made_outside(library, jax):
+    name = "flux between walls"
+    for make in (np.asarray, library.asarray):
+        plan = feature(name, make)
+        # The last is another function, so that the plan is traced again.
+        for run in (jax.jit(plan), plan, jax.jit(lambda f, plan=plan: 2 * plan(f) / 2)):
+            assert_close([np.asarray(run(library.asarray(FIELD)))], by_numpy(name, FIELD))
+
+
+@on("jax")
+def test_jax_vmap_over_arrays(library, jax, rng):
+    name = "flux between walls"
+    arrays = [rng.standard_normal((3, *np.shape(a))) for a in (FIELD, *FEATURES[name][2])]
+    got = np.asarray(jax.vmap(called(name))(*map(library.asarray, arrays)))
+    wanted = [by_numpy(name, f, others)[0] for f, *others in zip(*arrays, strict=True)]
+    assert_close([got], [np.stack(wanted)])
+
+
+@on("jax")
+@pytest.mark.parametrize("name", ["flux between walls", "mixture along a wall"])
+def test_jax_grad_by_f_and_by_arrays_is_that_of_torch(library, jax, name):
+    # Torch's own check against differences is above.
+    torch = pytest.importorskip("torch")
+    squares = lambda *a: (called(name)(*a) ** 2).sum()  # noqa: E731
+    inputs = tensors(torch, name)
+    squares(*inputs).backward()
+    arguments = [library.asarray(t.detach().numpy()) for t in inputs]
+    compiled = jax.jit(jax.grad(squares, argnums=tuple(range(len(inputs)))))
+    got = [np.asarray(part) for part in compiled(*arguments)]
+    assert_close(got, [t.grad.numpy() for t in inputs])
+
+
+@on("jax")
+def test_jax_grad_by_a_coefficient_is_what_it_multiplies(library, jax):
+    f = library.asarray(FIELD)
+    call = called("array in front")
+    got = jax.grad(lambda a: (call(f, a) ** 2).sum())(library.asarray(INSIDE))
+    (second,) = by_numpy("array in front", FIELD, [1.0])
+    assert_close([np.asarray(got)], [2 * INSIDE * second**2])
+
+
+@on("jax")
+def test_jax_walls_that_other_axes_act_on_must_be_known(library, jax):
+    def call(wall, f):
+        grid = Grid(Axis(boundary=Dirichlet(wall)), Axis())
+        return (D(0) * D(1)).on(grid, (6, 4))(f)
+
+    f = library.asarray(FIELD)
+    with pytest.raises(ArgumentTypeError, match="value at a wall is traced by JAX"):
+        jax.jit(call)(library.asarray(ALONG[0]), f)
+    np.testing.assert_array_equal(
+        np.asarray(call(library.asarray(ALONG[0]), f)), np.asarray(call(ALONG[0], f))
+    )

@@ -24,7 +24,13 @@ from gradkit import (
     Symmetric,
     operator_from_offsets,
 )
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, GradkitError, AxisError, UnsupportedError
+from gradkit.errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    AxisError,
+    GradkitError,
+    UnsupportedError,
+)
 
 EPS = np.finfo(float).eps
 HALF, THIRD, SIXTH = Fraction(1, 2), Fraction(1, 3), Fraction(1, 6)

@@ -10,7 +10,16 @@ import pytest
 
 import gradkit
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
-from gradkit.weights import Stencil, central, fornberg, in_differences
+from gradkit.weights import (
+    Stencil,
+    central,
+    fornberg,
+    half_width,
+    in_differences,
+    in_pairs,
+    staggered_half_width,
+    wall_closure,
+)
 
 HALF = Fraction(1, 2)
 
@@ -350,3 +359,161 @@ def test_stencils_are_frozen_values():
 def test_what_is_not_a_stencil_raises(offsets, order, error, message):
     with pytest.raises(error, match=message):
         Stencil(offsets, order)
+
+
+# --- widths ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("order", "accuracy"), CENTRED)
+def test_the_half_width_is_that_of_the_published_stencil(order, accuracy):
+    reach = len(fractions(CENTRED[order, accuracy])) // 2
+    assert half_width(order, accuracy) == reach
+    # an odd accuracy is served by the next even one
+    assert half_width(order, accuracy - 1) == reach
+
+
+@pytest.mark.parametrize(("order", "accuracy"), HALF_WAY)
+def test_the_staggered_half_width_is_that_of_the_published_stencil(order, accuracy):
+    reach = len(fractions(HALF_WAY[order, accuracy])) // 2
+    assert staggered_half_width(order, accuracy) == reach
+    assert staggered_half_width(order, accuracy - 1) == reach
+
+
+# --- weights in pairs -----------------------------------------------------------------------------
+
+
+def on_values(pairs):
+    """The weight of every value that pairs take."""
+    found = {}
+    for high, low, weight in pairs:
+        found[high] = found.get(high, 0) + weight
+        if low is not None:
+            found[low] = found.get(low, 0) - weight
+    return {k: w for k, w in sorted(found.items()) if w}
+
+
+@pytest.mark.parametrize(
+    ("weights", "pairs"),
+    [
+        # a sum that is not zero: values as they are
+        ({0: 1}, [(0, None, 1)]),
+        ({-1: HALF, 1: HALF}, [(-1, None, HALF), (1, None, HALF)]),
+        ({2: 3, -1: 0, 0: -1}, [(0, None, -1), (2, None, 3)]),
+        # odd about 0: mirror pairs
+        ({-1: -HALF, 0: 0, 1: HALF}, [(1, -1, HALF)]),
+        ({-2: 1, -1: -8, 1: 8, 2: -1}, [(1, -1, 8), (2, -2, -1)]),
+        # else differences of neighbours among those that are used
+        ({-1: 1, 0: -2, 1: 1}, [(0, -1, -1), (1, 0, 1)]),
+        ({0: -1, 3: 1}, [(3, 0, 1)]),
+        ({3: 1, 0: -1, 1: 0}, [(3, 0, 1)]),
+        ({0: -1, 1: 1, 2: -1, 3: 1}, [(1, 0, 1), (3, 2, 1)]),
+        ({}, []),
+        ({0: 0}, []),
+    ],
+    ids=str,
+)
+def test_pairs_are_differences_where_weights_sum_to_zero(weights, pairs):
+    exact = {k: Fraction(w) for k, w in weights.items()}
+    assert in_pairs(exact) == pairs
+
+
+def test_pairs_are_the_weights_on_values(rng):
+    for _ in range(50):
+        offsets = rng.choice(np.arange(-6, 7), 5, replace=False).tolist()
+        weights = {k: Fraction(int(rng.integers(-5, 6)), int(rng.integers(1, 7))) for k in offsets}
+        settled = {**weights, offsets[0]: weights[offsets[0]] - sum(weights.values())}
+        for given in (weights, settled):
+            pairs = in_pairs(given)
+            assert on_values(pairs) == {k: w for k, w in sorted(given.items()) if w}
+            assert all(low is not None for _, low, _ in pairs) == (sum(given.values()) == 0)
+
+
+# --- conditions at walls --------------------------------------------------------------------------
+#
+# Textbook closures for samples at 0, h, 2h, ... or half a spacing from the wall: each from Taylor
+# series by hand, with h = 1 and g the right-hand side. The first wall lies at the lower end, so
+# that the outward normal points down and df/dn = -f'.
+
+DIRICHLET, NEUMANN = (1, 0), (0, 1)
+CLOSURES = [
+    # f''(0) with f(-1/2) = g: 8/3 g - 4 f0 + 4/3 f1
+    ((0, 1), 2, -HALF, DIRICHLET, "-12 4 / 3", "8 / 3"),
+    # one sample more: 16/5 g - 5 f0 + 2 f1 - 1/5 f2
+    ((0, 1, 2), 2, -HALF, DIRICHLET, "-25 10 -1 / 5", "16 / 5"),
+    # f'(0) with f(-1/2) = g: -4/3 g + f0 + 1/3 f1; with one sample 2 (f0 - g)
+    ((0, 1), 1, -HALF, DIRICHLET, "3 1 / 3", "-4 / 3"),
+    ((0,), 1, -HALF, DIRICHLET, "2", "-2"),
+    # f''(0) with f(-1) = g: the ordinary stencil, the wall is a point of it
+    ((0, 1), 2, Fraction(-1), DIRICHLET, "-2 1", "1"),
+    # f'(0) with f(0) = g: the ordinary one-sided stencil without the sample on the wall
+    ((1, 2), 1, Fraction(0), DIRICHLET, "4 -1 / 2", "-3 / 2"),
+    # the flux through a wall half a spacing from a sample
+    ((HALF,), 1, Fraction(0), DIRICHLET, "2", "-2"),
+    # f''(0) with df/dn(0) = g on the sample: 2 (f1 - f0) + 2 g
+    ((0, 1), 2, Fraction(0), NEUMANN, "-2 2", "2"),
+    # one sample more: (-7 f0 + 8 f1 - f2) / 2 + 3 g
+    ((0, 1, 2), 2, Fraction(0), NEUMANN, "-7 8 -1 / 2", "3"),
+    # f'(0) = -g, whatever the samples
+    ((0, 1), 1, Fraction(0), NEUMANN, "0 0", "-1"),
+    # f''(0) with df/dn(-1/2) = g: what comes through the wall and what leaves, f1 - f0 + g
+    ((0, 1), 2, -HALF, NEUMANN, "-1 1", "1"),
+    # f at the wall half a spacing below: f0 + g/2, and 9/8 f0 - 1/8 f1 + 3/8 g
+    ((HALF,), 0, Fraction(0), NEUMANN, "1", "1 / 2"),
+    ((HALF, 3 * HALF), 0, Fraction(0), NEUMANN, "9 -1 / 8", "3 / 8"),
+    # the flux f' where 2 f + 1/2 df/dn = g: 2 (f0 - f'/2) - f'/2 = g, so f' = (4 f0 - 2 g) / 3
+    ((HALF,), 1, Fraction(0), (2, HALF), "4 / 3", "-2 / 3"),
+    # the value there: f0 - f'/2
+    ((HALF,), 0, Fraction(0), (2, HALF), "1 / 3", "1 / 3"),
+]
+
+
+@pytest.mark.parametrize(("nodes", "order", "wall", "condition", "weights", "known"), CLOSURES)
+def test_settled_closures_are_those_of_textbooks(nodes, order, wall, condition, weights, known):
+    a, b = condition
+    closure = wall_closure([Fraction(x) for x in nodes], order, wall)
+    settled, share = closure.settled(Fraction(a), Fraction(-b))
+    assert tuple(settled) == fractions(weights)
+    assert share == fractions(known)[0]
+    # at the upper end all positions and odd derivatives change their sign, and df/dn = +f'
+    mirrored = wall_closure([-Fraction(x) for x in nodes], order, -wall)
+    settled, share = mirrored.settled(Fraction(a), Fraction(b))
+    assert tuple(settled) == tuple((-1) ** order * w for w in fractions(weights))
+    assert share == (-1) ** order * fractions(known)[0]
+
+
+def test_a_wall_alone_settles_a_constant():
+    """No sample: f is g everywhere, and its derivatives are 0."""
+    settled, share = wall_closure([], 0, Fraction(3)).settled(Fraction(2), Fraction(0))
+    assert (settled, share) == ([], HALF)
+    settled, share = wall_closure([], 1, Fraction(3)).settled(Fraction(1), Fraction(0))
+    assert (settled, share) == ([], 0)
+
+
+@pytest.mark.parametrize("condition", [(1, 0), (0, 1), (2, HALF), (-3, Fraction(7, 3))], ids=str)
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_closures_are_exact_on_all_polynomials_that_obey_the_condition(rng, order, condition):
+    """As many powers as there are samples and a condition, which is as many as settle them."""
+    a, b = condition
+    for count in (order + 1, order + 4):
+        ticks = rng.choice(np.arange(-20, 21), count + 1, replace=False)
+        wall, *nodes = (Fraction(int(k), 3) for k in ticks)
+        weights, share = wall_closure(nodes, order, wall).settled(Fraction(a), Fraction(b))
+        for power in range(count + 1):
+            slope = power * wall ** (power - 1) if power else 0
+            known = a * wall**power + b * slope
+            total = sum(w * x**power for w, x in zip(weights, nodes, strict=True)) + share * known
+            assert total == (factorial(order) if power == order else 0)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "wall", "condition"),
+    [
+        ((0, 1), HALF, (0, 1)),  # all parabolas through two values have one slope midway
+        ((0, 1), 0, (1, 0)),  # the wall lies on a sample
+        ((HALF,), 0, (2, 1)),  # 2 f + f' is 2 f0 for all straight lines through f0
+    ],
+)
+def test_a_condition_that_no_sample_needs_does_not_settle_anything(nodes, wall, condition):
+    closure = wall_closure([Fraction(x) for x in nodes], 1, Fraction(wall))
+    with pytest.raises(ZeroDivisionError):
+        closure.settled(*map(Fraction, condition))

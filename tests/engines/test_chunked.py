@@ -8,7 +8,23 @@ import numpy as np
 import pytest
 
 import gradkit
-from gradkit import Axis, D, Grid
+from gradkit import (
+    Antisymmetric,
+    Average,
+    Axis,
+    D,
+    Dirichlet,
+    Divergence,
+    FiniteDifference,
+    Gradient,
+    Grid,
+    Neumann,
+    Operator,
+    Robin,
+    Stencil,
+    Symmetric,
+    operator_from_offsets,
+)
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.plan import Plan
 
@@ -415,6 +431,233 @@ def test_block_is_run_once_for_all_outputs(monkeypatch):
         ((3, 6), (0, 3)),
         ((3, 6), (3, 6)),
     ]
+
+
+# --- operators with arrays, walls, faces and stencils of one's own ------------------------------
+
+NUMBERS = np.random.default_rng(4).standard_normal((10, 6))
+FULL, ROW, COLUMN = NUMBERS[:9, :4], NUMBERS[0, :4], NUMBERS[:9, :1]
+LOOP = Grid(Axis(0.3, boundary="periodic"), None)
+TURN = Grid(Axis(0.3, boundary="antiperiodic"), Axis(0.7, boundary="periodic"))
+OPEN = Grid(Axis(0.3), Axis(0.7))
+FOURTH = FiniteDifference(4)
+
+
+def between_walls(first, last, axis=0):
+    """A grid whose first or second axis has walls."""
+    axes = [Axis(0.3, boundary=(first, last)), Axis(0.7)]
+    return Grid(*(axes if axis == 0 else axes[::-1]))
+
+
+#: Name -> plan on 9 x 4 cells.
+OPERATORS = {
+    "array in front": (FULL * D(0, 2)).on(OPEN, (9, 4)),
+    "arrays that broadcast": (ROW * D(0) + COLUMN * D(1) + np.asarray(2.5)).on(OPEN, (9, 4)),
+    "array between derivatives": (D(0) @ (FULL * D(0))).on(OPEN, (9, 4)),
+    "array between derivatives along two axes": (D(1) @ (FULL * D(0)) + D(0) @ (ROW * D(1))).on(
+        TURN, (9, 4)
+    ),
+    "wider than any chunk": (D(0, 2) @ (FULL * D(0, 2))).on(LOOP, (9, 4), method=FOURTH),
+    "wider than the axis": (D(0) @ (FULL * D(0)) @ (COLUMN * D(0)) @ (ROW * D(0)) @ D(0)).on(
+        LOOP, (9, 4), method=FOURTH
+    ),
+    "wider than an antiperiodic axis": (D(0, 2) @ (FULL * D(0, 2)) @ (FULL * D(0, 3))).on(
+        TURN, (9, 4), method=FOURTH
+    ),
+    "complex array": ((FULL + 1j * ROW) * D(0)).on(OPEN, (9, 4)),
+    "complex array, adjoint": (D(0) @ ((FULL + 1j * ROW) * D(1))).on(OPEN, (9, 4)).H,
+    "through outer faces": (
+        D(0, to="centre") @ (NUMBERS[:, :4] * D(0, to="outer"))
+        + D(1, to="centre") @ (NUMBERS[:9, :5] * D(1, to="outer"))
+    ).on(OPEN, (9, 4)),
+    "through left faces": (D(0, to="centre") @ (FULL * D(0, to="left"))).on(TURN, (9, 4)),
+    "to outer faces": Gradient(2, to="outer").on(OPEN, (9, 4), method=FOURTH, edge_order=1),
+    "to inner faces": Gradient(2, to="inner").on(OPEN, (9, 4)),
+    "from outer faces": Divergence(2, at="outer").on(OPEN, (9, 4)),
+    "from inner faces": Divergence(2, at="inner").on(OPEN, (9, 4), edge_order=1),
+    "from inner faces, transposed": Gradient(2, to="inner").on(OPEN, (9, 4)).T,
+    "means to faces and back": (Average(0, to="centre") @ Average(0, to="outer")).on(
+        OPEN, (9, 4), method=FOURTH
+    ),
+    "system": Operator.matrix([[D(0), FULL], [D(1) @ (ROW * D(0)), 2], [D(0), FULL]]).on(
+        OPEN, (9, 4)
+    ),
+    "values along walls": D(0, 2).on(
+        between_walls(Dirichlet(ROW), Neumann(ROW[::-1], at="sample")), (9, 4)
+    ),
+    "values along walls of the last axis": (D(1, 2) + D(1)).on(
+        between_walls(Dirichlet(COLUMN), Dirichlet(COLUMN[:, 0], at="next"), axis=1), (9, 4)
+    ),
+    "walls that other axes act on": (D(0) * D(1)).on(
+        between_walls(Dirichlet(ROW), Neumann(2.0)), (9, 4)
+    ),
+    "mixtures along walls": D(0, 2).on(
+        between_walls(Robin(1 + ROW**2, 1.0, ROW), Robin(1.0, 1 + ROW**2, 0.5)), (9, 4)
+    ),
+    "slopes alone": D(0, to="outer").on(
+        between_walls(Neumann(ROW), Neumann(0.0)), (9, 4), edge_order=1
+    ),
+    "mirror images": (D(0) + D(0, 2)).on(
+        between_walls(Symmetric(), Antisymmetric(at="next")), (9, 4), method=FOURTH
+    ),
+    "array between walls": (D(0, to="centre") @ (NUMBERS[:, :4] * D(0, to="outer"))).on(
+        between_walls(Dirichlet(ROW), Neumann(0.0)), (9, 4), edge_order=1
+    ),
+    "stencil of one's own": D(0, stencil=Stencil((-3, -1, 0), order=1)).on(OPEN, (9, 4)),
+    "neighbours of one's own": (
+        FULL * operator_from_offsets({(0, 0): -1, (3, 1): 2, (-2, 0): 0.5, (1, -1): -1.5})
+    ).on(Grid(Axis(), Axis(boundary="periodic")), (9, 4)),
+}
+
+
+def inputs_of(plan, rng):
+    return [rng.standard_normal(shape) for shape in plan.input_shapes]
+
+
+def on_inputs(plan, inputs):
+    return arrays(plan(inputs if len(inputs) > 1 else inputs[0]))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_arrays_walls_and_faces_do_not_see_the_chunks(name, rng):
+    plan = OPERATORS[name]
+    inputs = inputs_of(plan, rng)
+    wanted = on_inputs(plan, inputs)
+    whole = [tuple((n,) for n in f.shape) for f in inputs]
+    elements = [tuple((1,) * n for n in f.shape) for f in inputs]
+    randoms = [[random_chunks(rng, f.shape) for f in inputs] for _ in range(4)]
+    for chunks in (whole, elements, *randoms):
+        lazy = [da.from_array(f, chunks=c) for f, c in zip(inputs, chunks, strict=True)]
+        results = on_inputs(plan, lazy)
+        for got, result, expected in zip(computed(tuple(results)), results, wanted, strict=True):
+            assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
+            assert_same_bits(got, expected)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_call_with_arrays_computes_nothing(name, no_compute):
+    plan = OPERATORS[name]
+    with no_compute():
+        for result in on_inputs(plan, [da.ones(shape, chunks=2) for shape in plan.input_shapes]):
+            assert isinstance(result, da.Array)
+            assert result._meta.dtype == result.dtype
+
+
+@pytest.mark.parametrize("name", ["array in front", "values along walls", "wider than the axis"])
+def test_results_with_arrays_have_the_chunks_of_the_input(name, rng):
+    for chunks in chunkings(rng, (9, 4), 4):
+        (result,) = on_inputs(OPERATORS[name], [da.ones((9, 4), chunks=chunks)])
+        assert result.chunks == chunks
+
+
+@pytest.mark.parametrize(
+    ("name", "chunks", "wanted"),
+    [
+        ("to outer faces", ((4, 3, 2), (2, 2)), [((4, 3, 3), (2, 2)), ((4, 3, 2), (2, 3))]),
+        ("to inner faces", ((4, 3, 2), (2, 2)), [((4, 3, 1), (2, 2)), ((4, 3, 2), (2, 1))]),
+        ("to inner faces", ((8, 1), (4,)), [((8,), (4,)), ((8, 1), (3,))]),
+    ],
+)
+def test_last_chunk_has_the_faces_that_there_are_more_or_fewer(name, chunks, wanted):
+    results = on_inputs(OPERATORS[name], [da.ones((9, 4), chunks=chunks)])
+    assert [result.chunks for result in results] == wanted
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "complex64", "int16", ">f8"])
+@pytest.mark.parametrize("name", ["array between derivatives", "values along walls"])
+def test_every_dtype_gives_the_bits_of_the_whole_array_with_arrays(name, dtype, rng):
+    plan = OPERATORS[name]
+    f = (100 * rng.standard_normal((9, 4))).astype(dtype)
+    wanted = plan(f)
+    result = plan(da.from_array(f, chunks=((2, 4, 3), (1, 3))))
+    assert result.dtype == wanted.dtype
+    assert_same_bits(*computed(result), wanted)
+
+
+def test_complex_array_makes_real_data_complex_without_computing(no_compute):
+    with no_compute():
+        for dtype, wanted in (("float32", "complex64"), ("float64", "complex128")):
+            result = OPERATORS["complex array"](da.ones((9, 4), dtype=dtype, chunks=2))
+            assert result.dtype == result._meta.dtype == wanted
+
+
+def test_nan_and_masks_reach_as_far_as_in_the_whole_array(rng):
+    plan = OPERATORS["array between derivatives"]
+    f = rng.standard_normal((9, 4))
+    f[3, 1] = np.nan
+    masked = np.ma.masked_array(f, np.arange(36).reshape(9, 4) == 30)
+    for values in (f, masked):
+        lazy = plan(da.from_array(values, chunks=((2, 4, 3), (1, 3))))
+        assert_same_bits(*computed(lazy), plan(values))
+
+
+def test_different_arrays_do_not_share_a_name(rng):
+    f = da.from_array(rng.standard_normal((9, 4)), chunks=3)
+    plans = [(a * D(0)).on(OPEN, (9, 4)) for a in (FULL, FULL + 1, ROW, FULL.astype("float32"))]
+    plans += [
+        D(0, 2).on(between_walls(Dirichlet(a), "one-sided"), (9, 4)) for a in (ROW, ROW + 1, 1.0)
+    ]
+    assert len({plan(f).name for plan in plans}) == len(plans)
+    again = (FULL.copy() * D(0)).on(OPEN, (9, 4))
+    assert again(f).name == plans[0](f).name
+
+
+def test_array_of_a_plan_is_cut_not_sent_whole(monkeypatch, rng):
+    parts = []
+    whole = Plan.runner
+
+    def watching(plan, inputs):
+        if isinstance(inputs[0], np.ndarray):
+            parts.append({parameter.array.shape for parameter in plan.parameters})
+        return whole(plan, inputs)
+
+    monkeypatch.setattr(Plan, "runner", staticmethod(watching))
+    plan = (FULL * D(0) + ROW).on(LOOP, (9, 4))
+    computed(plan(da.from_array(rng.standard_normal((9, 4)), chunks=((3, 3, 3), (4,)))))
+    # Three rows and a halo of one on both sides; along the last axis all is in one chunk.
+    assert parts == [{(5, 4), (1, 4)}] * 3
+
+
+def test_single_chunk_is_taken_as_it_is(monkeypatch, rng):
+    shapes = []
+    whole = Plan.runner
+
+    def watching(plan, inputs):
+        if isinstance(inputs[0], np.ndarray):
+            shapes.append(inputs[0].shape)
+        return whole(plan, inputs)
+
+    monkeypatch.setattr(Plan, "runner", staticmethod(watching))
+    plan = OPERATORS["wider than the axis"]
+    computed(plan(da.from_array(rng.standard_normal((9, 4)), chunks=(2, 4))))
+    # Chunks are merged until they hold the halo, and the one that is left has none.
+    assert shapes == [(9, 4)]
+
+
+def test_offset_of_a_plan_is_what_lazy_data_gets_from_the_walls():
+    plan = OPERATORS["values along walls"]
+    (lazy,) = computed(plan(da.zeros((9, 4), chunks=2)))
+    assert_same_bits(lazy, plan.offset)
+
+
+@pytest.mark.parametrize("shape", [(9, 3), (8, 4), (9, 4, 1)])
+def test_wrong_shape_with_arrays_raises_before_anything_is_computed(shape, no_compute):
+    with no_compute(), pytest.raises(ArgumentValueError, match="this plan was made for shape"):
+        OPERATORS["array in front"](da.ones(shape, chunks=2))
+
+
+def test_inputs_at_faces_have_their_own_shapes(no_compute):
+    plan = OPERATORS["from outer faces"]
+    with no_compute(), pytest.raises(ArgumentValueError, match=r"f\[1\] has shape.*\(9, 5\)"):
+        plan([da.ones((10, 4), chunks=2), da.ones((10, 4), chunks=2)])
+
+
+@pytest.mark.parametrize("scheduler", ["threads", "synchronous"])
+def test_schedulers_agree_on_operators_with_arrays(scheduler, rng):
+    plan = OPERATORS["wider than the axis"]
+    f = rng.standard_normal((9, 4))
+    got = plan(da.from_array(f, chunks=(2, 3))).compute(scheduler=scheduler, num_workers=4)
+    assert_same_bits(got, plan(f))
 
 
 # --- the graph ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from math import factorial, perm
 import numpy as np
 import pytest
 
-from gradkit import Axis, D, FiniteDifference, Grid, derivative, gradient
+from gradkit import Axis, D, Dirichlet, FiniteDifference, Grid, derivative, gradient
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
 ORDERS = (1, 2, 3, 4)
@@ -582,6 +582,49 @@ def test_a_wrapping_axis_may_be_as_short_as_its_stencil_and_no_shorter(rng, orde
         ArgumentValueError, match=rf"{needed - 1} points.*periodic ends needs at least {needed}"
     ):
         derivative(f[1:], order=order, accuracy=accuracy, boundary="periodic")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("accuracy", [2, 4, 8])
+def test_rows_at_a_wall_one_spacing_beyond_the_end_are_those_of_an_axis_with_one_point_more(
+    rng, order, accuracy
+):
+    """The value known at the wall is a point of the grid like all others."""
+    size = 2 * (order + accuracy)
+    f = [int(v) for v in rng.integers(-50, 50, size)]
+    method = FiniteDifference(accuracy)
+    ends = tuple(Dirichlet(float(v), at="next") for v in (f[0], f[-1]))
+    walled = D(0, order).on(Grid(Axis(spacing=0.5, boundary=ends)), (size - 2,), method=method)
+    nodes = [Fraction(k, 2) for k in range(size)]
+    reach = reach_of(order, accuracy)
+    result = walled(np.array(f[1:-1], float))
+    for i in range(1, size - 1):
+        # the first or last points where the centred stencil does not fit, as without a wall
+        fits = reach <= i < size - reach
+        count = order + accuracy
+        first = i - reach if fits else 0 if i < reach else size - count
+        taken = slice(first, i + reach + 1 if fits else first + count)
+        exact = interpolant_derivative(
+            nodes[taken], [Fraction(v) for v in f[taken]], nodes[i], order
+        )
+        # 30 roundings of values up to 50, with weights that add up to 19276 for 12 points
+        assert abs(Fraction(result[i - 1]) - exact) <= 30 * 2**-53 * 50 * 19276 * 2**order
+
+
+def test_derivatives_from_centres_to_centres_do_not_depend_on_faces(rng):
+    f = rng.normal(size=12)
+    for x in (np.cumsum(rng.uniform(0.5, 1.5, 12)), np.arange(12.0)):
+        faces = np.concatenate([[x[0] - 1], x[:-1] + rng.uniform(0.2, 0.4, 11), [x[-1] + 3]])
+        for order in ORDERS:
+            bare, faced = (
+                make_plan(axis, 12, order, 4)
+                for axis in (Axis(coordinates=x), Axis(coordinates=x, faces=faces))
+            )
+            for value, wanted, (terms, size) in zip(
+                faced(f), bare(f), magnitude(bare, [Fraction(v) for v in f]), strict=True
+            ):
+                # both are within (n/2 + 5) ulps of the exact value
+                assert abs(value - wanted) <= (terms + 10) * np.finfo(float).eps * float(size)
 
 
 # --- spacings of every size and kind --------------------------------------------------------------

@@ -6,9 +6,18 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gradkit import Axis, FiniteDifference
+from gradkit import (
+    Antisymmetric,
+    Axis,
+    Dirichlet,
+    FiniteDifference,
+    Neumann,
+    Robin,
+    Symmetric,
+)
 from gradkit.line import Line
-from gradkit.methods import Rows, Rule
+from gradkit.methods import WALL, Rows, Rule
+from gradkit.methods.rule import exact
 
 HALF = Fraction(1, 2)
 
@@ -213,3 +222,258 @@ def test_a_block_keeps_the_rows_that_lie_in_it():
     assert (block.order, block.size, block.scale) == (rule.order, rule.size, rule.scale)
     wide = next(rows for rows in rule.rows if rows.start == 2)
     np.testing.assert_array_equal(block.rows[1].weights, wide.weights[:, :3], strict=True)
+
+
+# --- other renderings -----------------------------------------------------------------------------
+
+
+def line_rule(axis, size, order=1, accuracy=2, edge_order=None, at="centre", to="centre"):
+    """The rule of a field of which all is known that the axis states."""
+    line = Line(axis, size, "axis 0", at, to, axis.ends)
+    return FiniteDifference(accuracy).rule(order, line, edge_order)
+
+
+def dense(rule):
+    """The matrix of a rule, from its tables."""
+    matrix = np.zeros((rule.targets, rule.size))
+    row = 0
+    for columns, values in rule.tables():
+        assert columns.shape == values.shape
+        assert (np.diff(columns, axis=1) > 0).all()
+        assert values.dtype == np.float64
+        np.put_along_axis(matrix[row : row + len(columns)], columns, values, axis=1)
+        row += len(columns)
+    assert row == rule.targets
+    return matrix
+
+
+HALVES = Axis(spacing=0.5)
+FALLING = Axis(spacing=-0.5)
+DISTANCE = {"coordinates": [0, 1, 3, 4, 8, 9, 12, 13, 17]}
+RULES = {
+    "one-sided": (line_rule, HALVES, 9),
+    "decreasing": (line_rule, FALLING, 9, 3),
+    "accuracy 4": (line_rule, HALVES, 9, 1, 4),
+    "low edge order": (line_rule, HALVES, 9, 2, 4, 1),
+    "periodic": (line_rule, Axis(boundary="periodic"), 9, 3, 4),
+    "antiperiodic": (line_rule, Axis(boundary="antiperiodic"), 7, 1, 4),
+    "just long enough": (line_rule, Axis(boundary="antiperiodic"), 5, 1, 4),
+    "coordinates": (line_rule, ROUGH, 9, 2, 4),
+    "periodic coordinates": (line_rule, WRAPPED, 9, 2),
+    "values at walls": (line_rule, Axis(boundary=Dirichlet(2.0)), 9, 2),
+    "values at samples": (line_rule, Axis(boundary=Dirichlet(2.0, at="sample")), 9),
+    "slopes at walls": (line_rule, Axis(boundary=Neumann(2.0, at="next")), 9, 1, 4),
+    "walls on coordinates": (line_rule, Axis(**DISTANCE, boundary=Robin(1, 2, 3.0)), 9, 2),
+    "mirrors": (line_rule, Axis(boundary=(Symmetric(), Antisymmetric(at="sample"))), 9, 2, 4),
+    "to all faces": (line_rule, HALVES, 9, 1, 2, None, "centre", "outer"),
+    "to inner faces": (line_rule, ROUGH, 9, 1, 2, None, "centre", "inner"),
+    "from left faces": (line_rule, WRAPPED, 9, 0, 2, None, "left", "centre"),
+    "means": (line_rule, HALVES, 9, 0, 4, None, "outer", "centre"),
+}
+
+
+@pytest.fixture(params=RULES)
+def rule(request):
+    make, *arguments = RULES[request.param]
+    return make(*arguments)
+
+
+def test_tables_are_the_textbook_matrix():
+    assert dense(line_rule(HALVES, 4)).tolist() == [
+        [-3, 4, -1, 0],
+        [-1, 0, 1, 0],
+        [0, -1, 0, 1],
+        [0, 1, -4, 3],
+    ]
+    assert dense(line_rule(FALLING, 4)).tolist() == (-dense(line_rule(HALVES, 4))).tolist()
+    assert dense(line_rule(HALVES, 3, order=2, edge_order=1)).tolist() == [[4, -8, 4]] * 3
+
+
+def test_tables_round_exact_weights_once():
+    """1/12 and 8/12 over a spacing that is no binary fraction."""
+    axis = Axis(spacing=0.1, boundary="periodic")
+    h = Fraction(0.1)
+    row = dense(line_rule(axis, 5, accuracy=4))[2]
+    assert row.tolist() == [float(Fraction(k, 12) / h) for k in (1, -8, 0, 8, -1)]
+
+
+@pytest.mark.parametrize(("boundary", "sign"), [("periodic", 1), ("antiperiodic", -1)])
+def test_tables_of_wrapping_rules_fold_the_copies_back(boundary, sign):
+    found = dense(line_rule(Axis(spacing=0.5, boundary=boundary), 4))
+    assert found.tolist() == [
+        [0, 1, 0, -sign],
+        [-1, 0, 1, 0],
+        [0, -1, 0, 1],
+        [sign, 0, -1, 0],
+    ]
+
+
+def test_tables_are_without_what_is_known_at_walls():
+    """-2 f + f[1] + value; a slope at the face is that of the parabola through two samples."""
+    known = line_rule(Axis(boundary=Dirichlet(7.0, at="next")), 3, order=2)
+    assert dense(known).tolist() == [[-2, 1, 0], [1, -2, 1], [0, 1, -2]]
+    slope = line_rule(Axis(boundary=Neumann(7.0)), 3)
+    assert dense(slope).tolist() == [[-0.5, 0.5, 0], [-0.5, 0, 0.5], [0, -0.5, 0.5]]
+
+
+def test_a_row_has_exact_weights():
+    assert rule_of(HALVES, 5).row(0) == {0: -3, 1: 4, 2: -1}
+    assert rule_of(HALVES, 5).row(2) == {-1: -1, 1: 1}
+    tenth = Fraction(0.1)
+    assert rule_of(Axis(spacing=0.1), 5, accuracy=4).row(2) == {
+        k: Fraction(w, 12) / tenth for k, w in {-2: 1, -1: -8, 1: 8, 2: -1}.items()
+    }
+    assert rule_of(FALLING, 5).row(2) == {-1: 1, 1: -1}
+
+
+def test_a_row_of_coordinates_is_exact_up_to_the_longdouble_of_the_table():
+    """The parabola through 0, 1, 3 has at 1 the slopes of both sides, weighted 2 to 1."""
+    row = rule_of(ROUGH, 9).row(1)
+    wanted = {-1: Fraction(-2, 3), 0: Fraction(1, 2), 1: Fraction(1, 6)}
+    eps = Fraction(float(np.finfo(np.longdouble).eps))
+    assert row.keys() == wanted.keys()
+    assert all(abs(row[k] - wanted[k]) <= 4 * eps for k in wanted)
+
+
+@pytest.mark.parametrize("index", [-12, -1, 0, 5, 9, 20])
+def test_rows_of_wrapped_copies_are_those_of_the_axis(index):
+    rule = rule_of(WRAPPED, 9)
+    assert rule.row(index) == rule.row(index % 9)
+
+
+def test_a_row_names_what_it_takes_from_a_wall():
+    value = line_rule(Axis(spacing=0.5, boundary=Dirichlet(7.0, at="next")), 4, order=2)
+    assert value.row(0) == {"first wall": 4, 0: -8, 1: 4}
+    assert value.row(3) == {-1: 4, 0: -8, "last wall": 4}
+    assert value.walls == (7.0, 7.0)
+    # At the first point the parabola of slope -g at -1/2 has the slope (f[1] - f[0] - g) / 2.
+    slope = line_rule(Axis(boundary=Neumann(7.0)), 4)
+    half = Fraction(1, 2)
+    assert slope.row(0) == {0: -half, 1: half, "first wall": -half}
+    assert slope.row(3) == {-1: -half, 0: half, "last wall": half}
+
+
+def test_the_linear_part_has_nothing_of_the_walls():
+    rule = line_rule(Axis(boundary=(Dirichlet(7.0, at="next"), Neumann(3.0))), 6, order=2)
+    assert rule.total == 0  # a derivative of 1, with the wall at 1 too
+    linear = rule.linear()
+    assert linear.row(0) == {0: -2, 1: 1}
+    assert all(isinstance(point, int) for i in range(6) for point in linear.row(i))
+    np.testing.assert_array_equal(dense(linear), dense(rule))
+    # Rows away from the walls are the same objects: nothing is computed anew.
+    assert linear.rows[1] is rule.rows[1]
+
+
+def test_the_linear_part_of_a_wall_on_coordinates_keeps_the_weights():
+    rule = line_rule(Axis(**DISTANCE, boundary=Dirichlet(7.0)), 9, order=2)
+    np.testing.assert_array_equal(dense(rule.linear()), dense(rule))
+    assert not any(w in pair for rows in rule.linear().rows for pair in rows.pairs for w in WALL)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [name for name in RULES if name not in ("antiperiodic", "just long enough")],
+    indirect=True,
+)
+def test_magnitudes_are_those_of_the_weights_of_values(rule):
+    """Differences have other weights than values: what is taken and given back cancels first."""
+    bound = rule.magnitude()
+    np.testing.assert_array_equal(dense(bound), abs(dense(rule)))
+    assert bound.scale > 0
+    assert (bound.size, bound.targets) == (rule.size, rule.targets)
+
+
+def test_the_transposed_rule_has_the_transposed_matrix(rule):
+    turned = rule.transposed()
+    assert (turned.size, turned.targets) == (rule.targets, rule.size)
+    np.testing.assert_array_equal(dense(turned), dense(rule).T)
+    np.testing.assert_array_equal(dense(turned.transposed()), dense(rule))
+
+
+def test_rows_of_transposed_rules_cover_the_axis_without_gaps(rule):
+    turned = rule.transposed()
+    assert [rows.start for rows in turned.rows] == [0, *(r.stop for r in turned.rows[:-1])]
+    assert (turned.first, turned.last) == (0, turned.size)
+    for rows in turned.rows:
+        assert rows.start < rows.stop
+        if not turned.wrap:
+            assert rows.first >= 0
+            assert rows.last <= turned.size
+
+
+def test_transposed_rules_take_differences_again_where_weights_sum_to_zero():
+    """Minus the derivative on a ring, so that constants give exactly 0; at ends they do not."""
+    ring = line_rule(Axis(spacing=0.1, boundary="periodic"), 6, accuracy=4).transposed()
+    for rows in ring.rows:
+        assert {frozenset(pair) for pair in rows.pairs} == {frozenset({1, -1}), frozenset({2, -2})}
+    ends = line_rule(HALVES, 8).transposed()
+    assert ends.row(0) == {0: -3, 1: -1}
+    assert (ends.rows[0].pairs, ends.rows[-1].pairs) == (
+        ((0, None), (1, None)),
+        ((-1, None), (0, None)),
+    )
+    assert [rows.pairs for rows in ends.rows if rows.start == 3] == [((1, -1),)]
+
+
+def test_long_transposed_rules_have_few_runs_of_rows():
+    """Those that touch the ends one by one, all others as one."""
+    for axis, runs in ((HALVES, 9), (Axis(boundary="periodic"), 3)):
+        assert len(line_rule(axis, 1000, 2, 4).transposed().rows) <= runs + 8
+    turned = line_rule(Axis(boundary="antiperiodic"), 1000, 1, 4).transposed()
+    assert [(rows.start, rows.stop) for rows in turned.rows] == [(0, 2), (2, 998), (998, 1000)]
+
+
+def test_the_label_says_that_a_rule_is_transposed():
+    assert line_rule(HALVES, 5).transposed().label == "first derivative, transposed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rows", "needed"),
+    [
+        ((HALVES, 9), (0, 1), (0, 3)),
+        ((HALVES, 9), (4, 5), (3, 6)),
+        ((HALVES, 9), (3, 9), (2, 9)),
+        ((HALVES, 9, 1, 2, None, "centre", "inner"), (0, 3), (0, 4)),
+        ((HALVES, 9, 1, 2, None, "centre", "outer"), (1, 3), (0, 3)),
+        ((HALVES, 9, 1, 2, None, "outer", "centre"), (2, 4), (2, 5)),
+        ((WRAPPED, 9), (0, 1), (-1, 2)),
+        ((WRAPPED, 9), (8, 9), (7, 10)),
+        ((WRAPPED, 9, 1, 2, None, "centre", "left"), (0, 2), (-1, 2)),
+    ],
+)
+def test_rows_need_the_points_of_their_stencils(arguments, rows, needed):
+    assert line_rule(*arguments).needed(*rows) == needed
+
+
+def test_rows_that_use_no_value_need_some_point_all_the_same():
+    """The slope at a wall on the first sample is known; a block of it still has an input."""
+    rule = line_rule(Axis(boundary=Neumann(7.0, at="sample")), 5)
+    assert rule.row(0) == {"first wall": -1}
+    assert rule.needed(0, 1) == (0, 1)
+    assert rule.needed(4, 5) == (4, 5)
+    assert rule.needed(0, 2) == (0, 3)
+
+
+def test_a_rule_knows_how_many_values_and_results_there_are():
+    for place, targets in (("centre", 9), ("left", 9), ("inner", 8), ("outer", 10)):
+        rule = line_rule(HALVES, 9, to=place)
+        assert (rule.size, rule.targets) == (9, targets)
+
+
+def test_a_rule_is_complete_where_the_input_holds_all_that_rows_use():
+    rule = line_rule(HALVES, 9)
+    assert rule.is_complete
+    assert rule.is_whole
+    assert rule.block(3, 5, 2, 6).is_complete
+    assert not rule.block(3, 5, 2, 6).is_whole
+    assert not rule.block(3, 5, 3, 6).is_complete
+    assert not rule.block(3, 3, 2, 6).is_complete
+
+
+@pytest.mark.parametrize(
+    "value", [3, Fraction(1, 3), np.float32(0.1), np.float64(0.1), np.longdouble(1) / 3]
+)
+def test_exact_values_are_fractions(value):
+    found = exact(value)
+    assert isinstance(found, Fraction)
+    assert found == Fraction(*map(int, value.as_integer_ratio()))
