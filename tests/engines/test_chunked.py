@@ -574,6 +574,56 @@ def test_every_dtype_gives_the_bits_of_the_whole_array_with_arrays(name, dtype, 
     assert_same_bits(*computed(result), wanted)
 
 
+#: Name -> plan on 9 x 4 cells, from a function that makes arrays.
+LAZY = {
+    "array in front": lambda make: (make(FULL) * D(0)).on(OPEN, (9, 4)),
+    "array that broadcasts": lambda make: (D(0) * make(ROW) + make(COLUMN)).on(LOOP, (9, 4)),
+    "array without a dimension": lambda make: (make(np.asarray(2.5)) * D(0)).on(OPEN, (9, 4)),
+    "arrays between derivatives": lambda make: (
+        D(0) @ (make(FULL) * D(1)) @ (make(FULL + 1) * D(0))
+    ).on(TURN, (9, 4)),
+    "complex array, adjoint": lambda make: (make(FULL + 1j * ROW) * D(0)).on(OPEN, (9, 4)).H,
+    "at outer faces": lambda make: (
+        D(0, to="centre") @ (make(NUMBERS[:, :4]) * D(0, to="outer"))
+    ).on(OPEN, (9, 4)),
+    "values along walls": lambda make: D(0, 2).on(
+        between_walls(Dirichlet(make(ROW)), Neumann(make(ROW + 1))), (9, 4)
+    ),
+    "mixture along a wall": lambda make: D(0, 2).on(
+        between_walls(Robin(make(1 + ROW**2), 2.0, make(ROW)), "one-sided"), (9, 4)
+    ),
+    "system": lambda make: Operator.matrix([[D(0), make(FULL)], [D(1), 2]]).on(OPEN, (9, 4)),
+}
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_lazy_arrays_give_the_bits_of_arrays_on_the_host(name, no_compute, rng):
+    host = LAZY[name](np.asarray)
+    inputs = inputs_of(host, rng)
+    wanted = on_inputs(host, inputs)
+    for _ in range(3):
+        with no_compute():
+            plan = LAZY[name](lambda a: da.from_array(a, chunks=random_chunks(rng, a.shape)))
+            lazy = [da.from_array(f, chunks=random_chunks(rng, f.shape)) for f in inputs]
+            results = on_inputs(plan, lazy)
+        for got, result, expected in zip(computed(tuple(results)), results, wanted, strict=True):
+            assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
+            assert_same_bits(got, expected)
+
+
+def test_lazy_arrays_do_not_serve_data_on_the_host(no_compute):
+    plan = LAZY["array in front"](lambda a: da.from_array(a, chunks=3))
+    with no_compute(), pytest.raises(ArgumentTypeError, match=r"a coefficient is a dask .*numpy"):
+        plan(np.ones((9, 4)))
+
+
+def test_lazy_arrays_are_part_of_the_name(rng):
+    f = da.from_array(rng.standard_normal((9, 4)), chunks=3)
+    first, second = (da.from_array(a, chunks=3) for a in (FULL, FULL + 1))
+    names = [(a * D(0)).on(OPEN, (9, 4))(f).name for a in (first, second, first)]
+    assert names[0] == names[2] != names[1]
+
+
 def test_complex_array_makes_real_data_complex_without_computing(no_compute):
     with no_compute():
         for dtype, wanted in (("float32", "complex64"), ("float64", "complex128")):

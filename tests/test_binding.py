@@ -1,0 +1,471 @@
+"""Binding: what an operator becomes on a grid, and what it says where it does not go with it."""
+
+import numpy as np
+import pytest
+
+from gradkit import (
+    Antisymmetric,
+    Average,
+    Axis,
+    Curl,
+    D,
+    Dirichlet,
+    Divergence,
+    FiniteDifference,
+    Gradient,
+    Grid,
+    Identity,
+    Laplacian,
+    Neumann,
+    Operator,
+    Robin,
+    Stencil,
+    Symmetric,
+    operator_from_offsets,
+)
+from gradkit.chains import Along, Times, Wall
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, UnsupportedError
+
+EPS = np.finfo(float).eps
+
+PLANE = Grid(Axis(), Axis())
+SHAPE = (5, 6)
+ones = np.ones
+
+
+def bound_of(operator, grid=PLANE, shape=SHAPE, **options):
+    return operator.on(grid, shape, **options).bound
+
+
+# --- arrays ---------------------------------------------------------------------------------------
+
+
+def test_an_array_that_is_used_twice_is_one_parameter():
+    a = np.arange(6.0)
+    bound = bound_of(a * D(0) + D(1) @ (a.copy() * D(1)) + a)
+    assert [p.shape for p in bound.parameters] == [(1, 6)]
+    slots = {s.slot for chain in bound.chains() for s in chain.steps if isinstance(s, Times)}
+    assert slots == {0}
+
+
+def test_arrays_that_differ_in_anything_are_parameters_of_their_own():
+    a = np.arange(6.0)
+    bound = bound_of(a * D(0) + a[None] * D(1) + (a + 1) * D(0, 2) + a.astype("f4") * D(1, 2))
+    assert len(bound.parameters) == 4
+
+
+def test_an_array_along_a_wall_has_one_point_across_it():
+    known = np.arange(6.0)
+    grid = Grid(Axis(boundary=(Dirichlet(known), Neumann(known + 1))), Axis())
+    bound = bound_of(D(0) + known * D(0), grid)
+    # As a coefficient it varies along the last axis, too, and is the same parameter.
+    assert [p.shape for p in bound.parameters] == [(1, 6), (1, 6)]
+    assert {step.walls for step in bound.alongs()} == {(Wall(0), Wall(1))}
+
+
+@pytest.mark.parametrize(
+    ("number", "shape"), [(0, (6,)), (0, (1, 6)), (0, ()), (0, (1,)), (1, (5,)), (1, (5, 1))]
+)
+def test_walls_take_arrays_of_their_shape_with_or_without_the_axis(number, shape):
+    """Against the number 7, which is what the array holds everywhere."""
+    axes = [Axis(), Axis()]
+    axes[number] = Axis(boundary=Dirichlet(7.0))
+    numbers = D(number).on(Grid(*axes), SHAPE)
+    axes[number] = Axis(boundary=Dirichlet(np.full(shape, 7.0)))
+    arrays = D(number).on(Grid(*axes), SHAPE)
+    f = np.arange(30.0).reshape(SHAPE)
+    assert arrays(f).tolist() == numbers(f).tolist()
+
+
+@pytest.mark.parametrize(
+    ("operator", "grid", "expected"),
+    [
+        (D(0), PLANE, False),
+        (2j * D(0), PLANE, True),
+        ((1 + 0j) * ones(6) * D(0), PLANE, True),
+        (ones(6) * D(0), PLANE, False),
+        (D(0), Grid(Axis(boundary=Dirichlet(1j)), None), True),
+        (D(0), Grid(Axis(boundary=Dirichlet(1j * ones(6))), None), True),
+        (D(1), Grid(Axis(boundary=Dirichlet(1j)), Axis()), False),  # that wall is not met
+        (D(0), Grid(Axis(boundary=Robin(1, 1j)), None), True),
+    ],
+)
+def test_complex_numbers_anywhere_make_results_complex(operator, grid, expected):
+    plan = operator.on(grid, SHAPE)
+    assert plan.bound.is_complex is expected
+    assert np.iscomplexobj(plan(np.ones(SHAPE))) is expected
+
+
+@pytest.mark.parametrize(
+    ("operator", "message"),
+    [
+        (
+            ones((4, 6)) * D(0),
+            r"shape \(4, 6\), which does not broadcast to \(5, 6\), the shape of",
+        ),
+        (ones(5) * D(0), r"shape \(5,\), which does not broadcast to \(5, 6\)"),
+        (ones((1, 5, 6)) * D(0), r"shape \(1, 5, 6\), which does not broadcast to \(5, 6\)"),
+        (D(0) @ ones((6, 6)), r"shape \(6, 6\), which does not broadcast to \(5, 6\)"),
+        # At the faces there is one point more.
+        (ones(SHAPE) * D(0, to="outer"), r"shape \(5, 6\), which does not broadcast to \(6, 6\)"),
+        (D(0, to="outer") @ ones((6, 6)), r"shape \(6, 6\), which does not broadcast to \(5, 6\)"),
+    ],
+    ids=repr,
+)
+def test_coefficients_have_the_shape_of_what_they_multiply(operator, message):
+    with pytest.raises(ArgumentValueError, match=f"a coefficient has {message}"):
+        operator.on(PLANE, SHAPE)
+
+
+def test_coefficients_at_faces_have_the_shape_of_the_faces():
+    assert (ones((6, 6)) * D(0, to="outer")).on(PLANE, SHAPE).output_shape == (6, 6)
+    assert (D(0, to="outer") @ ones(SHAPE)).on(PLANE, SHAPE).output_shape == (6, 6)
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 6), (1, 1, 6), (7,)], ids=str)
+def test_arrays_along_a_wall_have_the_shape_of_the_wall(shape):
+    grid = Grid(Axis(boundary=Dirichlet(ones(shape))), Axis())
+    message = (
+        rf"along a wall of axis 0 has shape \({shape[0]}, ?.*: wanted \(6,\), that of the wall"
+    )
+    with pytest.raises(ArgumentValueError, match=message):
+        D(0).on(grid, SHAPE)
+
+
+# --- axes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        D(0),
+        D(1) + D(0) * D(1),
+        Laplacian(2),
+        D(0, to="outer"),
+        Average(0, to="inner"),
+        ones(6) * D(0, 2),
+        operator_from_offsets([-1, 1], like=D(0)),
+        operator_from_offsets({(0, 0): 1, (1, 1): -1}),
+    ],
+    ids=repr,
+)
+def test_nothing_is_differentiated_along_a_batch_axis(operator):
+    with pytest.raises(ArgumentValueError, match=r"axis 0 is a batch axis \(None\) of this grid"):
+        operator.on(Grid(None, Axis()), SHAPE)
+
+
+def test_batch_axes_may_be_multiplied_along(rng):
+    a, f = rng.normal(size=(2, 5, 6))
+    plan = (a * D(1)).on(Grid(None, Axis(boundary="periodic")), SHAPE)
+    wanted = a * (np.roll(f, -1, axis=1) - np.roll(f, 1, axis=1)) / 2
+    np.testing.assert_allclose(plan(f), wanted, rtol=0, atol=8 * EPS)
+
+
+@pytest.mark.parametrize(
+    ("grid", "operator", "message"),
+    [
+        (
+            Grid(Axis(coordinates=[0, 1, 3, 4, 6]), None),
+            operator_from_offsets([-1, 1], like=D(0)),
+            "axis 0 is not equally spaced, as a stencil of your own needs",
+        ),
+        (
+            Grid(Axis(), Axis(spacing=2)),
+            operator_from_offsets({(1, 1): 1, (0, 0): -2, (-1, -1): 1}),
+            r"one spacing in all directions, but the grid has \[1.0, 2.0\]: give spacing=",
+        ),
+        (
+            Grid(Axis(), None),
+            operator_from_offsets([-1, 1], like=D(0), spacing=0.5),
+            "made for a spacing of 0.5 along axis 0, but the grid has 1.0",
+        ),
+        (
+            Grid(Axis(), None),
+            D(0, stencil=Stencil((-0.5, 0.5), 1)),
+            "offsets that lie between the samples here",
+        ),
+        (
+            Grid(Axis(boundary="periodic"), None),
+            D(0, to="outer"),
+            "axis 0 is periodic, so its first and last face are one: wanted 'left' or 'right'",
+        ),
+        (
+            Grid(Axis(coordinates=[0, 1, 3, 4]), None),
+            D(0),
+            "coordinates of axis 0 have 4 points, but the array has 5 along that axis",
+        ),
+        (
+            Grid(Axis(boundary=Dirichlet(1.0)), None),
+            Average(0, at="outer", to="outer"),
+            None,  # a wall may lie on the points themselves
+        ),
+        (
+            Grid(Axis(boundary=Dirichlet(1.0, at="sample")), None),
+            D(0, at="outer", to="centre"),
+            r"puts the wall inside of the first value, which lies at 'outer'",
+        ),
+    ],
+)
+def test_operators_and_axes_that_do_not_go_together_are_refused(grid, operator, message):
+    if message is None:
+        operator.on(grid, SHAPE)
+        return
+    with pytest.raises(ArgumentValueError, match=message):
+        operator.on(grid, SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("operator", "robin"),
+    [
+        (D(0) * D(1), Robin(ones(6), 1, 0.0)),
+        (D(0) @ (D(1) + Identity()), Robin(1, ones(6), 0.0)),
+        (operator_from_offsets([-1, 1], like=D(0)), Robin(ones(6), 1, 0.0)),
+        (operator_from_offsets([-1, 1], like=D(0)), Robin(1, 1j, 0.0)),
+    ],
+)
+def test_mixtures_that_vary_along_a_wall_are_not_served_everywhere(operator, robin):
+    with pytest.raises(UnsupportedError, match=r"Robin\(.*: wanted (real )?numbers a and b"):
+        operator.on(Grid(Axis(boundary=robin), Axis()), SHAPE)
+
+
+# --- places ---------------------------------------------------------------------------------------
+
+
+def test_a_derivative_to_centres_must_know_where_its_values_lie():
+    with pytest.raises(ArgumentTypeError, match=r"wanted at=, such as D\(0, at='outer', to='cen"):
+        D(0, to="centre").on(PLANE, SHAPE)
+    with pytest.raises(ArgumentTypeError, match=r"wanted at=, such as D\(1, at='outer', to='cen"):
+        (D(0) @ Average(1, to="centre")).on(PLANE, SHAPE)
+    known = (D(0, to="centre") @ D(0, to="inner")).on(PLANE, SHAPE).bound
+    assert known.inputs_at == known.outputs_at == (("centre", "centre"),)
+
+
+@pytest.mark.parametrize(
+    ("operator", "message"),
+    [
+        (D(0, to="outer") + D(0), "input 0 lies at 'centre', but output 0 at 'outer'"),
+        (D(0, to="outer") + 1, "input 0 lies at 'centre', but output 0 at 'outer'"),
+        (
+            D(0, to="outer") + D(0, to="inner"),
+            r"output 0 lies at 'inner' for one term and at 'outer' for D\(0, to='outer'\)",
+        ),
+        (
+            D(0, at="inner", to="centre") + D(0, at="outer", to="centre"),
+            "input 0 lies at 'inner' for one term and at 'outer'",
+        ),
+        (
+            D(0, at="inner", to="centre") @ D(0, to="outer"),
+            "takes values at 'inner', but they lie at 'outer'",
+        ),
+        (D(0, to="outer") @ D(0, to="inner"), "takes values at 'centre', but they lie at 'inner'"),
+        (
+            Operator.matrix([[D(0, to="outer")], [D(0, at="inner", to="centre")]]),
+            "input 0 lies at 'centre' for one term and at 'inner'",
+        ),
+    ],
+    ids=repr,
+)
+def test_places_that_do_not_fit_together_are_refused(operator, message):
+    with pytest.raises(ArgumentValueError, match=f"{message}"):
+        operator.on(PLANE, SHAPE)
+
+
+def test_the_axis_is_named_along_which_places_do_not_fit():
+    with pytest.raises(ArgumentValueError, match="along axis 1, input 0 lies at 'centre'"):
+        (D(0, to="outer") * D(1, to="outer") + D(0, to="outer")).on(PLANE, SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "outputs"),
+    [
+        (D(0), [("centre", "centre")], [("centre", "centre")]),
+        (D(0, to="left"), [("centre", "centre")], [("left", "centre")]),
+        (
+            Gradient(2, to="outer"),
+            [("centre", "centre")],
+            [("outer", "centre"), ("centre", "outer")],
+        ),
+        (
+            Divergence(2, at="inner"),
+            [("inner", "centre"), ("centre", "inner")],
+            [("centre", "centre")],
+        ),
+        # The velocities of a staggered grid, and their vorticity at the corners.
+        (
+            Curl(2, to="inner"),
+            [("inner", "centre"), ("centre", "inner")],
+            [("inner", "inner")],
+        ),
+        # What no term moves lies where the other inputs and outputs say.
+        (
+            Operator.matrix([[1, D(0, to="outer")], [0, D(0, to="outer")]]),
+            [("outer", "centre"), ("centre", "centre")],
+            [("outer", "centre")] * 2,
+        ),
+        (
+            Operator.matrix([[1, 1, 0], [0, 1, 1], [0, 0, D(0, at="inner", to="centre")]]),
+            [("inner", "centre")] * 3,
+            [("inner", "centre")] * 2 + [("centre", "centre")],
+        ),
+        (Operator.matrix([[0, 0]]), [("centre", "centre")] * 2, [("centre", "centre")]),
+        (D(0) @ D(0, to="inner"), [("centre", "centre")], [("inner", "centre")]),
+    ],
+    ids=repr,
+)
+def test_places_follow_from_the_terms(operator, inputs, outputs):
+    bound = bound_of(operator)
+    assert bound.inputs_at == tuple(inputs)
+    assert bound.outputs_at == tuple(outputs)
+
+
+def test_a_derivative_in_place_stays_at_the_faces(rng):
+    """Slopes of slopes at the five faces between six cells, the second ones in place."""
+    f = rng.integers(-9, 9, 6) / 4
+    plan = (D(0) @ D(0, to="inner")).on(Grid(Axis()), (6,))
+    slopes = np.diff(f)
+    np.testing.assert_array_equal(plan(f), np.gradient(slopes, edge_order=2))
+
+
+# --- what is known of a field after a step --------------------------------------------------------
+
+X = np.arange(6) + 0.5  # centres of cells between walls at 0 and 6
+Y = np.arange(7) / 2
+
+
+def known_walls(value, slope):
+    """A value at 0 and an outward slope at 6."""
+    return Axis(boundary=(Dirichlet(value), Neumann(slope)))
+
+
+@pytest.mark.parametrize(
+    ("step", "wanted", "positions"),
+    [
+        (D(1), lambda x, y: 2 * x * y + 3 * x**2, Y),
+        (D(1, 2), lambda x, y: 2 * x + 0 * y, Y),
+        (Average(1, to="inner"), lambda x, y: 4 + x * y**2 + 3 * x**2 * y, Y[:-1] + 0.25),
+        (
+            operator_from_offsets({-1: -1, 1: 1}, axes=(1,)),
+            lambda x, y: 2 * (2 * x * y + 3 * x**2),
+            Y,
+        ),
+        (
+            D(1) @ D(1),
+            lambda x, y: 2 * x + 0 * y,
+            Y,
+        ),
+    ],
+)
+def test_values_at_walls_are_acted_on_by_steps_along_them(step, wanted, positions):
+    """f = 4 + x y^2 + 3 x^2 y is 4 at x = 0; its slope at x = 6 is y^2 + 36 y.
+
+    Cubics are taken exactly in every row, by slopes along x as by the steps along y.
+    """
+
+    def f(x, y):
+        return 4 + x * y**2 + 3 * x**2 * y
+
+    x, y = X[:, None], Y[None, :]
+    axes = known_walls(np.full(7, 4.0), Y**2 + 36 * Y), Axis(spacing=0.5)
+    plan = (D(0) @ step).on(Grid(*axes), (6, 7), method=FiniteDifference(4))
+    h = 1e-3  # a parabola in x: the central difference is exact
+    exact = (wanted(x + h, positions) - wanted(x - h, positions)) / (2 * h)
+    np.testing.assert_allclose(plan(f(x, y)), exact, rtol=0, atol=1e-9)
+
+
+def test_numbers_at_walls_become_0_under_derivatives_along_them(rng):
+    """The value is the same all along the wall: its slope there is 0, that of Dirichlet(0)."""
+    f = rng.normal(size=(6, 7))
+    known = (D(0) * D(1)).on(Grid(known_walls(4.0, 2.0), Axis()), (6, 7))
+    zero = (D(0) * D(1)).on(Grid(known_walls(0.0, 0.0), Axis()), (6, 7))
+    assert known(f).tolist() == zero(f).tolist()
+    # An average leaves it as it is.
+    kept = (D(0) @ Average(1, to="inner")).on(Grid(known_walls(4.0, 2.0), Axis()), (6, 7))
+    constant = np.full((6, 7), 4.0)
+    assert kept(constant)[0].tolist() == [0.0] * 6
+
+
+def test_after_a_derivative_nothing_is_known_along_its_axis():
+    """The second of two slopes takes the end rows of a line without walls."""
+    chain = bound_of(D(0) @ (X * D(0)), Grid(known_walls(4.0, 2.0)), (6,)).outputs[0][0]
+    first, _, second = chain.steps
+    assert first.walls == (4.0, 2.0)
+    assert second.walls == (0, 0)
+    assert second.rule.row(0) == {0: -1.5, 1: 2, 2: -0.5}
+
+
+def test_after_a_multiplication_values_are_not_known_any_more():
+    """At the wall x = 0, a f is not what f is."""
+    chain = bound_of(D(0) @ X, Grid(known_walls(4.0, 2.0)), (6,)).outputs[0][0]
+    times, along = chain.steps
+    assert isinstance(times, Times)
+    assert along.walls == (0, 0)
+    assert along.rule.row(0) == {0: -1.5, 1: 2, 2: -0.5}
+
+
+def with_image(values, end, sign, at_the_wall):
+    """The values with their mirror image in front of them, and where they begin."""
+    image = sign * values[::-1]
+    if end.at == "sample":
+        image = image[:-1]
+    if end.at == "next":
+        image = np.append(image, at_the_wall)
+    return np.concatenate([image, values]), len(image)
+
+
+@pytest.mark.parametrize("orders", [(1, 1), (2, 1), (1, 2), (2, 2), (1, 3)])
+@pytest.mark.parametrize("coefficient", [False, True])
+@pytest.mark.parametrize(
+    "end",
+    [Symmetric(), Antisymmetric(), Symmetric(at="sample"), Antisymmetric(at="next")],
+    ids=repr,
+)
+def test_mirror_images_go_on_through_derivatives_and_coefficients(rng, end, orders, coefficient):
+    """Against the same steps on the array with its mirror image in front of it."""
+    f, a = rng.integers(-9, 9, (2, 12)) / 4
+    a = a if coefficient else np.ones(12)
+    first, second = (D(0, order) for order in orders)
+    plan = (second @ (a * first)).on(Grid(Axis(boundary=(end, "one-sided"))), (12,))
+    longer, start = with_image(f, end, end.sign, 0.0)
+    both, _ = with_image(a, end, 1, 1.0)
+    whole = (second @ (both * first)).on(Grid(Axis()), (len(longer),))
+    # Rows near the other end are those of a line without walls in both.
+    found, wanted = plan(f)[:6], whole(longer)[start : start + 6]
+    if end.at == "next" and orders[0] % 2:
+        # The slope on the wall itself is that of no sample: the next rows look inwards.
+        reach = 2 if orders[1] == 3 else 1
+        assert (found[:reach] != wanted[:reach]).all()
+        found, wanted = found[reach:], wanted[reach:]
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_slope_that_is_not_known_on_a_wall_is_taken_from_inside():
+    """Odd derivatives of an odd field are even, and no sample says how large at the wall."""
+    grid = Grid(Axis(boundary=(Antisymmetric(at="next"), "one-sided")))
+    chain = bound_of(D(0) @ (X * D(0)), grid, (6,)).outputs[0][0]
+    assert chain.steps[0].rule.row(0) == {1: 0.5}
+    assert chain.steps[2].rule.row(0) == {0: -1.5, 1: 2, 2: -0.5}
+    even = bound_of(D(0) @ (X * D(0, 2)), grid, (6,)).outputs[0][0]
+    assert even.steps[2].rule.row(0) == {1: 0.5}
+
+
+# --- what binding makes once ----------------------------------------------------------------------
+
+
+def test_derivatives_that_are_the_same_share_their_rule():
+    bound = bound_of(D(0) + np.ones(6) * D(0) + D(0) * D(1))
+    rules = {id(s.rule.rows) for s in bound.alongs() if (s.axis, s.rule.order) == (0, 1)}
+    assert len(rules) == 1
+
+
+def test_the_chains_of_a_mixture_that_varies_are_a_main_one_and_its_corrections():
+    robin = Axis(boundary=(Robin(ones(6), 1, 0.0), "one-sided"))
+    chains = bound_of(D(0), Grid(robin, None)).outputs[0]
+    assert [[type(s) for s in chain.steps] for chain in chains] == [
+        [Along],
+        [Along, Times],
+        [Along, Times],
+    ]
+    numbers = Axis(boundary=(Robin(1j, 1, 0.0), "one-sided"))
+    chains = bound_of(D(0), Grid(numbers, None)).outputs[0]
+    assert [[type(s) for s in chain.steps] for chain in chains] == [[Along]] * 3
+    assert any(isinstance(chain.coefficient, complex) for chain in chains)
