@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from typing import Any, TypeAlias
@@ -90,6 +91,11 @@ def is_dask(array: Array) -> bool:
     return dask_array is not None and isinstance(array, dask_array.Array)
 
 
+def chunked(array: Array) -> tuple[str, str]:
+    """The libraries of the arrays that go with a Dask array: Dask, and that of its chunks."""
+    return ("dask", library(array._meta))
+
+
 def is_jax(array: Array) -> bool:
     """Whether an array is a JAX array or tracer; JAX need not be installed."""
     jax = sys.modules.get("jax")
@@ -120,6 +126,18 @@ def is_fake(array: Array) -> bool:
     if torch is None or not isinstance(array, torch.Tensor):
         return False
     return type(array) not in (torch.Tensor, torch.nn.Parameter)
+
+
+def is_comparable(array: Array) -> bool:
+    """Whether an array has values that may stand for those of another one, equal to them."""
+    if not is_torch(array):
+        return not is_traced(array)
+    torch = sys.modules["torch"]
+    # Within torch.func, tensors look plain but may stand for many values, or have derivatives.
+    within = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", lambda: None)
+    if within() is not None or array.requires_grad or is_fake(array) or array.is_meta:
+        return False
+    return torch.autograd.forward_ad.unpack_dual(array).tangent is None
 
 
 def is_live(array: Array) -> bool:
@@ -300,6 +318,13 @@ def to_host(value: Any, name: str) -> np.ndarray:
     return host.astype(np.float64) if narrow else host
 
 
+def detached(array: Array) -> Array:
+    """The values of an array alone: computed where it is lazy, without a record of gradients."""
+    if is_dask(array):
+        return array.compute()
+    return array.detach() if is_torch(array) else array
+
+
 def _on_the_host(array: Array) -> Any:
     """An array of a library other than torch, where NumPy can read it."""
     if array_api_compat.is_cupy_array(array):
@@ -331,12 +356,18 @@ def table(xp: Namespace, values: np.ndarray, like: Array) -> Array:
     if xp is numpy_namespace or is_jax(like):
         return values
     if is_torch(like):
-        torch = sys.modules["torch"]
-        with torch.inference_mode(False):
-            # Torch warns where it is given memory that it must not write to.
-            values = values if values.flags.writeable else values.copy()
-            return torch.asarray(values, device=like.device)
+        # Torch warns where it is given memory that it must not write to.
+        values = values if values.flags.writeable else values.copy()
+        with keeping(like):
+            return xp.asarray(values, device=like.device)
     return xp.asarray(values, device=device(like))
+
+
+def keeping(like: Array) -> AbstractContextManager[Any]:
+    """Where tensors are made that are kept: usable with gradients, even if this call is without."""
+    if is_torch(like) and sys.modules["torch"].is_inference_mode_enabled():
+        return sys.modules["torch"].inference_mode(False)
+    return nullcontext()
 
 
 def any_nan(xp: Namespace, array: Array) -> Array:

@@ -81,6 +81,11 @@ def itemsize(name: str) -> int:
     return 2 if name == "bfloat16" else np.dtype(name).itemsize
 
 
+def epsilon(name: str) -> float:
+    """The distance from 1 to the next number of a floating or complex dtype."""
+    return 2.0**-7 if name == "bfloat16" else float(np.finfo(name).eps)
+
+
 class Precision(NamedTuple):
     """How numbers of one dtype are computed with, and what comes out.
 

@@ -125,7 +125,10 @@ def _snapshot(array: Array) -> Array:
 
 
 def _same_values(a: Array, b: Array) -> bool:
-    """Whether two arrays have one library, device, dtype and shape, and equal numbers or NaN."""
+    """Whether two arrays have one library, device, dtype and shape, and equal numbers or NaN.
+
+    Arrays whose values are unknown, or that record gradients of their own, are equal to no other.
+    """
     if (
         _array.library(a) != _array.library(b)
         or tuple(a.shape) != tuple(b.shape)
@@ -134,7 +137,9 @@ def _same_values(a: Array, b: Array) -> bool:
         return False
     if _array.is_dask(a):
         return a.name == b.name
-    if _array.is_traced(a) or _array.is_traced(b) or _array.device(a) != _array.device(b):
+    if not (_array.is_comparable(a) and _array.is_comparable(b)):
+        return False
+    if _array.device(a) != _array.device(b):
         return False
     xp = _array.namespace(a)
     return bool(xp.all((a == b) | ((a != a) & (b != b))))  # noqa: PLR0124  NaN is not itself

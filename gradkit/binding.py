@@ -203,16 +203,18 @@ class _Binder:
         at = state.places[axis]
         line = self._line(axis, state, at, factor.to or at)
         rule = self._rule(order, line, own)
-        bare = replace(line, ends=_reflections(line.ends))
-        act = _Act(axis, rule.total, lambda: self._rule(order, bare, own))
+        unknown = replace(line, ends=_reflections(line.ends))
+        act = _Act(axis, rule.total, lambda: self._rule(order, unknown, own))
         after = state._replace(
             places=_replaced(state.places, axis, line.to),
             ends=_replaced(state.ends, axis, _after(line, order)),
             acts=(*state.acts, act),
         )
         yield self._with(after, state, axis, rule)
+        # What is known at the walls of other axes counts once, in the chain above.
+        bare = after._replace(ends=tuple(map(_homogeneous, after.ends)))
         for correction in rule.corrections:
-            corrected = self._with(after, state, axis, correction.rule)
+            corrected = self._with(bare, state, axis, correction.rule)
             if isinstance(correction.factor, ArrayValue):
                 slot = self._slot_along_wall(correction.factor, axis, corrected.places)
                 yield corrected._replace(steps=(*corrected.steps, Times(slot)))
@@ -327,8 +329,10 @@ class _Binder:
                 line = self._line(axis, after, after.places[axis], after.places[axis])
                 divisor = scale if (number, weights) == parts[-1] else Fraction(1)
                 rule = weighted_rule(weights, line, points, divisor)
-                bare = replace(line, ends=_reflections(line.ends))
-                act = _Act(axis, rule.total, partial(weighted_rule, weights, bare, points, divisor))
+                unknown = replace(line, ends=_reflections(line.ends))
+                act = _Act(
+                    axis, rule.total, partial(weighted_rule, weights, unknown, points, divisor)
+                )
                 after = self._with(after._replace(acts=(*after.acts, act)), after, axis, rule)
             ends = tuple(
                 (None, None) if axis in offsets.axes else pair
@@ -385,6 +389,11 @@ def _after(line: Line, order: int) -> Ends:
         unknown = sign > 0 and (end.at == "next" or lies_outside)
         found.append(None if unknown else (Symmetric if sign > 0 else Antisymmetric)(at=end.at))
     return found[0], found[1]
+
+
+def _homogeneous(ends: Ends) -> Ends:
+    """The same conditions at the ends of an axis, with 0 for what they state."""
+    return tuple(end.with_value(0) if isinstance(end, Condition) else end for end in ends)  # pyright: ignore[reportReturnType]
 
 
 def _reflections(ends: Ends) -> Ends:

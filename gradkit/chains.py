@@ -40,9 +40,10 @@ class Parameter(NamedTuple):
 
 
 class Wall(NamedTuple):
-    """The values known along a wall: the number of a parameter, and in a block the part of it."""
+    """The values known along a wall: a parameter in some form, and in a block the part of it."""
 
     slot: int
+    form: str = "plain"
     part: tuple[slice, ...] | None = None
 
 
@@ -104,8 +105,13 @@ class Chain:
 
     def magnitude(self) -> Chain:
         """The chain of the magnitudes of all numbers, for a bound on rounding."""
-        chain = self._mapped(Rule.magnitude, lambda _: "magnitude")
-        return replace(chain, coefficient=abs(self.coefficient))
+        steps = tuple(
+            Along(step.axis, step.rule.magnitude(), tuple(map(_magnitude, step.walls)))  # pyright: ignore[reportArgumentType]
+            if isinstance(step, Along)
+            else replace(step, form="magnitude")
+            for step in self.steps
+        )
+        return replace(self, coefficient=abs(self.coefficient), steps=steps)
 
     def transposed(self, output: int, conjugate: bool) -> Chain:
         """The chain whose matrix is the transposed one; `output` is the result it came from."""
@@ -117,6 +123,7 @@ class Chain:
         return replace(chain, source=output, coefficient=number, steps=chain.steps[::-1])
 
     def _mapped(self, of_rule: Callable[[Rule], Rule], of_form: Callable[[str], str]) -> Chain:
+        """The chain with other rules and forms; nothing is known at walls."""
         steps = tuple(
             Along(step.axis, of_rule(step.rule))
             if isinstance(step, Along)
@@ -152,7 +159,7 @@ class Chain:
                 continue
             rule, axis = step.rule, step.axis
             walls = tuple(
-                Wall(known.slot, _part(needed, parameters[known.slot]))
+                known._replace(part=_part(needed, parameters[known.slot]))
                 if isinstance(known, Wall)
                 else known
                 for known in step.walls
@@ -194,10 +201,7 @@ class Chain:
             found: dict[tuple[int, ...], Any] = {}
             for place, weight in weights.items():
                 if isinstance(step, Times):
-                    value = _value_at(parameters[step.slot], place)
-                    found[place] = weight * {"plain": value, "conjugate": value.conjugate()}.get(
-                        step.form, abs(value)
-                    )
+                    found[place] = weight * _value_at(parameters[step.slot], place, step.form)
                     continue
                 for point, share in step.rule.row(place[step.axis]).items():
                     if isinstance(point, int):
@@ -209,11 +213,16 @@ class Chain:
                     known = step.walls[WALL.index(str(point))]
                     if isinstance(known, Wall):
                         at_wall = [0 if a == step.axis else i for a, i in enumerate(place)]
-                        known = _value_at(parameters[known.slot], tuple(at_wall))
+                        known = _value_at(parameters[known.slot], tuple(at_wall), known.form)
                     turns = sum(place[a] // rule.targets for a, rule in turning.items())
                     constant += weight * share * _exact(known) * (-1) ** (turns % 2)
             weights = found
         return weights, constant
+
+
+def _magnitude(known: Any) -> Any:
+    """The magnitude of what is known at a wall."""
+    return known._replace(form="magnitude") if isinstance(known, Wall) else abs(known)
 
 
 def _part(
@@ -230,12 +239,14 @@ def _exact(number: Any) -> Any:
     return number if isinstance(number, complex) else Fraction(number)
 
 
-def _value_at(parameter: Parameter, index: tuple[int, ...]) -> Any:
-    """One number of a parameter, exact where it is real."""
+def _value_at(parameter: Parameter, index: tuple[int, ...], form: str) -> Any:
+    """One number of a parameter in some form, exact where it is real."""
     array = parameter.array
     host = array if isinstance(array, np.ndarray) else to_host(array, "coefficient")
     place = tuple(i % n for i, n in zip(index, parameter.shape, strict=True))
     value = host.reshape(parameter.shape)[place].item()
+    if form != "plain":
+        value = abs(value) if form == "magnitude" else value.conjugate()
     if isinstance(value, complex) or not isfinite(value):
         return value
     return Fraction(value)

@@ -12,6 +12,8 @@ import numpy as np
 
 from gradkit import _array, _dtypes
 from gradkit._array import Array
+from gradkit.binding import Places
+from gradkit.boundaries import as_boundary
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
 from gradkit.grid import Axis, Grid
 from gradkit.line import PLACES
@@ -95,6 +97,7 @@ def dot_test(
     linear, adjoint = plan.linear, plan.H
     f = [_random(rng, shape, name, module) for shape in linear.input_shapes]
     g = [_random(rng, shape, name, module) for shape in adjoint.input_shapes]
+    results = (linear.precision(f).result, adjoint.precision(g).result)
     forward = _inner(g, _called(linear, f))
     backward = _inner(_called(adjoint, g), f)
     sizes = [_array.namespace(part).abs(part) for part in f]
@@ -102,7 +105,7 @@ def dot_test(
     size = abs(_inner([_array.namespace(part).abs(part) for part in g], bounds))
     # A product of random numbers per point: their roundings add up like the steps of a walk.
     points = sum(int(np.prod(shape)) for shape in linear.output_shapes)
-    eps = float(np.finfo(np.float32 if name in ("float32", "complex64") else np.float64).eps)
+    eps = max(map(_dtypes.epsilon, results))
     error = abs(forward - backward) / size if size else abs(forward - backward)
     return DotTest(forward, backward, float(error), float(16 * eps * max(1, np.log2(points + 1))))
 
@@ -111,7 +114,9 @@ def _random(rng: np.random.Generator, shape: tuple[int, ...], name: str, xp: Any
     values = rng.standard_normal(shape)
     if _dtypes.kind(name) == "complex":
         values = values + 1j * rng.standard_normal(shape)
-    return xp.asarray(values.astype(name))
+    array = xp.asarray(values)
+    _array.check_dtype_exists(array, name)
+    return _array.cast(_array.namespace(array), array, _array.native(xp, name))
 
 
 def _called(plan: Plan, inputs: Sequence[Array]) -> Sequence[Array]:
@@ -184,15 +189,17 @@ def observed_order(
     operator : Operator
         One output and one input, without arrays as coefficients.
     f, df : callable
-        The function and what the operator makes of it, of one array of coordinates per axis.
+        The function and what the operator makes of it, of one array of coordinates per axis; real
+        or complex.
     domain : (low, high), or one pair per axis, default (0, 1)
         The extent of the grid along each axis.
     sizes : sequence of int, default (16, 24, 32, 48, 64)
         Points along each axis, one after the other; at least two.
     boundary : str, value such as `Dirichlet(0)`, or pair, default "one-sided"
-        As in `Axis`, for all axes. Points include both ends of the domain where the boundary is
-        ``"one-sided"``, the first end where it wraps, and lie at the centres of cells otherwise, so
-        that walls at faces lie at the ends.
+        As in `Axis`, for all axes. Centres include both ends of the domain where the boundary is
+        ``"one-sided"``, the first end where it wraps, and are those of cells otherwise, so that
+        walls at faces lie at the ends. A staggered operator takes f, and is compared with df, at
+        the faces between and around them.
     method : Method, optional
         How derivatives along one axis are taken; the default is ``FiniteDifference(accuracy=2)``.
     edge_order : int, optional
@@ -227,16 +234,18 @@ def observed_order(
     if not isinstance(operator, Operator) or not operator.is_single:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentTypeError(f"operator={operator!r} is not an operator with one output")
     counts = [integer(f"sizes[{i}]", n, 2) for i, n in enumerate(sizes)]
-    if len(set(counts)) < 2:
-        raise ArgumentValueError(f"sizes={sizes!r} has no two different entries")
-    pairs = [domain] if np.ndim(domain[0]) == 0 else list(domain)
+    if len(counts) < 2 or len(set(counts)) < len(counts):
+        raise ArgumentValueError(f"sizes={sizes!r}: wanted at least two, all different")
+    pairs = _extents(domain)
+    boundary = as_boundary(boundary)
     errors: list[float] = []
     for size in counts:
-        grid, points = _grid(pairs, size, boundary, stretch)
-        plan = operator.on(grid, (size,) * len(pairs), method=method, edge_order=edge_order)
-        values = np.broadcast_to(np.asarray(f(*points)), (size,) * len(pairs))
-        wanted = np.broadcast_to(np.asarray(df(*points)), (size,) * len(pairs))
-        errors.append(float(abs(plan(np.array(values, np.float64)) - wanted).max()))
+        axes, tracks = zip(*(_axis(pair, size, boundary, stretch) for pair in pairs), strict=True)
+        shape = (size,) * len(pairs)
+        plan = operator.on(Grid(*axes), shape, method=method, edge_order=edge_order)
+        values = _sampled(f, tracks, plan.bound.inputs_at[0], plan.input_shape)
+        wanted = _sampled(df, tracks, plan.bound.outputs_at[0], plan.output_shape)
+        errors.append(float(abs(plan(values) - wanted).max()))
     if not all(isfinite(error) and error > 0 for error in errors):
         raise ArgumentValueError(
             f"the errors are {errors}: an order shows only where all are finite and not 0"
@@ -252,30 +261,53 @@ def observed_order(
     )
 
 
-def _grid(
-    pairs: Sequence[Any], size: int, boundary: Any, stretch: Callable[[Any], Any] | None
-) -> tuple[Grid, list[np.ndarray]]:
-    """A grid of `size` points along each axis, and their coordinates, ready to broadcast."""
-    axes: list[Axis] = []
-    points: list[np.ndarray] = []
+def _extents(domain: Any) -> list[tuple[float, float]]:
+    """The extent of every axis."""
+    extents = np.asarray(domain, dtype=float)
+    if extents.ndim not in (1, 2) or extents.shape[-1:] != (2,) or not extents.size:
+        raise ArgumentValueError(
+            f"domain={domain!r}: wanted (low, high), or one such pair per axis"
+        )
+    return [(float(low), float(high)) for low, high in extents.reshape(-1, 2)]
+
+
+def _axis(
+    extent: tuple[float, float], size: int, boundary: Any, stretch: Callable[[Any], Any] | None
+) -> tuple[Axis, np.ndarray]:
+    """An axis of `size` centres, and the positions of its faces and centres in turn."""
+    low, length = extent[0], extent[1] - extent[0]
     wraps = boundary in ("periodic", "antiperiodic")
     in_cells = not wraps and boundary != "one-sided"
     step = 1 / (size if wraps or in_cells else size - 1)
-    for number, (low, high) in enumerate(pairs):
-        length = high - low
 
-        def place(share: np.ndarray, low: float = low, length: float = length) -> np.ndarray:
-            return low + length * np.asarray(share if stretch is None else stretch(share))
+    def place(share: np.ndarray) -> np.ndarray:
+        return low + length * np.asarray(share if stretch is None else stretch(share))
 
-        x = place((np.arange(size) + in_cells / 2) * step)
-        if stretch is None:
-            axes.append(Axis(spacing=length * step, boundary=boundary))
-        else:
-            faces = place(np.arange(size + 1) * step) if in_cells else None
-            period = length if wraps else None
-            axes.append(Axis(coordinates=x, boundary=boundary, period=period, faces=faces))
-        points.append(x.reshape([-1 if axis == number else 1 for axis in range(len(pairs))]))
-    return Grid(*axes), points
+    centres = place((np.arange(size) + in_cells / 2) * step)
+    if stretch is None:
+        axis = Axis(spacing=length * step, boundary=boundary)
+        halves = np.full(2 * size, length * step / 2)
+    else:
+        faces = place(np.arange(size + 1) * step) if in_cells else None
+        period = length if wraps else None
+        axis = Axis(coordinates=centres, boundary=boundary, period=period, faces=faces)
+        halves = axis.half_steps()
+    track = centres[0] - halves[0] + np.concatenate([[0], np.cumsum(halves)])
+    track[1::2] = centres
+    return axis, track.astype(np.float64)
+
+
+def _sampled(
+    f: Callable[..., Any], tracks: Sequence[np.ndarray], places: Places, shape: tuple[int, ...]
+) -> np.ndarray:
+    """A function at the points of a grid that lie at some places."""
+    points: list[np.ndarray] = []
+    for axis, (track, place, count) in enumerate(zip(tracks, places, shape, strict=True)):
+        x = track[1 + PLACES[place].shift :: 2][:count]
+        points.append(x.reshape([-1 if number == axis else 1 for number in range(len(shape))]))
+    values = np.asarray(f(*points))
+    kind = np.complex128 if values.dtype.kind == "c" else np.float64
+    return np.array(np.broadcast_to(values, shape), kind)
 
 
 # --- the symbol ---------------------------------------------------------------------------------

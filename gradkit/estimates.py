@@ -38,7 +38,8 @@ class ErrorEstimate:
         """The share of the points at which truncation is the larger part; looks at the values."""
         pairs = list(zip(_on_host(self.truncation), _on_host(self.rounding), strict=True))
         larger = sum(int(np.count_nonzero(t > r)) for t, r in pairs)
-        return larger / max(sum(t.size for t, _ in pairs), 1)
+        known = sum(int(np.count_nonzero(~np.isnan(t + r))) for t, r in pairs)
+        return larger / max(known, 1)
 
     @property
     def advice(self) -> str:
@@ -60,6 +61,8 @@ class ErrorEstimate:
         )
 
     def __repr__(self) -> str:
+        if any(map(_array.is_dask, _tuple(self.truncation))):
+            return "ErrorEstimate of dask arrays: .advice computes them"
         return f"ErrorEstimate: {self.advice}"
 
 
@@ -68,7 +71,13 @@ def _tuple(values: Any) -> tuple[Array, ...]:
 
 
 def _on_host(values: Any) -> list[np.ndarray]:
-    return [_array.to_host(part, "estimate") for part in _tuple(values)]
+    """The values, computed where they are lazy, NaN where they are masked."""
+    return [
+        part.filled(np.nan)
+        if isinstance(part, np.ma.MaskedArray)
+        else _array.to_host(_array.detached(part), "estimate")
+        for part in _tuple(values)
+    ]
 
 
 def error_estimate(plan: Plan, f: Any) -> ErrorEstimate:

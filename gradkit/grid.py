@@ -331,13 +331,22 @@ def _checked_faces(axis: Axis) -> Coordinates:
             f"coordinates[{index}]={centres.values[index]} does not lie between its faces, "
             f"{faces.values[index]} and {faces.values[index + 1]}"
         )
-    if axis.wrap and abs(faces.extent) != exact_spacing(axis.period, axis.unit, "period"):
+    if axis.wrap and not _is_period(faces, exact_spacing(axis.period, axis.unit, "period")):
         raise ArgumentValueError(
             f"faces extend over {float(abs(faces.extent))}: wanted the period, {axis.period}"
         )
     both = np.empty(2 * len(centres) + 1, np.result_type(faces.values, centres.values))
     both[::2], both[1::2] = faces.values, centres.values
     return Coordinates(both, axis.unit)
+
+
+def _is_period(faces: Coordinates, period: Fraction) -> bool:
+    """Whether faces extend over a period, which may have been rounded as their positions are."""
+    drift = abs(abs(faces.extent) - period)
+    if faces.values.dtype.kind != "f":
+        return not drift
+    largest = max(abs(float(faces.values[0])), abs(float(faces.values[-1])), float(period))
+    return float(drift) <= float(np.finfo(faces.values.dtype).eps) * largest
 
 
 def _tolerance(points: Coordinates) -> float:

@@ -85,9 +85,10 @@ def _sum(
     for chain in chains:
         term = _of_chain(sparse, chain, shapes[1], plan.parameters)
         total = term if total is None else total + term
-    return (
-        sparse.csr_array((outputs, inputs), dtype=dtype) if total is None else total.astype(dtype)
-    )
+    if total is None:
+        return sparse.csr_array((outputs, inputs), dtype=dtype)
+    total.sort_indices()
+    return total.astype(dtype)
 
 
 def _of_chain(sparse: Any, chain: Chain, shape: Shape, parameters: Sequence[Parameter]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from math import prod
 from types import ModuleType
 from typing import Any, ClassVar
@@ -24,9 +24,25 @@ from gradkit.operators import Operator
 
 __all__ = ["Plan"]
 
-#: What becomes of each form of a plan when it is transposed.
-_TRANSPOSED = {"": "T", "T": "", "H": "conjugate", "conjugate": "H"}
-_ADJOINT = {"": "H", "H": "", "T": "conjugate", "conjugate": "T"}
+#: What becomes of each form of a plan when it is transposed, and transposed and conjugated.
+_TRANSPOSED = {
+    "": "T",
+    "T": "",
+    "H": "conjugate",
+    "conjugate": "H",
+    "magnitude": "magnitude of T",
+    "magnitude of T": "magnitude",
+}
+_ADJOINT = {**_TRANSPOSED, "": "H", "H": "", "T": "conjugate", "conjugate": "T"}
+#: The properties that make each form of the plan as it was made.
+_PROPERTIES = {
+    "": (),
+    "T": ("T",),
+    "H": ("H",),
+    "conjugate": ("T", "H"),
+    "magnitude": ("magnitude",),
+    "magnitude of T": ("T", "magnitude"),
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +70,8 @@ class Plan:
         Name of the dtype of the results; None for that of the inputs.
     unit : str
         Unit of time in which datetime64 and timedelta64 values are counted.
-    form : {"", "T", "H", "conjugate"}
-        Whether this is the plan as it was made, or the one that `T` or `H` made of it.
+    form : {"", "T", "H", "conjugate", "magnitude", "magnitude of T"}
+        Whether this is the plan as it was made, or what `T`, `H` and `magnitude` made of it.
     extent : tuple of (start, stop), or None
         The cells of each axis whose rows come out, if this plan is a `block` of a larger one.
     margin : tuple of int, or None
@@ -247,8 +263,13 @@ class Plan:
 
     @cached_property
     def magnitude(self) -> Plan:
-        """The sums of the magnitudes of all products: what bounds the rounding of a result."""
-        return replace(self.linear, form="magnitude", bound=self.bound.magnitude())
+        """The sums of the magnitudes of all products: what bounds the rounding of a result.
+
+        What is known at walls counts, too: it is not linear where that is not 0.
+        """
+        turned = self.form in ("T", "H", "magnitude of T")
+        form = "magnitude of T" if turned else "magnitude"
+        return replace(self, form=form, bound=self.bound.magnitude())
 
     @cached_property
     def refined(self) -> Plan:
@@ -262,9 +283,7 @@ class Plan:
             dtype=self.dtype,
             unit=self.unit,
         )
-        if self.form == "conjugate":
-            return plan.T.H
-        return plan.T if self.form == "T" else plan.H if self.form == "H" else plan
+        return reduce(getattr, _PROPERTIES[self.form], plan)
 
     def block(
         self, extent: Sequence[tuple[int, int]], halo: Sequence[int], parameters: Any = None
@@ -517,11 +536,13 @@ class Plan:
 
     def _check_parameters(self, inputs: Sequence[Array]) -> None:
         """Raise unless arrays of the plan are on the host or where the inputs are."""
-        if _array.is_dask(inputs[0]):
-            return
         for parameter in self.parameters:
-            if not isinstance(parameter.array, np.ndarray):
-                _array.same_place([("f", inputs[0]), ("a coefficient", parameter.array)])
+            array = parameter.array
+            if isinstance(array, np.ndarray) or (
+                _array.is_dask(inputs[0]) and _array.library(array) in _array.chunked(inputs[0])
+            ):
+                continue
+            _array.same_place([("f", inputs[0]), ("a coefficient", array)])
 
     def precision(self, inputs: Sequence[Array]) -> _dtypes.Precision:
         """The dtypes in which these inputs are computed with and returned."""

@@ -77,9 +77,10 @@ class PointStencil:
         heads = [f"{k[axis]:+d}" if k[axis] else "0" for k in self.offsets]
         cells = [_short(weight) for weight in self.weights]
         width = max(map(len, heads + cells))
+        where = f"along axis {axis}: " if axes and len(self.index) > 1 else ""
         return [
-            "offset " + " ".join(f"{text:>{width}}" for text in heads),
-            "weight " + " ".join(f"{text:>{width}}" for text in cells),
+            f"{where}offset " + " ".join(f"{text:>{width}}" for text in heads),
+            f"{where}weight " + " ".join(f"{text:>{width}}" for text in cells),
         ]
 
     def _table(self, down: int, across: int) -> list[str]:
@@ -128,7 +129,9 @@ def _number(value: Any) -> Any:
 
 
 def _index(index: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    parts = tuple(index) if isinstance(index, Sequence) else (index,)
+    if isinstance(index, np.ndarray):
+        index = index.tolist()
+    parts = tuple(index) if isinstance(index, Sequence) else (index,)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     if any(isinstance(i, bool) or not hasattr(i, "__index__") for i in parts):
         raise ArgumentTypeError(f"index={index!r} is not an integer or a tuple of integers")
     if len(parts) != len(shape):
@@ -156,7 +159,9 @@ def explanation(plan: Plan, inputs: Sequence[Any]) -> Report:
             continue
         lines.append(f"axis {number}: {repr(axis).removeprefix('Axis(').removesuffix(')')}")
         for step in along.values():
-            lines.append(f"  {step.rule.label}")
+            magnitudes = ", magnitudes" if step.rule.is_magnitude else ""
+            transposed = ", transposed" if step.rule.is_transposed else ""
+            lines.append(f"  {step.rule.label}{magnitudes}{transposed}")
             lines.extend(f"    {text}" for text in _rows_text(step))
     if plan.parameters:
         shapes = ", ".join(" x ".join(map(str, p.shape)) for p in plan.parameters)
@@ -205,8 +210,9 @@ def _alike(a: Any, b: Any) -> bool:
 def _formula(rows: Rows, rule: Rule) -> str:
     weights = {k: w for k, w in rows.collected().items() if np.any(w)}
     names = {k: f"f[{k}]" if isinstance(k, int) else "wall" for k in weights}
-    error = f" + O(h^{rows.accuracy})" if rule.order else ""
-    left = f"f{chr(39) * rule.order}(x) = " if 0 < rule.order < 4 else ""
+    is_derivative = rule.order > 0 and not (rule.is_transposed or rule.is_magnitude)
+    error = f" + O(h^{rows.accuracy})" if is_derivative else ""
+    left = f"f{chr(39) * rule.order}(x) = " if is_derivative and rule.order < 4 else ""
     if not weights:
         return f"{left}0"
     ordered = sorted(weights, key=_position)

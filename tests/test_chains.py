@@ -151,9 +151,17 @@ def test_magnitudes_are_products_of_the_magnitudes_of_all_steps(rng, operator, g
     np.testing.assert_allclose(found, wanted, rtol=1e-14)
 
 
-def test_magnitudes_are_without_what_is_known_at_walls():
-    plan = D(0, 2).on(Grid(Axis(boundary=Dirichlet(7.0, at="next"))), (3,))
-    assert plan.magnitude(np.ones(3)).tolist() == [3, 4, 3]
+@pytest.mark.parametrize("value", [-7.0, np.array(-7.0), 7j], ids=["number", "array", "complex"])
+def test_magnitudes_count_what_is_known_at_walls(value):
+    plan = D(0, 2).on(Grid(Axis(boundary=Dirichlet(value, at="next"))), (3,))
+    assert plan.magnitude(np.ones(3)).tolist() == [10, 4, 10]
+    assert plan.linear.magnitude(np.ones(3)).tolist() == [3, 4, 3]
+    assert plan.magnitude.stencil(0).constant == 7
+
+
+def test_magnitudes_of_a_twisted_ring_are_positive():
+    plan = D(0).on(ANTIPERIODIC, (4,))
+    assert plan.magnitude(np.ones(4)).tolist() == abs(TWIST).sum(axis=1).tolist()
 
 
 def test_magnitudes_on_a_decreasing_axis_are_positive():

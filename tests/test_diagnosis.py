@@ -3,6 +3,7 @@
 import statistics
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from math import log
 
 import numpy as np
@@ -456,8 +457,8 @@ def test_observed_order_prints_as_a_table():
     [
         ({"operator": Gradient(2)}, "is not an operator with one output"),
         ({"operator": "D(0)"}, "operator='D.0.' is not an operator"),
-        ({"sizes": (16,)}, r"sizes=\(16,\) has no two different entries"),
-        ({"sizes": (16, 16)}, "has no two different entries"),
+        ({"sizes": (16,)}, r"sizes=\(16,\): wanted at least two"),
+        ({"sizes": (16, 16)}, "all different"),
         ({"sizes": (16, 17.5)}, r"sizes\[1\]=17.5 is not an integer"),
         ({"sizes": (1, 16)}, r"sizes\[0\]=1 is not >= 2"),
         ({"operator": D(1)}, "axis=1 is out of bounds"),
@@ -656,3 +657,82 @@ def test_symbol_is_refused(plan, k, error, message):
 def test_symbol_of_a_row_that_does_not_exist_is_refused():
     with pytest.raises(ArgumentValueError, match="index=16"):
         symbol_of(D(0), index=16)
+
+
+# --- precision of a dot test ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "complex64"])
+def test_dot_test_in_any_precision_of_torch(dtype):
+    torch = pytest.importorskip("torch")
+    found = dot_test(D(0, 2).on(Grid(Axis()), (50,)), dtype=dtype, xp=torch)
+    assert found
+    assert found.error > np.finfo(float).eps
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "complex64"])
+def test_dot_test_of_a_plan_whose_results_are_narrower(dtype):
+    found = dot_test(D(0, 2).on(Grid(Axis(0.3)), (50,), dtype=dtype))
+    assert found
+    assert found.error > np.finfo(float).eps
+
+
+def test_dot_test_refuses_a_dtype_that_the_library_has_not():
+    with pytest.raises(ArgumentTypeError, match="dtype='bfloat16' does not exist on numpy"):
+        dot_test(D(0).on(Grid(Axis()), (5,)), dtype="bfloat16")
+
+
+# --- observed order of staggered operators, of complex functions ---------------------------------
+
+
+@pytest.mark.parametrize(
+    ("to", "boundary"),
+    [
+        *product(("left", "right", "inner", "outer"), ("one-sided", Symmetric())),
+        *product(("left", "right"), ("periodic",)),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("stretch", [None, lambda x: x + 0.05 * np.sin(TURN * x)])
+def test_observed_order_at_faces(to, boundary, stretch):
+    # cos(2 pi x) is symmetric about both ends, and repeats.
+    f, df = (lambda x: np.cos(TURN * x)), (lambda x: -TURN * np.sin(TURN * x))
+    found = observed_order(
+        D(0, to=to),
+        *((np.exp, np.exp) if boundary == "one-sided" else (f, df)),
+        boundary=boundary,
+        method=FiniteDifference(4),
+        stretch=stretch,
+        sizes=(32, 48, 64, 96),
+    )
+    assert abs(found.order - 4) < 0.3
+
+
+def test_observed_order_from_faces_to_centres():
+    found = observed_order(D(0, at="outer", to="centre"), np.sin, np.cos)
+    assert abs(found.order - 2) < 0.1
+
+
+def test_observed_order_of_complex_functions():
+    found = observed_order(D(0), lambda x: np.exp(1j * x), lambda x: 1j * np.exp(1j * x))
+    assert abs(found.order - 2) < 0.1
+
+
+def test_pair_of_equal_words_is_that_word():
+    word = observed_order(D(0), np.sin, np.cos)
+    assert observed_order(D(0), np.sin, np.cos, boundary=("one-sided", "one-sided")) == word
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"domain": ()}, "domain="),
+        ({"domain": (0, 1, 2)}, "domain="),
+        ({"sizes": (16, 16, 32)}, "all different"),
+        ({"sizes": (16,)}, "at least two"),
+    ],
+    ids=["no axis", "three numbers", "equal sizes", "one size"],
+)
+def test_observed_order_refuses_what_it_cannot_use(arguments, message):
+    with pytest.raises(ArgumentValueError, match=message):
+        observed_order(D(0), np.sin, np.cos, **arguments)

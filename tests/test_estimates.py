@@ -515,3 +515,41 @@ def test_block_is_not_estimated():
     block = D(0).on(Grid(Axis()), (9,)).block([(0, 3)], [2])
     with pytest.raises(UnsupportedError, match="error_estimate of the whole plan"):
         block.error_estimate(np.ones(5))
+
+
+# --- data with gradients, lazy data, masks -------------------------------------------------------
+
+
+def test_estimates_of_recording_data_can_be_shown():
+    torch = pytest.importorskip("torch")
+    estimate = D(0).on(Grid(Axis()), (8,)).error_estimate(torch.ones(8, requires_grad=True))
+    assert "rounding dominates" in repr(estimate)
+
+
+def test_estimates_of_lazy_data_compute_nothing_until_they_are_asked():
+    da = pytest.importorskip("dask.array")
+    plan = D(0).on(Grid(Axis()), (8,))
+    loaded = []
+    f = da.ones(8, chunks=3)
+    f = f.map_blocks(lambda block: loaded.append(1) or block, dtype=float, meta=f._meta)
+    estimate = plan.error_estimate(f)
+    assert repr(estimate) == "ErrorEstimate of dask arrays: .advice computes them"
+    assert not loaded
+    assert estimate.advice == plan.error_estimate(np.ones(8)).advice
+
+
+def test_masked_points_do_not_count():
+    f = np.ma.masked_array(np.arange(12.0), np.arange(12) == 5)
+    f.data[5] = 1e9
+    estimate = D(0).on(Grid(Axis()), (12,)).error_estimate(f)
+    assert float(estimate.rounding.max()) < 1e-13
+    assert "at 100% of the points" in estimate.advice
+    assert "e-15)" in estimate.advice  # and not that of 1e9 under the mask
+
+
+def test_rounding_counts_what_is_known_at_walls():
+    plan = D(0, 2).on(Grid(Axis(0.1, boundary=Dirichlet(0.1))), (8,))
+    # The parabola through 0.1 at half a cell and 0 at two centres has f'' = 8 f(wall) / (3 h^2) ...
+    exact = Fraction(16) * Fraction(0.1) / (5 * Fraction(0.1) ** 2)  # ... and the cubic 16 / 5
+    error = abs(Fraction(plan(np.zeros(8))[0]) - exact)
+    assert 0 < float(error) <= plan.error_estimate(np.zeros(8)).rounding[0]

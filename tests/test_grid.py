@@ -784,3 +784,18 @@ def test_grids_are_frozen_values():
 def test_a_grid_of_anything_but_axes_raises(wrong):
     with pytest.raises(ArgumentTypeError, match=r"axis 1 of the grid is .*wanted an Axis, or None"):
         Grid(Axis(), wrong)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_faces_over_a_period_rounded_like_their_positions(dtype, rng):
+    track = np.cumsum(rng.uniform(0.5, 1, 21)).astype(dtype)
+    period = track[-1] - track[0]
+    axis = Axis(coordinates=track[1::2], faces=track[::2], boundary="periodic", period=period)
+    assert len(axis.half_steps()) == 20
+    with pytest.raises(ArgumentValueError, match="faces extend over"):
+        Axis(
+            coordinates=track[1::2],
+            faces=track[::2],
+            boundary="periodic",
+            period=float(period) * (1 + 64 * np.finfo(dtype).eps),
+        )

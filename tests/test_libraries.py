@@ -1505,3 +1505,77 @@ def test_jax_walls_that_other_axes_act_on_must_be_known(library, jax):
     np.testing.assert_array_equal(
         np.asarray(call(library.asarray(ALONG[0]), f)), np.asarray(call(ALONG[0], f))
     )
+
+
+# --- torch tensors that stand for many values, or none -------------------------------------------
+
+
+def two_arrays(a, b, f):
+    return ((D(0, 2) * a) + (D(0) * b)).on(Grid(Axis()), (6,))(f)
+
+
+def test_torch_vmap_over_two_coefficients():
+    torch = pytest.importorskip("torch")
+    a, b, f = torch.rand(3, 3, 6).double()
+    got = torch.func.vmap(two_arrays)(a, b, f)
+    wanted = torch.stack([two_arrays(*parts) for parts in zip(a, b, f, strict=True)])
+    assert torch.allclose(got, wanted, rtol=1e-14)
+
+
+def test_torch_vmap_over_a_mixture_at_a_wall():
+    torch = pytest.importorskip("torch")
+
+    def call(value):
+        return D(0, 2).on(Grid(Axis(boundary=Robin(2.0, 1.0, value)), None), (6, 3))(f)
+
+    f, walls = torch.rand(6, 3).double(), torch.rand(4, 3).double()
+    got = torch.func.vmap(call)(walls)
+    assert torch.allclose(got, torch.stack(list(map(call, walls))), rtol=1e-14)
+
+
+def test_torch_two_arrays_on_a_device_without_memory():
+    torch = pytest.importorskip("torch")
+    a, b, f = torch.ones(3, 6, device="meta")
+    assert two_arrays(a, b, f).device.type == "meta"
+
+
+def test_torch_coefficients_that_happen_to_be_equal_have_derivatives_of_their_own():
+    torch = pytest.importorskip("torch")
+    f = torch.rand(6).double()
+    same = torch.ones(6).double()
+
+    def value(a, b):
+        return two_arrays(a, b, f).square().sum()
+
+    # By hand: with r = two_arrays, the derivative by b in direction b is 2 r . (D(0) b f).
+    wanted = 2 * (two_arrays(same, same, f) * two_arrays(0 * same, same, f)).sum()
+    _, tangent = torch.func.jvp(lambda b: value(same, b), (same,), (same,))
+    assert torch.allclose(tangent, wanted, rtol=1e-13)
+    with torch.autograd.forward_ad.dual_level() as level:
+        assert level is not None
+        dual = torch.autograd.forward_ad.make_dual(same, same)
+        result = torch.autograd.forward_ad.unpack_dual(value(same, dual))
+        assert torch.allclose(result.tangent, wanted, rtol=1e-13)
+    first, second = same.clone().requires_grad_(), same.clone().requires_grad_()
+    value(first, second).backward()
+    assert torch.allclose((second.grad * same).sum(), wanted, rtol=1e-13)
+    assert not torch.allclose(first.grad, second.grad)
+
+
+def test_torch_plan_with_an_array_first_used_in_inference_mode():
+    torch = pytest.importorskip("torch")
+    plan = (D(0) * torch.arange(6.0)).on(Grid(Axis()), (6,))  # float32, to be cast
+    f = torch.ones(6, dtype=torch.float64)
+    with torch.inference_mode():
+        plan(f)
+    f.requires_grad_()
+    (plan(f) ** 2).sum().backward()
+    assert f.grad is not None
+
+
+@pytest.mark.parametrize("library", ["torch", "array_api_strict", "jax"], indirect=True)
+def test_lazy_data_and_arrays_of_another_library_are_refused_and_named(library):
+    da = pytest.importorskip("dask.array")
+    plan = (D(0) * library.asarray(np.ones(8))).on(Grid(Axis()), (8,))
+    with pytest.raises(ArgumentTypeError, match=f"coefficient is a {library.name}.* f is a dask"):
+        plan(da.ones(8, chunks=3))

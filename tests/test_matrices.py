@@ -454,3 +454,12 @@ def test_eigenvalues_of_a_string_are_known():
     k = np.arange(1, 5)
     wanted = 4 * np.sin(k * np.pi / (2 * (n + 1))) ** 2 / h**2
     np.testing.assert_allclose(np.sort(found), wanted, rtol=1e-12)
+
+
+def test_entries_of_products_are_in_order():
+    found = (D(0) * D(1)).on(Grid(Axis(), Axis()), (5, 5)).matrix()
+    assert found.has_sorted_indices
+    assert all(
+        np.all(np.diff(found.indices[a:b]) > 0)
+        for a, b in zip(found.indptr, found.indptr[1:], strict=False)
+    )

@@ -479,3 +479,16 @@ def test_make_plan_and_on_are_the_same():
     plan = make_plan(D(0), LINE, (10,), edge_order=1)
     assert isinstance(plan, Plan)
     assert plan == D(0).on(LINE, (10,), edge_order=1)
+
+
+def test_magnitudes_are_forms_of_their_own():
+    plan = D(0).on(Grid(Axis()), (8,), edge_order=1)
+    assert plan.magnitude != plan.T.magnitude
+    assert plan.T.magnitude == plan.magnitude.T
+    assert plan.T.magnitude == plan.H.magnitude
+    assert plan.magnitude.magnitude == plan.magnitude == plan.magnitude.T.H
+    f = np.arange(1.0, 9.0)
+    sizes = abs(plan.matrix("array"))
+    np.testing.assert_allclose(plan.magnitude.T(f), sizes.T @ f, rtol=1e-15)
+    assert plan.magnitude.refined == plan.refined.magnitude
+    assert plan.T.magnitude.refined == plan.refined.T.magnitude

@@ -742,3 +742,33 @@ def test_engine_asked_for_is_the_one_that_is_named():
 def test_what_is_no_array_cannot_be_explained():
     with pytest.raises(ArgumentTypeError, match=r"inputs\[1\] is of type str"):
         Divergence(2).on(PLANE, (4, 4)).explain(np.ones((4, 4)), "f")
+
+
+def test_index_of_a_stencil_may_be_an_array():
+    plan = D(0).on(UNIT, (8,))
+    assert plan.stencil(np.asarray([4])) == plan.stencil(np.asarray(4)) == plan.stencil(4)
+    with pytest.raises(ArgumentTypeError, match="index="):
+        plan.stencil(np.asarray([4.0]))
+
+
+def test_pictures_of_two_directions_differ():
+    first, second = (repr(D(axis).on(PLANE, (8, 8)).stencil((4, 4))) for axis in (0, 1))
+    assert first.splitlines()[1] == "  along axis 0: offset   -1   +1"
+    assert second.splitlines()[2] == "  along axis 1: weight -0.5  0.5"
+
+
+@pytest.mark.parametrize("form", ["T", "magnitude"])
+def test_other_forms_do_not_claim_to_be_the_derivative(form):
+    text = getattr(D(0).on(UNIT, (8,)), form).explain()
+    assert "f'(x)" not in text
+    assert "O(h" not in text
+    assert {"T": "first derivative, transposed", "magnitude": "first derivative, magnitudes"}[
+        form
+    ] in text
+
+
+def test_constants_add_exactly_nothing_where_differences_are_taken():
+    coordinates = np.arange(13.0) ** 1.3 + 1
+    grid = Grid(Axis(coordinates=coordinates), Axis(boundary=(Dirichlet(0.7), "one-sided")))
+    plan = (D(0) ** 2 * D(1) ** 2).on(grid, (13, 9))
+    assert [plan.stencil((i, 0)).constant for i in range(13)] == [0.0] * 13

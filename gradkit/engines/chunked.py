@@ -38,12 +38,10 @@ def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
     from dask.base import tokenize
 
     given = _cells(inputs[0].chunks, plan.shape)
-    smallest = zip(
-        given, plan.halo, plan.shape, *plan.input_shapes, *plan.output_shapes, strict=True
-    )
     # Where points lie between cells, the last chunk has one fewer.
     cells = tuple(
-        _at_least(sizes, reach + (min(counts) < n)) for sizes, reach, n, *counts in smallest
+        _at_least(sizes, reach + is_between)
+        for sizes, reach, is_between in zip(given, plan.halo, _between(plan), strict=True)
     )
     dtype = _array.result_dtype(_array.namespace(inputs[0]), inputs, plan.precision(inputs).result)
     # A single chunk holds its whole axis.
@@ -103,6 +101,12 @@ def _block(
 
 
 # --- chunks -------------------------------------------------------------------------------------
+
+
+def _between(plan: Plan) -> tuple[bool, ...]:
+    """Per axis, whether some array has one point fewer than there are cells."""
+    shapes = [*plan.input_shapes, *plan.output_shapes, *(p.shape for p in plan.parameters)]
+    return tuple(any(shape[axis] == n - 1 for shape in shapes) for axis, n in enumerate(plan.shape))
 
 
 def _cells(chunks: Chunks, shape: tuple[int, ...]) -> Chunks:

@@ -68,15 +68,19 @@ class Piece:
     is_plain: bool
     is_full: bool
     rows: int
-    dtype: Any
 
 
 @dataclass(frozen=True, eq=False)
 class Passage:
-    """The pieces of a rule along an axis, to be joined."""
+    """The pieces of a rule along an axis, to be joined.
+
+    `dtype` is that of complex numbers where such are known at a wall, else None: then all rows are
+    complex, those of blocks away from the wall too, because quotients round in another way.
+    """
 
     axis: int
     pieces: tuple[Piece, ...]
+    dtype: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +137,8 @@ def program_of(plan: Plan, inputs: Sequence[Array]) -> Program:
         )
     program = plan.memo.get(key)
     if program is None:
-        program = _Compiler(plan, inputs).program()
+        with _array.keeping(f):
+            program = _Compiler(plan, inputs).program()
         if not _array.is_fake(f):
             plan.memo[key] = program
     return program
@@ -219,7 +224,10 @@ class _Compiler:
         key = (id(step.rule.rows), step.axis, repr(step.walls), tick)
         if key not in self.passages:
             pieces = (self._piece(step, rows, tick) for rows in step.rule.rows)
-            self.passages[key] = Passage(step.axis, tuple(pieces))
+            is_complex = any(map(self._is_complex, step.walls))
+            self.passages[key] = Passage(
+                step.axis, tuple(pieces), self.compute if is_complex else None
+            )
         return self.passages[key]
 
     def _piece(self, step: Along, rows: Rows, tick: Fraction) -> Piece:
@@ -244,11 +252,15 @@ class _Compiler:
         is_plain = all(isinstance(point, Window) and point.is_plain for point in points)
         if differences and is_plain:
             differences = [(h.segments[0][0], low.segments[0][0], n) for h, low, n in differences]
-            return Piece(tuple(differences), divisors, True, True, rows.stop - rows.start, None)
+            return Piece(tuple(differences), divisors, True, True, rows.stop - rows.start)
         is_full = any(isinstance(point, Window) for point in points)
-        return Piece(
-            tuple(differences), divisors, False, is_full, rows.stop - rows.start, self.compute
-        )
+        return Piece(tuple(differences), divisors, False, is_full, rows.stop - rows.start)
+
+    def _is_complex(self, known: Any) -> bool:
+        if not isinstance(known, Wall):
+            return isinstance(known, complex)
+        dtype = self.plan.parameters[known.slot].array.dtype
+        return known.form != "magnitude" and _dtypes.kind(_dtypes.dtype_name(dtype)) == "complex"
 
     def _point(self, step: Along, rows: Rows, point: Any) -> Any:
         if point is None:
@@ -256,7 +268,7 @@ class _Compiler:
         if point in WALL:
             known = step.walls[WALL.index(point)]
             if isinstance(known, Wall):
-                return Known(array=self._slot(known.slot, "plain"), part=known.part)
+                return Known(array=self._slot(known.slot, known.form), part=known.part)
             return Known(number=self._constant(known)) if known else None
         segments = step.rule.segments(rows.start + point, rows.stop + point)
         ndim = len(self.plan.shape)

@@ -54,6 +54,8 @@ def _apply(xp: Namespace, chain: Sequel, f: Any, arrays: Sequence[Any]) -> Array
         f = f[chain.trim]
     for step in chain.steps:
         if isinstance(step, Passage):
+            if step.dtype is not None:
+                f = _array.cast(xp, _value(f), step.dtype)
             rows = [
                 _plain(xp, piece, f)
                 if piece.is_plain
@@ -96,7 +98,7 @@ def _settled(xp: Namespace, piece: Piece, f: Any, arrays: Sequence[Any], axis: i
     # No row takes a value of f: they are all known, or 0.
     like = f.parts[0][0] if isinstance(f, Split) else f
     shape = (*like.shape[:axis], piece.rows, *like.shape[axis + 1 :])
-    nothing = xp.zeros(shape, dtype=piece.dtype, device=_array.device(like))
+    nothing = xp.zeros(shape, dtype=like.dtype, device=_array.device(like))
     return nothing if total is None else nothing + total
 
 

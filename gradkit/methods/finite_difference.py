@@ -159,15 +159,18 @@ class _Layout:
             f"and {ends} needs at least {needed}"
         )
 
-    @property
-    def _left_rows(self) -> int:
-        """Number of rows at the first end that the centred stencil does not fit."""
-        return min(max(self.samples[0] - self.first, 0), (self.line.targets + 1) // 2)
+    def _fitting(self) -> tuple[int, int]:
+        """The rows ``start <= i < stop`` that the centred stencil fits; others belong to an end.
 
-    @property
-    def _right_rows(self) -> int:
-        """The first of the rows at the last end that the centred stencil does not fit."""
-        return max(min(self.samples[1] - self.last + 1, self.line.targets), self._left_rows)
+        Where it fits none, both are the first row that belongs to the last end: the middle one, if
+        the stencil reaches beyond both ends there.
+        """
+        size = self.line.targets
+        start = min(max(self.samples[0] - self.first, 0), size)
+        stop = min(max(self.samples[1] - self.last + 1, 0), size)
+        if start > stop:
+            start = stop = min(max((size + 1) // 2, stop), start)
+        return start, stop
 
     def wrapping_rows(self) -> Iterator[Rows]:
         """Rows that take the same points everywhere; apart, those that reach around an end."""
@@ -178,7 +181,7 @@ class _Layout:
 
     def bounded_rows(self) -> Iterator[Rows]:
         """Rows near the first end one by one, those that the centred stencil fits, the others."""
-        left, right = self._left_rows, self._right_rows
+        left, right = self._fitting()
         for row in range(left):
             yield self._edge_row(row, 0)
         if left < right:

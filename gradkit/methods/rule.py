@@ -7,7 +7,7 @@ matrices and adjoints are made from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -89,7 +89,7 @@ class Rows:
         found.pop(None, None)
         return found
 
-    def with_values(self, weights: dict[int, Any]) -> Rows:
+    def with_values(self, weights: Mapping[Any, Any]) -> Rows:
         """The same rows with other weights, one per value (Fractions, or one array each)."""
         pairs = tuple((k, None) for k in weights)
         if isinstance(self.weights, np.ndarray):
@@ -135,7 +135,9 @@ class Rule:
     corrections : tuple of Correction
         Rules to be added to this one.
     label : str
-        What the rule is, for `Plan.explain`.
+        What the derivative is, for `Plan.explain`.
+    is_transposed, is_magnitude : bool
+        Whether rows take the weights of columns, and the magnitudes of weights.
     """
 
     order: int
@@ -150,6 +152,8 @@ class Rule:
     total: Fraction = Fraction(0)
     corrections: tuple[Correction, ...] = ()
     label: str = ""
+    is_transposed: bool = False
+    is_magnitude: bool = False
 
     @property
     def reach(self) -> int:
@@ -221,8 +225,11 @@ class Rule:
     def row(self, index: int) -> dict[Point, Fraction]:
         """The exact weight of every point that one row uses, those of `WALL` included."""
         (rows,) = self.rows_between(index, index + 1)
-        weights = rows.collected()
-        return {k: exact(np.ravel(w)[0]) / self.scale for k, w in weights.items() if np.any(w)}
+        weights = rows.weights
+        if isinstance(weights, np.ndarray):
+            # Exact before they are added, so that what differences of constants give is 0.
+            rows = replace(rows, weights=tuple(exact(w) for w in weights[:, 0]))
+        return {k: Fraction(w) / self.scale for k, w in rows.collected().items() if w}
 
     def tables(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The matrix of the rule, run by run: columns and values, both of shape (rows, entries).
@@ -274,10 +281,10 @@ class Rule:
         """The sum of the magnitudes of all products, for a bound on rounding."""
 
         def change(rows: Rows) -> Rows:
-            weights = rows.collected()
-            return rows.with_values({k: abs(w) for k, w in weights.items() if isinstance(k, int)})
+            return rows.with_values({k: abs(w) for k, w in rows.collected().items()})
 
-        return replace(self._mapped(change), scale=abs(self.scale))
+        rule = self._mapped(change)
+        return replace(rule, scale=abs(self.scale), wrap=abs(self.wrap), is_magnitude=True)
 
     def _mapped(self, change: Callable[[Rows], Rows]) -> Rule:
         return replace(self, rows=tuple(map(change, self.rows)), total=Fraction(0))
@@ -303,8 +310,15 @@ class Rule:
             bounds = sorted({0, min(reach, self.size), max(self.size - reach, 0), self.size})
             parts = (run.between(a, b) for a, b in pairwise(bounds) for run in rows)
             rows = [part for part in parts if part is not None]
-        size, label = self.targets, f"{self.label}, transposed"
-        return replace(self, size=size, rows=tuple(rows), last=size, total=Fraction(0), label=label)
+        size = self.targets
+        return replace(
+            self,
+            size=size,
+            rows=tuple(rows),
+            last=size,
+            total=Fraction(0),
+            is_transposed=not self.is_transposed,
+        )
 
     def _contributions(self) -> Iterator[tuple[int, int, int, Any]]:
         """What columns receive: ``(first, last, offset, weight)`` of each run of columns."""

@@ -143,12 +143,13 @@ class Stencils(ABC):
     def mirrored(self, side: int, sign: int, row: int, accuracy: int) -> Rows:
         """A row of the centred stencil, with the values beyond a wall folded back over it."""
         images = {k: self._image(row + k, row, side, sign) for k in self.offsets(accuracy)}
+        for number, factor, _ in images.values():
+            if number is None:
+                raise ArgumentValueError(self._unmirrored(side, accuracy, factor))
         weights: dict[int, Fraction] = {}
         for k, weight in self.centred_at(accuracy, {k: i.place for k, i in images.items()}).items():
             number, factor, _ = images[k]
-            if number is None:
-                raise ArgumentValueError(self._unmirrored(side, accuracy, factor))
-            if factor:
+            if number is not None and factor:
                 weights[number - row] = weights.get(number - row, Fraction(0)) + factor * weight
         return self.rows_of(row, self._folded_pairs(weights, side, sign), accuracy)
 

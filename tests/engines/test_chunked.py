@@ -857,3 +857,45 @@ def test_out_raises_before_anything_is_computed(no_compute):
 def test_wrong_shape_raises_before_anything_is_computed(no_compute):
     with no_compute(), pytest.raises(ArgumentValueError, match="2 points"):
         gradkit.derivative(da.ones((3, 2), chunks=1), order=2, accuracy=4)
+
+
+# --- what blocks must agree on -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunks", [(5, 4), (1, 8), (4, 4, 1), (9,), (3, 3, 3)])
+def test_arrays_between_the_cells_do_not_see_the_chunks(chunks):
+    """The last chunk of an array at the inner faces has one point fewer than that of the cells."""
+    f, k = np.arange(9.0) ** 2, np.arange(8.0)
+    plan = (D(0, to="centre") @ (k * D(0, to="inner"))).on(Grid(Axis()), (9,))
+    (found,) = computed(plan(da.from_array(f, chunks=(chunks,))))
+    np.testing.assert_array_equal(found, plan(f))
+
+
+@pytest.mark.parametrize(
+    ("operator", "grid"),
+    [
+        (1j * D(0) * D(1), Grid(Axis(0.7), Axis(boundary=Neumann(0.0)))),
+        (D(0) @ D(1), Grid(Axis(0.7), Axis(boundary=(Dirichlet(1j), "one-sided")))),
+        (
+            (0.3 + 0.7j) * D(0) ** 2 * D(1),
+            Grid(Axis(0.7), Axis(0.3, boundary=(Neumann(0.5, at="sample"), "one-sided"))),
+        ),
+    ],
+    ids=["rows of zeros", "complex value at a wall", "complex coefficient"],
+)
+def test_complex_operators_on_real_data_round_alike_in_all_blocks(operator, grid, rng):
+    """NumPy rounds the quotients of complex numbers in another way than those of real ones."""
+    plan = operator.on(grid, (9, 8), edge_order=1)
+    for _ in range(4):
+        f = rng.standard_normal((9, 8))
+        (found,) = computed(plan(da.from_array(f, chunks=(3, 2))))
+        np.testing.assert_array_equal(found, plan(f))
+
+
+def test_magnitudes_of_a_plan_and_of_its_adjoint_have_names_of_their_own():
+    plan = D(0).on(Grid(Axis()), (8,), edge_order=1)
+    f = np.arange(1.0, 9.0)
+    lazy = da.from_array(f, chunks=4)
+    both = [p.error_estimate(lazy).rounding for p in (plan, plan.T)]
+    for got, p in zip(dask.compute(*both, scheduler="synchronous"), (plan, plan.T), strict=True):
+        np.testing.assert_array_equal(got, p.error_estimate(f).rounding)

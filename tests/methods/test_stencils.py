@@ -787,3 +787,26 @@ def test_a_wrapping_axis_is_as_long_as_the_stencil_with_its_centre():
     assert stencil.on(grid, (4,))(np.array([0.0, 1.0, 5.0, 7.0])).tolist() == [4, 2, -7, 1]
     with pytest.raises(ArgumentValueError, match=r"axis 0 has 3 points.* needs at least 4"):
         stencil.on(grid, (3,))
+
+
+def test_axis_too_short_for_mirror_images_on_coordinates():
+    axis = Axis(coordinates=[0.0, 1.0, 2.2], boundary=Antisymmetric())
+    with pytest.raises(ArgumentValueError, match="axis 0 has 3 points"):
+        D(0, 4).on(Grid(axis), (3,), method=FiniteDifference(4))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "size"), [(-3, 0, 3), (-4, 0, 6), (-7, 0, 12), (0, 4, 6), (-1, 3, 4)]
+)
+def test_stencils_that_lean_are_used_where_they_fit_and_nowhere_else(first, last, size):
+    """Elsewhere a row takes as many points at the nearer end, or at the end it leans away from."""
+    stencil = Stencil(range(first, last + 1), 1)
+    grid, powers = Grid(Axis()), [np.arange(size) ** n for n in (0, 1)]
+    plan = D(0, stencil=stencil).on(grid, (size,), edge_order=1)
+    for f, wanted in zip(powers, ([0] * size, [1] * size), strict=True):
+        np.testing.assert_array_equal(plan(f), wanted)
+    matrix = plan.matrix("array")
+    wanted = dict(zip(stencil.offsets, map(float, stencil.weights), strict=True))
+    for row in range(max(-first, 0), size - max(last, 0)):
+        found = {Fraction(c - row): matrix[row, c] for c in range(size) if matrix[row, c]}
+        assert found == wanted
