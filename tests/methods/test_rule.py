@@ -423,8 +423,11 @@ def test_long_transposed_rules_have_few_runs_of_rows():
     assert [(rows.start, rows.stop) for rows in turned.rows] == [(0, 2), (2, 998), (998, 1000)]
 
 
-def test_the_label_says_that_a_rule_is_transposed():
-    assert line_rule(HALVES, 5).transposed().label == "first derivative, transposed"
+def test_a_rule_knows_whether_it_is_transposed_and_of_magnitudes():
+    rule = line_rule(HALVES, 5)
+    forms = (rule, rule.transposed(), rule.transposed().transposed(), rule.magnitude())
+    found = [(form.is_transposed, form.is_magnitude) for form in forms]
+    assert found == [(False, False), (True, False), (False, False), (False, True)]
 
 
 @pytest.mark.parametrize(
