@@ -8,11 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from gradkit import _array
+from gradkit import _array, _dtypes
 from gradkit._array import Array
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
+from gradkit.grid import Axis
 
-__all__ = ["checked_inputs", "checked_targets", "refuse_nan"]
+__all__ = [
+    "check_coefficients",
+    "check_times",
+    "checked_inputs",
+    "checked_targets",
+    "refuse_nan",
+]
 
 Shape = tuple[int, ...]
 
@@ -74,6 +81,31 @@ def checked_targets(
         if same[i] != same[j] and _array.shares_memory(targets[i], targets[j]):
             raise ArgumentValueError(f"{names[i]} and {names[j]} share memory")
     return targets
+
+
+def check_coefficients(arrays: Sequence[Array], f: Array) -> None:
+    """Raise unless the arrays of a plan are on the host, or where an input is."""
+    for array in arrays:
+        if isinstance(array, np.ndarray):
+            continue
+        if not (_array.is_dask(f) and _array.library(array) in _array.chunked(f)):
+            _array.same_place([("f", f), ("a coefficient", array)])
+
+
+def check_times(names: Sequence[str], axes: Sequence[Axis | None]) -> None:
+    """Raise if inputs of these dtypes are times, and an axis continues them as they cannot be."""
+    kinds = {_dtypes.kind(name) for name in names}
+    if not kinds & {"datetime", "timedelta"}:
+        return
+    if any(axis is not None and axis.ends != (None, None) for axis in axes):
+        raise ArgumentTypeError(
+            "conditions at walls are not served for datetime64 and timedelta64: convert f to "
+            "numbers first"
+        )
+    if "datetime" in kinds and any(axis is not None and axis.wrap < 0 for axis in axes):
+        raise ArgumentTypeError(
+            "boundary='antiperiodic' continues f with its negatives, which dates do not have"
+        )
 
 
 def refuse_nan(inputs: Sequence[Array]) -> None:

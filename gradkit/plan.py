@@ -15,9 +15,15 @@ from gradkit import _array, _dtypes, estimates, matrices, report
 from gradkit._array import Array
 from gradkit.binding import Bound
 from gradkit.blocks import Region
-from gradkit.calls import checked_inputs, checked_targets, refuse_nan
+from gradkit.calls import (
+    check_coefficients,
+    check_times,
+    checked_inputs,
+    checked_targets,
+    refuse_nan,
+)
 from gradkit.chains import Extent, Parameter
-from gradkit.errors import ArgumentTypeError, UnsupportedError
+from gradkit.errors import UnsupportedError
 from gradkit.grid import Axis, Grid
 from gradkit.methods import Method
 from gradkit.operators import Operator
@@ -142,7 +148,7 @@ class Plan:
             results = Plan.runner(self, (f,))
             return results[0] if len(results) == 1 else tuple(results)
         inputs = checked_inputs(f, self.input_shapes)
-        self._check_parameters(inputs)
+        check_coefficients([parameter.array for parameter in self.parameters], inputs[0])
         if out is not None:
             result = self.precision(inputs).result
             dtype = _array.result_dtype(_array.namespace(inputs[0]), inputs, result)
@@ -534,42 +540,16 @@ class Plan:
         on_host = all(isinstance(parameter.array, np.ndarray) for parameter in self.parameters)
         return self.reads == 1 and self.nan == "propagate" and on_host
 
-    def _check_parameters(self, inputs: Sequence[Array]) -> None:
-        """Raise unless arrays of the plan are on the host or where the inputs are."""
-        for parameter in self.parameters:
-            array = parameter.array
-            if isinstance(array, np.ndarray) or (
-                _array.is_dask(inputs[0]) and _array.library(array) in _array.chunked(inputs[0])
-            ):
-                continue
-            _array.same_place([("f", inputs[0]), ("a coefficient", array)])
-
     def precision(self, inputs: Sequence[Array]) -> _dtypes.Precision:
         """The dtypes in which these inputs are computed with and returned."""
         names = [_dtypes.dtype_name(a.dtype) for a in inputs]
-        self._check_times(names)
+        check_times(names, [self.grid.axes[axis] for axis in self._used_axes])
         default = "float64"
         if any(_dtypes.kind(name) not in ("float", "complex") for name in names):
             default = _array.default_real(inputs[0])
         if self.dtype is not None:
             _array.check_dtype_exists(inputs[0], self.dtype)
         return _dtypes.precision(names, self.dtype, default, complex_weights=self.is_complex)
-
-    def _check_times(self, names: Sequence[str]) -> None:
-        """Raise if times are continued in a way that they have not."""
-        kinds = {_dtypes.kind(name) for name in names}
-        if not kinds & {"datetime", "timedelta"}:
-            return
-        used = [self.grid.axes[axis] for axis in self._used_axes]
-        if any(axis is not None and axis.ends != (None, None) for axis in used):
-            raise ArgumentTypeError(
-                "conditions at walls are not served for datetime64 and timedelta64: convert f to "
-                "numbers first"
-            )
-        if "datetime" in kinds and any(axis is not None and axis.wrap < 0 for axis in used):
-            raise ArgumentTypeError(
-                "boundary='antiperiodic' continues f with its negatives, which dates do not have"
-            )
 
     def _run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         if self.nan == "raise":
