@@ -162,14 +162,13 @@ class _Layout:
     def _fitting(self) -> tuple[int, int]:
         """The rows ``start <= i < stop`` that the centred stencil fits; others belong to an end.
 
-        Where it fits none, both are the first row that belongs to the last end: the middle one, if
-        the stencil reaches beyond both ends there.
+        Where it fits none, the ends meet in the middle.
         """
         size = self.line.targets
         start = min(max(self.samples[0] - self.first, 0), size)
         stop = min(max(self.samples[1] - self.last + 1, 0), size)
         if start > stop:
-            start = stop = min(max((size + 1) // 2, stop), start)
+            start = stop = (size + 1) // 2
         return start, stop
 
     def wrapping_rows(self) -> Iterator[Rows]:
