@@ -19,7 +19,7 @@ import array_api_compat
 import array_api_compat.numpy as numpy_namespace
 import numpy as np
 
-from gradkit._dtypes import TIME, dtype_name, kind
+from gradkit._dtypes import NARROW, TIME, complex_of, dtype_name, kind
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
 Array: TypeAlias = Any
@@ -225,6 +225,15 @@ def cast(xp: Namespace, array: Array, dtype: DType) -> Array:
     return array if array.dtype == dtype else xp.astype(array, dtype)
 
 
+def widened(array: Array) -> Array:
+    """An array in double precision, where its library and device have that, or in its own."""
+    xp, name = namespace(array), dtype_name(array.dtype)
+    if kind(name) in ("float", "complex") and name not in NARROW:
+        return array
+    real = default_real(array)
+    return cast(xp, array, native(xp, complex_of(real) if kind(name) == "complex" else real))
+
+
 # --- exact integers and times -------------------------------------------------------------------
 
 
@@ -282,7 +291,7 @@ def split_exactly(xp: Namespace, array: Array, compute: DType, bits: int) -> Spl
 
 
 def to_host(value: Any, name: str) -> np.ndarray:
-    """A NumPy copy of spacings or coordinates, which must be known when a plan is made.
+    """A NumPy copy of spacings, coordinates and others whose values must be known.
 
     Raises
     ------
@@ -294,8 +303,8 @@ def to_host(value: Any, name: str) -> np.ndarray:
     if is_torch(value):
         if value.requires_grad:
             raise ArgumentTypeError(
-                f"{name} requires a gradient, but gradkit treats coordinates as constants: pass "
-                f"{name}.detach()"
+                f"{name} requires a gradient, but its values must be known here, as constants: "
+                "pass it without one, by .detach()"
             )
         value = value.double() if dtype_name(value.dtype) == "bfloat16" else value
         try:

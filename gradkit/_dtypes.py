@@ -15,6 +15,7 @@ import numpy as np
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, one_of
 
 __all__ = [
+    "NARROW",
     "TIME",
     "Precision",
     "as_dtype_name",
@@ -22,6 +23,7 @@ __all__ = [
     "check_unit",
     "complex_of",
     "dtype_name",
+    "epsilon",
     "itemsize",
     "kind",
     "precision",
@@ -31,6 +33,8 @@ __all__ = [
 
 _REAL_FLOATS = ("float16", "bfloat16", "float32", "float64")
 _LONGDOUBLE = np.dtype("longdouble").name
+#: Floating and complex dtypes narrower than double precision.
+NARROW = ("float16", "bfloat16", "float32", "complex64")
 
 
 def dtype_name(dtype: Any) -> str:

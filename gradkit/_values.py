@@ -18,7 +18,7 @@ from gradkit._array import Array
 from gradkit._dtypes import dtype_name, kind
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["ArrayValue", "number_or_array", "plain_number"]
+__all__ = ["ArrayValue", "exact_number", "number_or_array", "plain_number"]
 
 
 class ArrayValue:
@@ -55,18 +55,13 @@ class ArrayValue:
         """Shape of the array."""
         return tuple(self.array.shape)
 
-    @property
-    def is_complex(self) -> bool:
-        """Whether the numbers are complex."""
-        return kind(dtype_name(self.array.dtype)) == "complex"
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ArrayValue):
             return NotImplemented
         return self.array is other.array or _same_values(self.array, other.array)
 
     def __hash__(self) -> int:
-        return hash((self.shape, dtype_name(self.array.dtype)))
+        return hash((self.shape, dtype_name(self.array.dtype), _sample(self.array)))
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return ("gradkit.ArrayValue", self.array)
@@ -78,9 +73,19 @@ class ArrayValue:
         return f"<{' x '.join(map(str, self.shape)) or '0-d'} array>"
 
 
+def exact_number(value: Any) -> Fraction:
+    """The exact value of a float of Python or NumPy, longdouble included."""
+    numerator, denominator = value.as_integer_ratio()
+    return Fraction(int(numerator), int(denominator))
+
+
 def plain_number(value: Any, name: str) -> Any:
-    """A finite real or complex number as a plain Python one; None for what is no number."""
-    if isinstance(value, bool | np.bool) or not isinstance(value, numbers.Complex):
+    """A finite real or complex number as a plain Python one; None for what is no number.
+
+    One without an imaginary part is real.
+    """
+    is_number = isinstance(value, numbers.Complex) and not isinstance(value, np.timedelta64)
+    if isinstance(value, bool | np.bool) or not is_number:
         return None
     value = value.item() if isinstance(value, np.generic) else value
     try:
@@ -90,14 +95,16 @@ def plain_number(value: Any, name: str) -> Any:
     if not finite:
         raise ArgumentValueError(f"{name} {value} is not a finite number")
     if isinstance(value, np.floating):  # a longdouble: it is no float of Python
-        numerator, denominator = value.as_integer_ratio()
-        return Fraction(int(numerator), int(denominator))
-    return complex(value) if isinstance(value, np.complexfloating) else value
+        return exact_number(value)
+    if isinstance(value, complex | np.complexfloating):
+        return complex(value) if value.imag else plain_number(value.real, name)
+    return value
 
 
 def number_or_array(value: Any, name: str) -> Any:
     """A plain number or an `ArrayValue`, from what a user gave for a number or an array."""
-    number = plain_number(value, name)
+    # A NumPy array of no dimension is a number.
+    number = plain_number(value[()] if isinstance(value, np.ndarray) else value, name)
     if number is not None:
         return number
     if isinstance(value, ArrayValue):
@@ -109,6 +116,14 @@ def number_or_array(value: Any, name: str) -> Any:
             f"{name}={value!r} ({type(value).__name__}) is not a number or an array of numbers"
         )
     return ArrayValue(value, name)
+
+
+def _sample(array: Array) -> tuple[Any, ...]:
+    """Some values of a NumPy array, so that different ones seldom hash equal."""
+    if not isinstance(array, np.ndarray):
+        return ()
+    flat = array.ravel()[:: max(array.size // 8, 1)]
+    return tuple(None if value != value else value for value in flat.tolist())  # noqa: PLR0124
 
 
 def _snapshot(array: Array) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradkit import _array, _dtypes
 from gradkit._array import Array
+from gradkit._values import ArrayValue
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, GradkitError
 from gradkit.grid import Axis, Coordinates, Grid, exact_spacing
 from gradkit.methods import FiniteDifference, Method
@@ -96,6 +97,8 @@ def plan_for(
     if options.period is not None:
         options = options._replace(period=_plain_period(options.period, options.unit))
     make = _kept_plan if points <= _SMALL else _kept_large if points <= _LARGE else _new_plan
+    if not _may_be_kept(options.boundary):
+        make = _new_plan
     try:
         return make(name, tuple(f.shape), spacing, axis, number, *options)
     except TypeError as error:
@@ -103,6 +106,15 @@ def plan_for(
             raise
         # An argument that cannot be hashed: the checks below say which, if it is wrong.
         return _new_plan(name, tuple(f.shape), spacing, axis, number, *options)
+
+
+def _may_be_kept(boundary: Any) -> bool:
+    """Whether what is known at walls has values of its own, and is not traced or recorded."""
+    if isinstance(boundary, str):
+        return True
+    ends = boundary if isinstance(boundary, tuple) else (boundary,)
+    known = [getattr(end, part, None) for end in ends for part in ("a", "b", "value")]
+    return all(_array.is_comparable(part.array) for part in known if isinstance(part, ArrayValue))
 
 
 def _new_plan(

@@ -14,7 +14,7 @@ import numpy as np
 from gradkit import _array
 from gradkit._dtypes import dtype_name, kind
 from gradkit._values import ArrayValue
-from gradkit.boundaries import Antisymmetric, Boundary, Condition, Reflection, Symmetric
+from gradkit.boundaries import Boundary, Condition, Reflection
 from gradkit.chains import Along, Chain, Parameter, Step, Times, Wall
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, UnsupportedError
 from gradkit.grid import Axis, Grid
@@ -79,8 +79,12 @@ class Bound:
         )
 
     def linear(self) -> Bound:
-        """The same with 0 for what is known at walls."""
-        return self._mapped(Chain.linear)
+        """The same with 0 for what is known at walls, and without the arrays of it."""
+        bound = self._mapped(Chain.linear)
+        used = sorted({s.slot for c in bound.chains() for s in c.steps if isinstance(s, Times)})
+        numbers = {slot: number for number, slot in enumerate(used)}
+        kept = tuple(self.parameters[slot] for slot in used)
+        return replace(bound._mapped(lambda chain: chain.renumbered(numbers)), parameters=kept)
 
     def magnitude(self) -> Bound:
         """The sums of the magnitudes of all products."""
@@ -104,6 +108,15 @@ class Bound:
             same_inputs=self.same_outputs,
             same_outputs=self.same_inputs,
         )
+
+    def on_host(self) -> Bound:
+        """The same with all arrays on the host; itself where they are."""
+        arrays = [parameter.array for parameter in self.parameters]
+        if all(isinstance(array, np.ndarray) for array in arrays):
+            return self
+        hosted = (_array.to_host(array, "a coefficient") for array in arrays)
+        pairs = zip(self.parameters, hosted, strict=True)
+        return replace(self, parameters=tuple(p._replace(array=array) for p, array in pairs))
 
     def without_arrays(self) -> Bound:
         """The same with no parameters but their shapes: for blocks, which get parts of them."""
@@ -265,6 +278,12 @@ class _Binder:
         if not isinstance(end.value, ArrayValue):
             return end.with_value(prod((act.total for act in state.acts), start=end.value))
         shape = self._wall_shape(end.value, axis, state.started_at)
+        if _array.is_dask(end.value.array) or not _array.is_comparable(end.value.array):
+            raise UnsupportedError(
+                f"{end!r} of axis {axis} is lazy, traced or records gradients, but derivatives "
+                "along other axes must act on its values when the plan is made: wanted numbers "
+                "that are known"
+            )
         values = _array.to_host(end.value.array, "value at a wall").reshape(shape)
         for act in state.acts:
             # Along the wall nothing is known beyond its ends.
@@ -334,11 +353,16 @@ class _Binder:
                     axis, rule.total, partial(weighted_rule, weights, unknown, points, divisor)
                 )
                 after = self._with(after._replace(acts=(*after.acts, act)), after, axis, rule)
-            ends = tuple(
-                (None, None) if axis in offsets.axes else pair
-                for axis, pair in enumerate(after.ends)
-            )
-            yield after._replace(ends=ends)
+            yield after._replace(ends=self._ends_after(offsets, state))
+
+    def _ends_after(self, offsets: Offsets, state: _State) -> tuple[Ends, ...]:
+        """What is known after a stencil: reflections, if it is symmetric or antisymmetric."""
+        ends = list(state.ends)
+        for number, axis in enumerate(offsets.axes):
+            parity = _parity(offsets, number)
+            line = self._line(axis, state, state.places[axis], state.places[axis])
+            ends[axis] = (None, None) if parity is None else _after(line, parity)
+        return tuple(ends)
 
     def _scale(self, offsets: Offsets) -> Fraction:
         """The divisor of weights that hold for spacing 1; checks that the grid is as they want."""
@@ -365,6 +389,15 @@ class _Binder:
         return Fraction(1)
 
 
+def _parity(offsets: Offsets, number: int) -> int | None:
+    """0 for weights that are their own mirror image along an axis, 1 for its negative."""
+    weights = dict(offsets.weights)
+    mirrored = {(*k[:number], -k[number], *k[number + 1 :]): w for k, w in weights.items()}
+    if mirrored == weights:
+        return 0
+    return 1 if mirrored == {k: -w for k, w in weights.items()} else None
+
+
 def _firsts(items: Sequence[Any]) -> tuple[int, ...]:
     """Per item, the number of the first one that is equal to it."""
     return tuple(map(items.index, items))
@@ -386,8 +419,7 @@ def _after(line: Line, order: int) -> Ends:
             continue
         sign = -end.sign if order % 2 else end.sign
         lies_outside = line.place_of_wall(side, line.to) in (-1, line.targets)
-        unknown = sign > 0 and (end.at == "next" or lies_outside)
-        found.append(None if unknown else (Symmetric if sign > 0 else Antisymmetric)(at=end.at))
+        found.append(None if sign > 0 and lies_outside else end.turned(sign))
     return found[0], found[1]
 
 

@@ -7,12 +7,15 @@ below. `Dirichlet`, `Neumann` and `Robin` state one condition ``a f + b df/dn = 
 
 from __future__ import annotations
 
+import datetime
 import numbers
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, ClassVar
+
+import numpy as np
 
 from gradkit._values import number_or_array
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, one_of
@@ -83,7 +86,7 @@ class Dirichlet(Condition):
         Where the wall is: half a spacing beyond the end sample, so that samples are the centres of
         cells; at the end sample, whose own value is then not read; one spacing beyond it, so that
         samples are the points inside; or any distance beyond it, in units of the spacing or the
-        coordinates.
+        coordinates, or as a length of time.
 
     Raises
     ------
@@ -161,6 +164,11 @@ class Robin(Condition):
         If an argument is not a finite number or an array of numbers, `a` and `b` are both 0, or
         `at` is not a place.
 
+    Notes
+    -----
+    That a plan exists where no f obeys the condition raises for numbers and NumPy arrays; on other
+    libraries, whose values are not looked at, such results are infinite or NaN.
+
     Examples
     --------
     >>> from gradkit import Robin
@@ -190,6 +198,16 @@ class Reflection(Boundary):
         if not isinstance(self.at, str) or self.at not in self.places:
             raise ArgumentValueError(one_of("at", self.at, self.places))
 
+    def turned(self, sign: int) -> Reflection:
+        """The reflection, about the same wall, of a field that has a sign beyond it.
+
+        A symmetric field may have its wall one spacing beyond the end samples if it has no value
+        there, as derivatives at faces have not.
+        """
+        found = object.__new__(Symmetric if sign > 0 else Antisymmetric)
+        object.__setattr__(found, "at", self.at)
+        return found
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({_place(self.at).removeprefix(', ')})"
 
@@ -199,7 +217,8 @@ class Symmetric(Reflection):
     """f continues beyond the wall as its mirror image: a plane of symmetry.
 
     All rows use the interior stencil. Unlike `Neumann`, which states the first derivative alone,
-    it holds only where all odd derivatives of f vanish at the wall; operators stay symmetric then.
+    it holds only where all odd derivatives of f vanish at the wall. Arrays that an operator
+    multiplies by are taken to be symmetric, too. Symmetric operators stay so with walls at faces.
 
     Parameters
     ----------
@@ -230,7 +249,8 @@ class Antisymmetric(Reflection):
     """f continues beyond the wall as its mirror image with the sign changed, and is 0 at it.
 
     All rows use the interior stencil. Unlike ``Dirichlet(0)``, it holds only where all even
-    derivatives of f vanish at the wall; operators stay symmetric then.
+    derivatives of f vanish at the wall; symmetric operators stay so. Arrays that an operator
+    multiplies by are taken to be symmetric about the wall.
 
     Parameters
     ----------
@@ -259,6 +279,10 @@ def _check_place(at: Any) -> None:
     if isinstance(at, str):
         if at not in WALLS:
             raise ArgumentValueError(f"{one_of('at', at, WALLS)}, or a distance")
+        return
+    if isinstance(at, datetime.timedelta | np.timedelta64):
+        if np.isnat(np.timedelta64(at)) or at < type(at)(0):
+            raise ArgumentValueError(f"at={at} is not a distance: wanted a length of time >= 0")
         return
     if isinstance(at, bool) or not isinstance(at, numbers.Real):
         raise ArgumentTypeError(

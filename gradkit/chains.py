@@ -7,7 +7,7 @@ adjoints and stencils at a point are made from chains.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isfinite
@@ -102,6 +102,14 @@ class Chain:
     def linear(self) -> Chain:
         """The same chain with 0 for what is known at walls."""
         return self._mapped(Rule.linear, lambda form: form)
+
+    def renumbered(self, numbers: Mapping[int, int]) -> Chain:
+        """The same chain with other numbers for the arrays that it multiplies by."""
+        steps = tuple(
+            replace(step, slot=numbers[step.slot]) if isinstance(step, Times) else step
+            for step in self.steps
+        )
+        return replace(self, steps=steps)
 
     def magnitude(self) -> Chain:
         """The chain of the magnitudes of all numbers, for a bound on rounding."""

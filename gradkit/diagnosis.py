@@ -13,7 +13,7 @@ import numpy as np
 from gradkit import _array, _dtypes
 from gradkit._array import Array
 from gradkit.binding import Places
-from gradkit.boundaries import as_boundary
+from gradkit.boundaries import WALLS, as_boundary, ends_of
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
 from gradkit.grid import Axis, Grid
 from gradkit.line import PLACES
@@ -57,7 +57,7 @@ class DotTest:
 
 
 def dot_test(
-    plan: Plan, *, dtype: Any = "float64", seed: int = 0, xp: ModuleType | None = None
+    plan: Plan, *, dtype: Any = None, seed: int = 0, xp: ModuleType | None = None
 ) -> DotTest:
     """Test that the adjoint of a plan is one: ``<A f, g> = <f, A.H g>`` for random f and g.
 
@@ -65,12 +65,13 @@ def dot_test(
     ----------
     plan : Plan
         What is tested; A is its linear part.
-    dtype : str or dtype, default "float64"
-        Dtype of f and g.
+    dtype : str or dtype, optional
+        Dtype of f and g; the default is float64, or float32 where the library has no other.
     seed : int, default 0
         Seed of the random numbers.
     xp : module, optional
-        Array module on which to run, such as ``gradkit.array_module()``; the default is NumPy.
+        Array module on which to run, such as ``gradkit.array_module()``; the default is that of
+        the arrays of the operator, or NumPy.
 
     Returns
     -------
@@ -91,17 +92,19 @@ def dot_test(
     """
     if not isinstance(plan, Plan):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentTypeError(f"plan={plan!r} is not a Plan")
-    name = _dtypes.as_dtype_name(dtype) or "float64"
-    module = np if xp is None else xp
+    seed = integer("seed", seed, 0)
+    elsewhere = [p.array for p in plan.parameters if not isinstance(p.array, np.ndarray)]
+    module: Any = _array.namespace(elsewhere[0]) if elsewhere and xp is None else xp or np
+    name = _dtypes.as_dtype_name(dtype) or _array.default_real(module.asarray([0.0]))
     rng = np.random.default_rng(seed)
     linear, adjoint = plan.linear, plan.H
     f = [_random(rng, shape, name, module) for shape in linear.input_shapes]
     g = [_random(rng, shape, name, module) for shape in adjoint.input_shapes]
     results = (linear.precision(f).result, adjoint.precision(g).result)
-    forward = _inner(g, _called(linear, f))
-    backward = _inner(_called(adjoint, g), f)
+    forward = _inner(g, linear.apply(f))
+    backward = _inner(adjoint.apply(g), f)
     sizes = [_array.namespace(part).abs(part) for part in f]
-    bounds = _called(linear.magnitude, sizes)
+    bounds = linear.magnitude.apply(sizes)
     size = abs(_inner([_array.namespace(part).abs(part) for part in g], bounds))
     # A product of random numbers per point: their roundings add up like the steps of a walk.
     points = sum(int(np.prod(shape)) for shape in linear.output_shapes)
@@ -117,11 +120,6 @@ def _random(rng: np.random.Generator, shape: tuple[int, ...], name: str, xp: Any
     array = xp.asarray(values)
     _array.check_dtype_exists(array, name)
     return _array.cast(_array.namespace(array), array, _array.native(xp, name))
-
-
-def _called(plan: Plan, inputs: Sequence[Array]) -> Sequence[Array]:
-    results = plan(list(inputs) if len(inputs) > 1 else inputs[0])
-    return results if isinstance(results, tuple) else (results,)
 
 
 def _inner(left: Sequence[Array], right: Sequence[Array]) -> Any:
@@ -196,17 +194,16 @@ def observed_order(
     sizes : sequence of int, default (16, 24, 32, 48, 64)
         Points along each axis, one after the other; at least two.
     boundary : str, value such as `Dirichlet(0)`, or pair, default "one-sided"
-        As in `Axis`, for all axes. Centres include both ends of the domain where the boundary is
-        ``"one-sided"``, the first end where it wraps, and are those of cells otherwise, so that
-        walls at faces lie at the ends. A staggered operator takes f, and is compared with df, at
-        the faces between and around them.
+        As in `Axis`, for all axes. Walls lie at the ends of the domain: at faces, at samples, or
+        one spacing beyond. Otherwise both ends are samples, or the first one where an axis wraps.
+        A staggered operator takes f, and is compared with df, at the faces between and around.
     method : Method, optional
         How derivatives along one axis are taken; the default is ``FiniteDifference(accuracy=2)``.
     edge_order : int, optional
         Accuracy near the ends; the default is that of the interior.
     stretch : callable, optional
         An increasing function that takes [0, 1] to itself; the points are its values at equal
-        steps, given as coordinates.
+        steps, given as coordinates. Walls lie at faces then, or there are none.
 
     Returns
     -------
@@ -233,31 +230,36 @@ def observed_order(
     """
     if not isinstance(operator, Operator) or not operator.is_single:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentTypeError(f"operator={operator!r} is not an operator with one output")
+    for name, given in (("f", f), ("df", df)):
+        if not callable(given):
+            raise ArgumentTypeError(f"{name}={given!r} is not a function")
     counts = [integer(f"sizes[{i}]", n, 2) for i, n in enumerate(sizes)]
     if len(counts) < 2 or len(set(counts)) < len(counts):
         raise ArgumentValueError(f"sizes={sizes!r}: wanted at least two, all different")
     pairs = _extents(domain)
     boundary = as_boundary(boundary)
+    if stretch is not None and ends_of(boundary) != (None, None) and _leads(boundary) != (0.5, 0.5):
+        raise ArgumentValueError(f"boundary={boundary!r} with stretch=: wanted walls at both faces")
     errors: list[float] = []
     for size in counts:
         axes, tracks = zip(*(_axis(pair, size, boundary, stretch) for pair in pairs), strict=True)
         shape = (size,) * len(pairs)
         plan = operator.on(Grid(*axes), shape, method=method, edge_order=edge_order)
-        values = _sampled(f, tracks, plan.bound.inputs_at[0], plan.input_shape)
-        wanted = _sampled(df, tracks, plan.bound.outputs_at[0], plan.output_shape)
+        values = _sampled("f", f, tracks, plan.bound.inputs_at[0], plan.input_shape)
+        wanted = _sampled("df", df, tracks, plan.bound.outputs_at[0], plan.output_shape)
         errors.append(float(abs(plan(values) - wanted).max()))
     if not all(isfinite(error) and error > 0 for error in errors):
         raise ArgumentValueError(
             f"the errors are {errors}: an order shows only where all are finite and not 0"
         )
-    steps = np.log(counts)
+    steps = np.log([_step(size, boundary) for size in counts])
     falls = np.log(errors)
-    orders = -np.diff(falls) / np.diff(steps)
+    orders = np.diff(falls) / np.diff(steps)
     return ObservedOrder(
         tuple(counts),
         tuple(errors),
         tuple(float(order) for order in orders),
-        float(-np.polyfit(steps, falls, 1)[0]),
+        float(np.polyfit(steps, falls, 1)[0]),
     )
 
 
@@ -276,20 +278,18 @@ def _axis(
 ) -> tuple[Axis, np.ndarray]:
     """An axis of `size` centres, and the positions of its faces and centres in turn."""
     low, length = extent[0], extent[1] - extent[0]
-    wraps = boundary in ("periodic", "antiperiodic")
-    in_cells = not wraps and boundary != "one-sided"
-    step = 1 / (size if wraps or in_cells else size - 1)
+    (before, _), step = _leads(boundary), _step(size, boundary)
 
     def place(share: np.ndarray) -> np.ndarray:
         return low + length * np.asarray(share if stretch is None else stretch(share))
 
-    centres = place((np.arange(size) + in_cells / 2) * step)
+    centres = place((np.arange(size) + before) * step)
     if stretch is None:
         axis = Axis(spacing=length * step, boundary=boundary)
         halves = np.full(2 * size, length * step / 2)
     else:
-        faces = place(np.arange(size + 1) * step) if in_cells else None
-        period = length if wraps else None
+        faces = place(np.arange(size + 1) * step) if _leads(boundary) == (0.5, 0.5) else None
+        period = length if boundary in ("periodic", "antiperiodic") else None
         axis = Axis(coordinates=centres, boundary=boundary, period=period, faces=faces)
         halves = axis.half_steps()
     track = centres[0] - halves[0] + np.concatenate([[0], np.cumsum(halves)])
@@ -297,8 +297,32 @@ def _axis(
     return axis, track.astype(np.float64)
 
 
+def _leads(boundary: Any) -> tuple[float, float]:
+    """Distance of the first and the last centre from the ends of the domain, in spacings."""
+    if boundary in ("periodic", "antiperiodic"):
+        return 0.0, 1.0
+    ends = ends_of(boundary)
+    places = [None if end is None else end.at for end in ends]
+    if any(not isinstance(at, str) for at in places if at is not None):
+        raise ArgumentValueError(
+            f"boundary={boundary!r}: wanted walls at 'face', 'sample' or 'next', so that they lie "
+            "at the ends of the domain"
+        )
+    first, last = (0.0 if at is None else WALLS[at] / 2 for at in places)
+    return first, last
+
+
+def _step(size: int, boundary: Any) -> float:
+    """The distance between centres, as a share of the domain."""
+    return 1 / (size - 1 + sum(_leads(boundary)))
+
+
 def _sampled(
-    f: Callable[..., Any], tracks: Sequence[np.ndarray], places: Places, shape: tuple[int, ...]
+    name: str,
+    f: Callable[..., Any],
+    tracks: Sequence[np.ndarray],
+    places: Places,
+    shape: tuple[int, ...],
 ) -> np.ndarray:
     """A function at the points of a grid that lie at some places."""
     points: list[np.ndarray] = []
@@ -306,8 +330,15 @@ def _sampled(
         x = track[1 + PLACES[place].shift :: 2][:count]
         points.append(x.reshape([-1 if number == axis else 1 for number in range(len(shape))]))
     values = np.asarray(f(*points))
-    kind = np.complex128 if values.dtype.kind == "c" else np.float64
-    return np.array(np.broadcast_to(values, shape), kind)
+    if values.dtype.kind not in "iufc":
+        raise ArgumentTypeError(f"{name} returns values of dtype {values.dtype}: wanted numbers")
+    try:
+        whole = np.broadcast_to(values, shape)
+    except ValueError:
+        raise ArgumentValueError(
+            f"{name} returns an array of shape {values.shape} for coordinates of shape {shape}"
+        ) from None
+    return np.array(whole, np.complex128 if values.dtype.kind == "c" else np.float64)
 
 
 # --- the symbol ---------------------------------------------------------------------------------
@@ -353,6 +384,8 @@ def modified_wavenumber(plan: Plan, k: Any, *, index: Any = None) -> np.ndarray:
     spacing = _spacing_of(plan)
     ndim = len(plan.shape)
     numbers = np.asarray(k)
+    if numbers.dtype.kind not in "iufc":
+        raise ArgumentTypeError(f"k={k!r}: wanted wavenumbers")
     numbers = numbers[..., None] if ndim == 1 else numbers
     if numbers.shape[-1:] != (ndim,):
         raise ArgumentValueError(

@@ -95,7 +95,8 @@ class MissingPackageError(GradkitError, ImportError):
 
 def integer(name: str, value: object, least: int) -> int:
     """Return an integer >= `least` as an int; raise an error that names it for anything else."""
-    if isinstance(value, bool | np.bool) or not isinstance(value, int | np.integer):
+    other = isinstance(value, bool | np.bool | np.timedelta64)
+    if other or not isinstance(value, int | np.integer):
         raise ArgumentTypeError(f"{name}={value!r} is not an integer >= {least}")
     if value < least:
         raise ArgumentValueError(f"{name}={value} is not >= {least}")

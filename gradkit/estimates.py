@@ -48,6 +48,8 @@ class ErrorEstimate:
             max(float(np.fmax.reduce(part, axis=None, initial=0)) for part in _on_host(values))
             for values in (self.truncation, self.rounding)
         )
+        if truncation == rounding == 0:
+            return "neither dominates: both are 0 at all points"
         sizes = f"(at most {truncation:.1e} against {rounding:.1e})"
         share = self.share
         if share > 0.5:
@@ -83,13 +85,13 @@ def _on_host(values: Any) -> list[np.ndarray]:
 def error_estimate(plan: Plan, f: Any) -> ErrorEstimate:
     """Estimate the error of ``plan(f)``; see `Plan.error_estimate`."""
     results, better = plan(f), plan.refined(f)
-    inputs = [_magnitude(part) for part in _inputs(f, plan.reads)]
-    sums = plan.magnitude(inputs if len(inputs) > 1 else inputs[0])
+    inputs = [_magnitude(part, plan.unit) for part in _inputs(f, plan.reads)]
+    sums = plan.magnitude.apply(inputs)
     xp = _array.namespace(_tuple(results)[0])
     pairs = zip(_tuple(better), _tuple(results), strict=True)
     truncation = tuple(xp.abs(a - b) for a, b in pairs)
     eps = float(xp.finfo(_tuple(results)[0].dtype).eps)
-    rounding = tuple(xp.abs(part) * eps for part in _tuple(sums))
+    rounding = tuple(xp.abs(part) * eps for part in sums)
     if isinstance(results, tuple):
         return ErrorEstimate(truncation, rounding)
     return ErrorEstimate(truncation[0], rounding[0])
@@ -101,8 +103,14 @@ def _inputs(f: Any, count: int) -> list[Array]:
     return [_array.component(f, i, "f") for i in range(count)]
 
 
-def _magnitude(f: Array) -> Array:
-    xp = _array.namespace(f)
-    if _dtypes.kind(_dtypes.dtype_name(f.dtype)) not in ("float", "complex"):
+def _magnitude(f: Array, unit: str) -> Array:
+    """The magnitudes whose products are rounded; of times, whose differences are exact, those."""
+    xp, name = _array.namespace(f), _dtypes.dtype_name(f.dtype)
+    family = _dtypes.kind(name)
+    if family in ("datetime", "timedelta"):
+        first = f.min() if _array.is_dask(f) else np.fmin.reduce(f, axis=None)
+        ticks = (f - first) / np.timedelta64(1, np.datetime_data(f.dtype))
+        return ticks * float(_dtypes.tick(name, unit))
+    if family not in ("float", "complex"):
         f = xp.astype(f, _array.native(xp, _array.default_real(f)))
     return xp.abs(f)

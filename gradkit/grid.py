@@ -17,10 +17,11 @@ import numpy as np
 
 from gradkit._array import is_array, to_host
 from gradkit._dtypes import check_unit, dtype_name, kind, unit_ratio
+from gradkit._values import exact_number
 from gradkit.boundaries import BOUNDARIES, Boundary, Condition, as_boundary, ends_of
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, GradkitError
 
-__all__ = ["Axis", "Coordinates", "Grid", "exact_number", "exact_spacing"]
+__all__ = ["Axis", "Coordinates", "Grid", "exact_spacing"]
 
 #: A grid whose points all lie within this many spacings of equal spacing is equally spaced.
 UNIFORM_TOLERANCE = float(np.finfo(np.float64).eps) / 2
@@ -369,12 +370,6 @@ def _uniform_spacing(steps: np.ndarray, tolerance: float) -> Fraction | None:
     mean = steps.mean()
     drift = np.cumsum(steps / mean - 1)
     return exact_number(mean) if abs(drift).max() <= tolerance else None
-
-
-def exact_number(value: np.floating[Any]) -> Fraction:
-    """The exact value of a NumPy float, longdouble included."""
-    numerator, denominator = value.as_integer_ratio()
-    return Fraction(int(numerator), int(denominator))
 
 
 def exact_spacing(spacing: Any, unit: str, name: str = "spacing") -> Fraction:

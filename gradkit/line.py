@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from gradkit.boundaries import WALLS, Boundary
+from gradkit._values import exact_number
+from gradkit.boundaries import WALLS, Boundary, Dirichlet, Reflection
 from gradkit.errors import ArgumentValueError, one_of
-from gradkit.grid import Axis, exact_number, exact_spacing
+from gradkit.grid import Axis, exact_spacing
 
 __all__ = ["PLACES", "Line", "Place", "as_place"]
 
@@ -53,6 +54,11 @@ def as_place(name: str, value: object) -> str | None:
     if not isinstance(value, str) or value not in PLACES:
         raise ArgumentValueError(one_of(name, value, PLACES))
     return value
+
+
+def _is_next_to(value: Fraction, wanted: Fraction | int) -> bool:
+    """Whether two numbers are one but for the rounding of float64."""
+    return abs(value - wanted) <= 8 * Fraction(1, 2**52) * abs(wanted)
 
 
 @dataclass(frozen=True)
@@ -126,32 +132,39 @@ class Line:
         """Exact distance of the wall outwards from the end centre, in units of the axis."""
         end = self.ends[side]
         assert end is not None
-        if not isinstance(end.at, str):
-            return exact_spacing(end.at, self.axis.unit, "at") if end.at else Fraction(0)
+        if isinstance(end.at, str):
+            return self._known_distance(side, end.at)
+        return exact_spacing(end.at, self.axis.unit, "at") if end.at else Fraction(0)
+
+    def _known_distance(self, side: int, word: str) -> Fraction:
         if self.axis.uniform_spacing:
-            return abs(self.axis.uniform_spacing) * WALLS[end.at] / 2
+            return abs(self.axis.uniform_spacing) * WALLS[word] / 2
         steps = self.axis.half_steps()[:: 1 if side == 0 else -1]
-        if end.at == "face":
+        if word == "face":
             return abs(exact_number(steps[0]))
-        return WALLS[end.at] * abs(exact_number(steps[1]) + exact_number(steps[2])) / 2
+        return WALLS[word] * abs(exact_number(steps[1]) + exact_number(steps[2])) / 2
 
     def wall(self, side: int) -> Fraction | None:
         """Position of the wall, in half spacings from the first face; None if not on that grid.
 
         Face i lies at ``2 i``, centre i at ``2 i + 1``. Off that grid, only equally spaced axes
-        know the position.
+        know the position. A distance next to that of a face or of a sample is taken for it.
         """
         end = self.ends[side]
         assert end is not None
-        if isinstance(end.at, str):
-            steps = Fraction(WALLS[end.at])
-        elif self.axis.uniform_spacing:
-            steps = 2 * self.distance(side) / abs(self.axis.uniform_spacing)
-        elif end.at == 0:
-            steps = Fraction(0)
-        else:
+        steps = Fraction(WALLS[end.at]) if isinstance(end.at, str) else self._steps(side)
+        if steps is None:
             return None
         return 1 - steps if side == 0 else 2 * self.cells - 1 + steps
+
+    def _steps(self, side: int) -> Fraction | None:
+        """The distance of the wall from the end centre, in half spacings."""
+        distance = self.distance(side)
+        if self.axis.uniform_spacing:
+            steps = 2 * distance / abs(self.axis.uniform_spacing)
+            return Fraction(round(steps)) if _is_next_to(steps, round(steps)) else steps
+        known = {WALLS[word]: self._known_distance(side, word) for word in WALLS}
+        return next((Fraction(k) for k, d in known.items() if _is_next_to(distance, d)), None)
 
     def wall_index(self, side: int) -> int | None:
         """Index of the value that the wall lies on; -1 and `sources` are the next ones outside."""
@@ -162,15 +175,29 @@ class Line:
         half, shift = self.wall(side), PLACES[place].shift
         return None if half is None or (half - 1 - shift) % 2 else int(half - 1 - shift) // 2
 
+    def mirrored(self, side: int, index: int) -> int:
+        """Index of the mirror image, about a wall on the grid, of the value at an index."""
+        half = self.wall(side)
+        assert half is not None
+        return int(half) - 1 - PLACES[self.at].shift - index
+
+    def lies_on_wall(self, side: int, index: int) -> bool:
+        """Whether a value lies on a wall that states it, so that it is not read."""
+        end = self.ends[side]
+        states_value = isinstance(end, Dirichlet) or (isinstance(end, Reflection) and end.sign < 0)
+        return states_value and self.wall_index(side) == index
+
     def _check_wall(self, side: int) -> None:
         """Raise unless the wall lies at or beyond the end value."""
-        half = self.wall(side)
-        end = self.ends[side]
-        if half is None or end is None:
-            return
+        half, end = self.wall(side), self.ends[side]
+        # The end value lies on the end centre, at its outer face, or at a face further in.
         shift = PLACES[self.at].shift
-        beyond = 1 + shift - half if side == 0 else half - (2 * self.sources - 1 + shift)
-        if beyond < 0:
+        outermost = -shift if side == 0 else 2 * (self.sources - self.cells) + shift
+        if half is None:
+            inside = outermost > 0 and self.distance(side) < self._known_distance(side, "face")
+        else:
+            inside = (1 - half if side == 0 else half - 2 * self.cells + 1) < outermost
+        if inside:
             where = "first" if side == 0 else "last"
             raise ArgumentValueError(
                 f"{end!r} on {self.name} puts the wall inside of the {where} value, which lies "

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradkit._array import Array, library, namespace, to_host
+from gradkit._array import Array, library, namespace, to_host, widened
+from gradkit._dtypes import as_dtype_name, complex_of, kind
 from gradkit.chains import Along, Chain, Parameter
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, MissingPackageError, one_of
 from gradkit.methods import Rule
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["linear_operator", "matrix"]
 
 FORMATS = ("csr", "csc", "coo", "bsr", "dia", "dok", "lil", "array")
+DTYPES = ("float32", "float64", "complex64", "complex128")
 ON_DEVICE = ("csr", "csc", "coo", "dia", "array")
 
 Shape = tuple[int, ...]
@@ -34,10 +36,10 @@ def matrix(plan: Plan, format: str, dtype: Any, xp: ModuleType | None) -> Any:
     if format not in formats:
         raise ArgumentValueError(one_of("format", format, formats))
     sparse = _scipy_sparse()
-    kind = np.dtype(dtype if dtype is not None else "complex128" if plan.is_complex else "float64")
+    entries = _checked_dtype(plan, dtype)
     blocks = [
         [
-            _sum(sparse, [c for c in chains if c.source == j], (rows, columns), plan, kind)
+            _sum(sparse, [c for c in chains if c.source == j], (rows, columns), plan, entries)
             for j, columns in enumerate(plan.input_shapes)
         ]
         for rows, chains in zip(plan.output_shapes, plan.bound.outputs, strict=True)
@@ -47,6 +49,18 @@ def matrix(plan: Plan, format: str, dtype: Any, xp: ModuleType | None) -> Any:
     if on_device:
         return _on_device(sparse.csr_matrix(whole), format)
     return whole.toarray() if format == "array" else whole.asformat(format)
+
+
+def _checked_dtype(plan: Plan, dtype: Any, default: str = "float64") -> np.dtype[Any]:
+    """The dtype of entries: one that holds them, of those that sparse matrices have."""
+    if plan.is_complex and default in ("float32", "float64"):
+        default = complex_of(default)
+    name = as_dtype_name(dtype) or default
+    if name not in DTYPES:
+        raise ArgumentTypeError(one_of("dtype", name, DTYPES))
+    if plan.is_complex and kind(name) != "complex":
+        raise ArgumentTypeError(f"dtype={name!r} cannot hold the complex entries of this operator")
+    return np.dtype(name)
 
 
 def _scipy_sparse() -> Any:
@@ -107,7 +121,7 @@ def _of_chain(sparse: Any, chain: Chain, shape: Shape, parameters: Sequence[Para
             shape = (*shape[: step.axis], step.rule.targets, *shape[step.axis + 1 :])
         else:
             array, full = parameters[step.slot]
-            values = to_host(array, "coefficient").reshape(full)
+            values = widened(to_host(array, "coefficient")).reshape(full)
             forms = {"conjugate": np.conj, "magnitude": np.abs}
             scale = scale * forms.get(step.form, np.asarray)(values)
     number = chain.coefficient
@@ -167,21 +181,26 @@ def _along(sparse: Any, rule: Rule, axis: int, shape: Shape) -> Any:
 def linear_operator(plan: Plan, dtype: Any, xp: ModuleType | None) -> Any:
     """The linear part of a plan as a linear operator; see `Plan.linear_operator`."""
     linalg: Any
-    if _is_for_cupy(plan, xp):
+    on_device = _is_for_cupy(plan, xp)
+    if on_device:
         from cupyx.scipy.sparse import linalg  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
     else:
         _scipy_sparse()
         from scipy.sparse import linalg
+    own = plan.dtype if plan.dtype in DTYPES else "float64"
+    entries = _checked_dtype(plan, dtype, own)
     forward, backward = plan.linear, plan.H
+    if not on_device:
+        # Solvers of SciPy have NumPy vectors, wherever the arrays of the plan are.
+        forward, backward = forward.on_host(), backward.on_host()
     sizes = [sum(map(prod, p.output_shapes)) for p in (forward, backward)]
-    kind = np.dtype(dtype if dtype is not None else "complex128" if plan.is_complex else "float64")
     return linalg.LinearOperator(
         tuple(sizes),
         matvec=_on_vectors(forward),
         rmatvec=_on_vectors(backward),
         matmat=_on_columns(forward),
         rmatmat=_on_columns(backward),
-        dtype=kind,
+        dtype=entries,
     )
 
 
@@ -196,19 +215,19 @@ def _on_vectors(plan: Plan) -> Callable[[Array], Array]:
             xp.reshape(flat[start:stop], shape)
             for (start, stop), shape in zip(bounds, shapes, strict=True)
         ]
-        results = plan(parts if len(parts) > 1 else parts[0])
-        several = results if isinstance(results, tuple) else (results,)
-        flattened = [xp.reshape(result, (-1,)) for result in several]
+        flattened = [xp.reshape(result, (-1,)) for result in plan.apply(parts)]
         return flattened[0] if len(flattened) == 1 else xp.concat(flattened)
 
     return apply
 
 
 def _on_columns(plan: Plan) -> Callable[[Array], Array]:
-    apply = _on_vectors(plan)
+    apply, rows = _on_vectors(plan), sum(map(prod, plan.output_shapes))
 
     def apply_to_columns(columns: Array) -> Array:
         xp = namespace(columns)
+        if not columns.shape[1]:
+            return xp.zeros((rows, 0), dtype=columns.dtype)
         return xp.stack([apply(columns[:, i]) for i in range(columns.shape[1])], axis=1)
 
     return apply_to_columns

@@ -66,6 +66,10 @@ def operator_from_offsets(
     Near an end without a wall, the values beyond it are extrapolated by the polynomial of the
     lowest degree that keeps the accuracy; conditions at walls and wrapping axes hold as elsewhere.
 
+    In several dimensions the sum is taken in differences along one axis at a time, so that
+    constants give 0. They may pass through points between those of the stencil, whose values
+    cancel but must be finite: a NaN there is a NaN in the result.
+
     Examples
     --------
     The laplacian of nine points whose error does not depend on the direction:
@@ -99,6 +103,8 @@ def operator_from_offsets(
     named = tuple(range(ndim)) if axes is None else _offset(axes, "axes")
     if len(named) != ndim:
         raise ArgumentValueError(f"axes={axes!r} has {len(named)} entries for offsets of {ndim}")
+    if len(set(named)) < ndim:
+        raise ArgumentValueError(f"axes={axes!r} name the same axis twice")
     order, accuracy, meaning = _meaning(kept, ndim, steps)
     factor = Offsets(named, tuple(sorted(kept.items())), steps, order, accuracy, meaning)
     return single([Term(1, (factor,))])

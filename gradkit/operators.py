@@ -28,6 +28,7 @@ from gradkit.terms import (
     composition,
     polynomial_of,
     product,
+    sum_of,
 )
 from gradkit.weights import Stencil
 
@@ -71,7 +72,6 @@ class Operator:
 
     #: An array on the left leaves the multiplication to the operator.
     __array_ufunc__ = None
-    __array_priority__ = 1000
 
     #: Binds an operator to a grid. plan.py, some floors up, puts its make_plan here on import.
     binder: ClassVar[Callable[..., Plan]]
@@ -130,6 +130,10 @@ class Operator:
 
     def on(self, grid: Grid, shape: Sequence[int], **options: Any) -> Plan:
         """Bind the operator to a grid and a shape; see `gradkit.make_plan` for the options."""
+        unknown = options.keys() - {"method", "edge_order", "nan", "dtype", "unit"}
+        if unknown:
+            hint = ": wanted method=FiniteDifference(4)" if "accuracy" in unknown else ""
+            raise ArgumentTypeError(f"on() has no argument {min(unknown)!r}{hint}")
         return type(self).binder(self, grid, shape, **options)
 
     def normalized(self, ndim: int) -> Operator:
@@ -140,6 +144,14 @@ class Operator:
                 for t in entry.terms
             )
         )
+
+    @property
+    def own_accuracy(self) -> int:
+        """The largest accuracy of a stencil of the user's own; 0 if there is none."""
+        factors = [f for row in self.entries for e in row for t in e.terms for f in t.factors]
+        own = [f.accuracy for f in factors if isinstance(f, Offsets)]
+        own += [f.stencil.accuracy for f in factors if isinstance(f, Partial) and f.stencil]
+        return max(own, default=0)
 
     def idealized(self) -> Operator:
         """The operator that this one stands for: stencils of the user's own become derivatives."""
@@ -164,7 +176,7 @@ class Operator:
             )
         return Operator(
             tuple(
-                tuple(polynomial_of((*a.terms, *b.terms)) for a, b in zip(ra, rb, strict=True))
+                tuple(sum_of((*a.terms, *b.terms)) for a, b in zip(ra, rb, strict=True))
                 for ra, rb in zip(self.entries, right.entries, strict=True)
             )
         )
@@ -410,6 +422,7 @@ def D(
             raise ArgumentValueError(
                 f"order={order}, but the stencil is one of order {stencil.order}"
             )
+        stencil = Stencil(sorted(stencil.offsets), order)
     return single([Term(1, (_partial(axis, order, at, to, stencil),))])
 
 

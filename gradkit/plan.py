@@ -159,6 +159,17 @@ class Plan:
         results = self._run(inputs)
         return results[0] if len(results) == 1 else tuple(results)
 
+    def apply(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
+        """The results of a call as a tuple, from its inputs as a sequence, of one or of several.
+
+        Parameters
+        ----------
+        inputs : sequence of arrays
+            One per input.
+        """
+        results = self(inputs if len(inputs) > 1 else inputs[0])
+        return results if isinstance(results, tuple) else (results,)
+
     # --- what a plan knows of itself ----------------------------------------------------------
 
     @cached_property
@@ -279,11 +290,11 @@ class Plan:
 
     @cached_property
     def refined(self) -> Plan:
-        """The same operator by a method of higher accuracy."""
+        """The same operator by a method of higher accuracy, also than stencils of one's own."""
         plan = self.operator.idealized().on(
             self.grid,
             self.shape,
-            method=self.method.refined(),
+            method=self.method.refined(self.operator.own_accuracy),
             edge_order=None if self.edge_order is None else self.edge_order + 2,
             nan=self.nan,
             dtype=self.dtype,
@@ -341,6 +352,11 @@ class Plan:
         kept = {part.name for part in fields(self)}
         return {**{k: v for k, v in self.__dict__.items() if k in kept}, "memo": {}}
 
+    def on_host(self) -> Plan:
+        """The same plan with its arrays as NumPy arrays, for data that are such."""
+        bound = self.bound.on_host()
+        return self if bound is self.bound else replace(self, bound=bound)
+
     # --- other renderings ---------------------------------------------------------------------
 
     @property
@@ -383,7 +399,7 @@ class Plan:
         MissingPackageError
             If SciPy is not installed.
         ArgumentTypeError, ArgumentValueError
-            If `format` or `xp` is none of these.
+            If `format` or `xp` is none of these, or `dtype` cannot hold the entries.
 
         Examples
         --------
@@ -405,8 +421,8 @@ class Plan:
         Parameters
         ----------
         dtype : dtype, optional
-            Dtype that solvers are told; the default is float64, or complex128 where plans are
-            complex.
+            Dtype that solvers are told; the default is that of the plan, or else float64, or
+            complex128 where plans are complex.
         xp : module, optional
             ``cupy`` for the operator of ``cupyx.scipy.sparse.linalg``, ``numpy`` for SciPy's; the
             default is where the arrays of the operator are, and SciPy if it has none.
@@ -421,7 +437,7 @@ class Plan:
         MissingPackageError
             If SciPy is not installed.
         ArgumentTypeError
-            If `xp` is neither.
+            If `xp` is neither, or `dtype` cannot hold the results.
 
         Examples
         --------
@@ -431,6 +447,7 @@ class Plan:
         >>> operator @ np.asarray([0.0, 1.0, 0.0, -1.0])
         array([ 1.,  0., -1.,  0.])
         """
+        self._check_whole("linear_operator")
         return matrices.linear_operator(self, dtype, xp)
 
     def stencil(self, index: Any, *, output: int = 0, input: int = 0) -> report.PointStencil:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, lcm
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradkit._array import Array, as_array
+from gradkit.boundaries import Boundary, Condition
 from gradkit.chains import Along, Wall
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
-from gradkit.methods import WALL, Rows, Rule
+from gradkit.methods import CORRECTION, WALL, Rows, Rule, is_open, nearest_float
 
 if TYPE_CHECKING:
     from gradkit.plan import Plan
@@ -66,6 +67,8 @@ class PointStencil:
         axes = [a for a in range(len(self.index)) if len({k[a] for k in self.offsets}) > 1]
         if not self.offsets:
             return ["0"]
+        if not self.index:
+            return [_short(self.weights[0])]
         if len(axes) == 2:
             return self._table(*axes)
         if len(axes) > 2:
@@ -125,7 +128,7 @@ def point_stencil(plan: Plan, index: Any, output: int, input: int) -> PointStenc
 
 
 def _number(value: Any) -> Any:
-    return value if isinstance(value, complex) else float(value)
+    return value if isinstance(value, complex) else nearest_float(Fraction(value))
 
 
 def _index(index: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -149,7 +152,7 @@ def _index(index: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def explanation(plan: Plan, inputs: Sequence[Any]) -> Report:
     """What a call of a plan does; see `Plan.explain`."""
-    size = " x ".join(map(str, plan.shape))
+    size = " x ".join(map(str, plan.shape)) or "()"
     form = f", {plan.form}" if plan.form else ""
     lines = [f"{plan.operator!r} on {size} points, {plan.method!r}{form}"]
     steps = list(plan.bound.alongs())
@@ -159,10 +162,12 @@ def explanation(plan: Plan, inputs: Sequence[Any]) -> Report:
             continue
         lines.append(f"axis {number}: {repr(axis).removeprefix('Axis(').removesuffix(')')}")
         for step in along.values():
+            if step.rule.label == CORRECTION:
+                continue
             magnitudes = ", magnitudes" if step.rule.is_magnitude else ""
             transposed = ", transposed" if step.rule.is_transposed else ""
             lines.append(f"  {step.rule.label}{magnitudes}{transposed}")
-            lines.extend(f"    {text}" for text in _rows_text(step))
+            lines.extend(f"    {text}" for text in _rows_text(step, axis.ends if axis else ()))
     if plan.parameters:
         shapes = ", ".join(" x ".join(map(str, p.shape)) for p in plan.parameters)
         lines.append(f"arrays multiplied by, or known along walls: {shapes}")
@@ -178,16 +183,38 @@ def explanation(plan: Plan, inputs: Sequence[Any]) -> Report:
     return Report("\n".join(lines))
 
 
-def _rows_text(step: Along) -> Iterator[str]:
+def _rows_text(step: Along, ends: Sequence[Boundary | None]) -> Iterator[str]:
     for rows in _merged(step.rule):
         last = rows.stop - 1
         where = f"row {last}" if rows.start == last else f"rows {rows.start} to {last}"
-        text = f"{where}: {_formula(rows, step.rule)}"
-        for name, known in zip(WALL, step.walls, strict=True):
-            if any(name in pair for pair in rows.pairs):
-                value = "an array" if isinstance(known, Wall) else f"{known}"
-                text += f", known at the {name}: {value}"
-        yield text
+        used = {
+            name: end
+            for name, end in zip(WALL, ends, strict=True)
+            if isinstance(end, Condition) and any(name in pair for pair in rows.pairs)
+        }
+        unsettled = [f"{end!r} at the {name}" for name, end in used.items() if is_open(end)]
+        if unsettled:
+            yield f"{where}: settled point by point by {' and '.join(unsettled)}"
+            continue
+        texts = [f"{where}: {_formula(rows, step.rule, used)}"]
+        for name, end in used.items():
+            texts.append(f"{_stated(end)}known at the {name}: {_value(step, name, end)}")
+        yield ", ".join(texts)
+
+
+def _stated(end: Condition) -> str:
+    """What a condition states beside a plain value."""
+    if not end.b:
+        return ""
+    return f"{end.a} f + {end.b} df/dn " if end.a else "outward slope "
+
+
+def _value(step: Along, name: str, end: Condition) -> str:
+    """What is known, as it was stated: rules hold it over the factor of f."""
+    known = step.walls[WALL.index(name)]
+    if isinstance(known, Wall):
+        return "an array"
+    return f"{known * end.a if end.a and end.b else known}"
 
 
 def _merged(rule: Rule) -> list[Rows]:
@@ -197,7 +224,10 @@ def _merged(rule: Rule) -> list[Rows]:
         last = found[-1] if found else None
         alike = last is not None and last.pairs == rows.pairs
         if last is not None and alike and _alike(last.weights, rows.weights):
-            found[-1] = Rows(last.start, rows.stop, rows.pairs, rows.weights, rows.accuracy)
+            weights = rows.weights
+            if isinstance(weights, np.ndarray):
+                weights = np.concatenate([np.asarray(last.weights), weights], axis=1)
+            found[-1] = Rows(last.start, rows.stop, rows.pairs, weights, rows.accuracy)
         else:
             found.append(rows)
     return found
@@ -207,9 +237,11 @@ def _alike(a: Any, b: Any) -> bool:
     return isinstance(a, np.ndarray) or a == b
 
 
-def _formula(rows: Rows, rule: Rule) -> str:
+def _formula(rows: Rows, rule: Rule, used: Mapping[str, Condition]) -> str:
     weights = {k: w for k, w in rows.collected().items() if np.any(w)}
-    names = {k: f"f[{k}]" if isinstance(k, int) else "wall" for k in weights}
+    names = {
+        k: f"f[{k}]" if isinstance(k, int) else f"{k}" if len(used) > 1 else "wall" for k in weights
+    }
     is_derivative = rule.order > 0 and not (rule.is_transposed or rule.is_magnitude)
     error = f" + O(h^{rows.accuracy})" if is_derivative else ""
     left = f"f{chr(39) * rule.order}(x) = " if is_derivative and rule.order < 4 else ""
@@ -219,15 +251,26 @@ def _formula(rows: Rows, rule: Rule) -> str:
     if isinstance(rows.weights, np.ndarray):
         points = ", ".join(names[k] for k in ordered)
         return f"{left}{points}, weights by position{error}"
+    if any(end.b for end in used.values()):
+        # Slopes come with the spacing, so that no symbol stands for it.
+        shares = {k: w / rule.scale for k, w in weights.items()}
+        for name, end in used.items():
+            shares[name] = shares.get(name, Fraction(0)) / Fraction(end.a or 1)
+        terms = [_signed(Fraction(float(f"{float(shares[k]):.6g}")), names[k]) for k in ordered]
+        return f"{left}{_sum_of(terms)}{error}"
     common = lcm(*(w.denominator for w in weights.values()))
     common = common if common <= 10**6 else 1
     terms = [_signed(weights[k] * common, names[k]) for k in ordered]
-    total = "".join(terms).removeprefix(" + ")
-    total = f"-{total.removeprefix(' - ')}" if total.startswith(" - ") else total
+    total = _sum_of(terms)
     divisor = _divisor(common, rule)
     if not divisor:
         return f"{left}{total}{error}"
     return f"{left}{f'({total})' if len(terms) > 1 else total} / {divisor}{error}"
+
+
+def _sum_of(terms: Sequence[str]) -> str:
+    total = "".join(terms).removeprefix(" + ")
+    return f"-{total.removeprefix(' - ')}" if total.startswith(" - ") else total
 
 
 def _position(point: Any) -> float:

@@ -29,6 +29,7 @@ __all__ = [
     "number_text",
     "polynomial_of",
     "product",
+    "sum_of",
 ]
 
 
@@ -227,9 +228,14 @@ class Polynomial:
 
 def polynomial_of(terms: Iterable[Term]) -> Polynomial:
     """Add up the terms with the same factors and drop those that vanish."""
+    return sum_of([Term(term.coefficient, _canonical(term.factors)) for term in terms])
+
+
+def sum_of(terms: Iterable[Term]) -> Polynomial:
+    """The same for terms whose factors are in their settled order, as those of polynomials are."""
     sums: dict[tuple[Factor, ...], Any] = {}
     for term in terms:
-        factors = _canonical(term.factors)
+        factors = term.factors
         sums[factors] = sums.get(factors, 0) + term.coefficient
     kept = [Term(_plain(c), factors) for factors, c in sums.items() if c != 0]
     return Polynomial(tuple(sorted(kept, key=_reading_order)))
@@ -249,7 +255,9 @@ def _reading_order(term: Term) -> list[tuple[int, int, str]]:
     keys: list[tuple[int, int, str]] = []
     for factor in term.factors:
         if isinstance(factor, Partial):
-            keys.append((factor.axis, -factor.order, repr(factor)))
+            # Plain derivatives are many in long sums; their text would be slow to make.
+            text = "" if factor.is_plain else repr(factor)
+            keys.append((factor.axis, -factor.order, text))
         elif isinstance(factor, Offsets):
             keys.append((min(factor.axes), -factor.order, repr(factor)))
     return keys
@@ -335,8 +343,38 @@ def product(left: Term, right: Term) -> Term:
             f"the * of {left!r} and {right!r} is not defined, because an array stands between "
             "derivatives: write @, which applies one after the other"
         )
-    factors = (*left.factors, *right.factors)
-    return Term(number, tuple(sorted(factors, key=lambda f: not isinstance(f, Coefficient))))
+    arrays = [f for f in (*left.factors, *right.factors) if isinstance(f, Coefficient)]
+    others = [f for f in (*left.factors, *right.factors) if not isinstance(f, Coefficient)]
+    return Term(number, (*arrays, *_own_stencils_first(others)))
+
+
+def _own_stencils_first(factors: Sequence[Factor]) -> list[Factor]:
+    """Factors of symbols, which commute: derivatives in place along one axis in a settled order."""
+
+    def key(factor: Factor) -> tuple[bool, str]:
+        return isinstance(factor, Partial) and factor.stencil is None, repr(factor)
+
+    found: list[Factor] = []
+    for factor in factors:
+        place = len(found)
+        while (
+            place
+            and _trade_places(found[place - 1], factor)
+            and key(factor) < key(found[place - 1])
+        ):
+            place -= 1
+        found.insert(place, factor)
+    return found
+
+
+def _trade_places(a: Factor, b: Factor) -> bool:
+    return (
+        isinstance(a, Partial)
+        and isinstance(b, Partial)
+        and a.axis == b.axis
+        and a.to is None
+        and b.to is None
+    )
 
 
 def composition(left: Term, right: Term) -> Term:

@@ -15,6 +15,8 @@ from itertools import pairwise
 from math import factorial, lcm
 from typing import Any
 
+import numpy as np
+
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
 
 __all__ = [
@@ -201,6 +203,12 @@ def wall_closure(nodes: Sequence[Fraction], order: int, wall: Fraction) -> WallC
     )
 
 
+def _offset(offset: Any) -> Fraction:
+    if isinstance(offset, np.timedelta64):
+        raise TypeError(f"{offset!r} is a length of time")
+    return Fraction(offset)
+
+
 @dataclass(frozen=True)
 class Stencil:
     """The exact weights of one derivative on equally spaced points.
@@ -246,7 +254,7 @@ class Stencil:
     def __init__(self, offsets: Iterable[int | float | Fraction], order: int) -> None:
         order = integer("order", order, 0)
         try:
-            exact = tuple(Fraction(offset) for offset in offsets)
+            exact = tuple(map(_offset, offsets))
         except (TypeError, ValueError, OverflowError) as error:
             raise ArgumentTypeError(f"offsets must be finite real numbers: {error}") from None
         if len(set(exact)) < len(exact):

@@ -231,7 +231,7 @@ def test_bytes_of_a_block_count_the_arrays_of_the_block():
         ("T", lambda block: block.T),
         ("H", lambda block: block.H),
         ("matrix", lambda block: block.matrix()),
-        ("H", lambda block: block.linear_operator()),
+        ("linear_operator", lambda block: block.linear_operator()),
         ("stencil", lambda block: block.stencil(3)),
         ("error_estimate", lambda block: block.error_estimate(np.zeros(7))),
     ],

@@ -553,3 +553,25 @@ def test_rounding_counts_what_is_known_at_walls():
     exact = Fraction(16) * Fraction(0.1) / (5 * Fraction(0.1) ** 2)  # ... and the cubic 16 / 5
     error = abs(Fraction(plan(np.zeros(8))[0]) - exact)
     assert 0 < float(error) <= plan.error_estimate(np.zeros(8)).rounding[0]
+
+
+def test_times_are_counted_in_the_unit_of_the_plan():
+    plan = D(0).on(Grid(Axis()), (5,))
+    numbers = plan.error_estimate(np.arange(5.0) ** 2).rounding
+    for dtype, factor in (("m8[s]", 1), ("M8[s]", 1), ("m8[ms]", 1e-3), ("M8[ms]", 1e-3)):
+        found = plan.error_estimate((np.arange(5) ** 2).astype(dtype)).rounding
+        np.testing.assert_allclose(found, numbers * factor, rtol=1e-12)
+
+
+def test_estimates_compare_own_stencils_with_a_better_method():
+    grid = Grid(Axis(spacing=X[1], boundary="periodic"))
+    plan = D(0, stencil=Stencil(range(-3, 4), 1)).on(grid, (N,))
+    true = abs(plan(np.sin(X)) - np.cos(X))
+    np.testing.assert_allclose(
+        plan.error_estimate(np.sin(X)).truncation, true, rtol=0.05, atol=1e-13
+    )
+
+
+def test_advice_on_results_without_any_error():
+    estimate = (0 * D(0)).on(Grid(Axis()), (5,)).error_estimate(np.ones(5))
+    assert estimate.advice == "neither dominates: both are 0 at all points"

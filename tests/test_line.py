@@ -190,8 +190,8 @@ def test_the_default_face_lies_as_far_beyond_the_end_as_the_next_one_inside():
 
 def test_a_distance_on_coordinates_is_off_the_grid_of_faces_and_centres():
     axis = Axis(coordinates=CENTRES, faces=FACES)
-    assert line_with(Dirichlet(0, at=1.0), 0, axis).wall(0) is None
-    assert line_with(Dirichlet(0, at=1.0), 0, axis).wall_index(0) is None
+    assert line_with(Dirichlet(0, at=0.75), 0, axis).wall(0) is None
+    assert line_with(Dirichlet(0, at=0.75), 0, axis).wall_index(0) is None
     assert line_with(Dirichlet(0, at=0.0), 0, axis).wall(0) == 1
     assert line_with(Dirichlet(0, at="face"), 1, axis).wall(1) == 8
 

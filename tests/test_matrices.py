@@ -463,3 +463,43 @@ def test_entries_of_products_are_in_order():
         np.all(np.diff(found.indices[a:b]) > 0)
         for a, b in zip(found.indptr, found.indptr[1:], strict=False)
     )
+
+
+def test_arrays_are_multiplied_in_double_precision():
+    a, x = np.array([100] * 5, np.int8), np.arange(5.0)
+    plan = (a * (a * D(0))).on(LINE, (5,))
+    np.testing.assert_array_equal(plan.matrix() @ x, plan(x))
+    low = np.array([-128] * 5, np.int8)
+    assert (low * D(0)).on(LINE, (5,)).magnitude.matrix().toarray().min() == 0
+    half = (np.ones(5, np.float16) * Identity()).on(LINE, (5,))
+    np.testing.assert_array_equal(half.matrix("array"), np.eye(5))
+
+
+@pytest.mark.parametrize("dtype", [int, "float16", "M8[s]", "foo", bool])
+@pytest.mark.parametrize("rendering", ["matrix", "linear_operator"])
+def test_dtypes_that_hold_no_weights_are_refused(dtype, rendering):
+    plan = D(0).on(LINE, (5,))
+    with pytest.raises((ArgumentTypeError, ArgumentValueError), match="dtype="):
+        getattr(plan, rendering)(dtype=dtype)
+    with pytest.raises(ArgumentTypeError, match="cannot hold the complex entries"):
+        getattr((1j * D(0)).on(LINE, (5,)), rendering)(dtype="float64")
+
+
+def test_linear_operators_have_the_dtype_of_the_plan():
+    operator = D(0).on(LINE, (5,), dtype="float32").linear_operator()
+    assert operator.dtype == np.float32
+    assert (operator @ np.ones(5)).dtype == np.float32
+    assert (operator @ np.zeros((5, 0))).shape == (5, 0)
+
+
+@pytest.mark.parametrize("module", ["torch", "jax.numpy"])
+def test_linear_operators_for_scipy_take_arrays_of_other_libraries_to_the_host(module):
+    xp = pytest.importorskip(module)
+    plan = (xp.ones(6) * D(0)).on(LINE, (6,))
+    np.testing.assert_array_equal(plan.linear_operator() @ np.arange(6.0), np.full(6, 2.0))
+
+
+def test_weights_beyond_the_range_of_floats_are_infinite():
+    plan = (D(0) ** 4).on(Grid(Axis(spacing=1e-100)), (9,))
+    assert np.isinf(plan.matrix("array")[4, 2:7]).all()
+    assert np.isinf(plan.stencil(4).weights).all()

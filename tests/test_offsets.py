@@ -1094,3 +1094,20 @@ def test_what_cannot_be_used_raises_an_error_of_gradkit(weights, options):
 
 def test_longdouble_weights_are_real_numbers():
     operator_from_offsets({0: np.longdouble("0.1"), 1: 1})
+
+
+def test_axes_are_named_once():
+    with pytest.raises(ArgumentValueError, match="name the same axis twice"):
+        operator_from_offsets({(0, 1): 1, (0, 0): -1}, axes=(0, 0))
+
+
+def test_symmetric_stencils_keep_reflections():
+    """Like the same stencil as a derivative, whose rows near the wall are folded back."""
+    grid = Grid(Axis(boundary=Symmetric()))
+    given = {
+        operator_from_offsets([-1, 0, 1], like=D(0, 2)): D(0, 2, stencil=Stencil((-1, 0, 1), 2)),
+        operator_from_offsets([-1, 1], like=D(0)): D(0, stencil=Stencil((-1, 0, 1), 1)),
+    }
+    for offsets, own in given.items():
+        found, wanted = ((D(0) @ o).on(grid, (6,)).matrix("array") for o in (offsets, own))
+        np.testing.assert_array_equal(found, wanted)

@@ -14,6 +14,7 @@ from gradkit import (
     Axis,
     D,
     Dirichlet,
+    FiniteDifference,
     Grid,
     Identity,
     Operator,
@@ -1291,3 +1292,45 @@ def test_stencils_of_ones_own_commute_with_derivatives_along_other_axes():
 def test_systems_have_no_power():
     with pytest.raises(ArgumentValueError, match="power of a system"):
         Gradient(2) ** 0
+
+
+def test_own_stencils_commute_with_derivatives_in_products():
+    upwind = D(0, stencil=Stencil((-1, 0), 1))
+    assert upwind == D(0, stencil=Stencil((0, -1), 1))
+    assert upwind * D(0) == D(0) * upwind
+    assert upwind * D(0) * upwind == upwind * upwind * D(0)
+
+
+def test_long_sums_of_arrays_do_not_compare_them_all():
+    total = sum((np.full(6, float(k)) * D(0) for k in range(300)), start=0 * D(0))
+    np.testing.assert_array_equal(
+        total.on(Grid(Axis()), (6,))(np.arange(6.0)), np.full(6, 299 * 300 / 2)
+    )
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda t: D(0, t),
+        FiniteDifference,
+        lambda t: Stencil([t, 0], 1),
+        lambda t: operator_from_offsets({0: t}),
+        Dirichlet,
+    ],
+)
+def test_lengths_of_time_are_no_numbers(action):
+    with pytest.raises(ArgumentTypeError, match=r"timedelta64\("):
+        action(np.timedelta64(1, "s"))
+
+
+def test_options_that_do_not_exist_are_named():
+    with pytest.raises(ArgumentTypeError, match=r"no argument 'accuracy': wanted method=Finite"):
+        D(0).on(Grid(Axis()), (5,), accuracy=4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_coefficients_and_spacings_out_of_range_may_cancel(dtype):
+    f = (np.arange(9.0) ** 4).astype(dtype)
+    for coefficient, spacing in ((1e-40, 1e-10), (1e-100, 1e-25), (1e40, 1e10)):
+        plan = (coefficient * D(0) ** 4).on(Grid(Axis(spacing=spacing)), (9,))
+        np.testing.assert_allclose(plan(f), 24, rtol=64 * np.finfo(dtype).eps)

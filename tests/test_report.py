@@ -660,7 +660,7 @@ def test_robin_wall_weighs_value_and_slope():
     found = plan.stencil(0)
     np.testing.assert_allclose(found.weights, share[1:], rtol=1e-14)
     assert found.constant == pytest.approx(3 * share[0], rel=1e-14)
-    assert ", known at the first wall: 3\n" in plan.explain()
+    assert ", 1 f + 2 df/dn known at the first wall: 3\n" in plan.explain()
 
 
 @pytest.mark.parametrize(("form", "name"), [("T", "T"), ("H", "H")])
@@ -772,3 +772,35 @@ def test_constants_add_exactly_nothing_where_differences_are_taken():
     grid = Grid(Axis(coordinates=coordinates), Axis(boundary=(Dirichlet(0.7), "one-sided")))
     plan = (D(0) ** 2 * D(1) ** 2).on(grid, (13, 9))
     assert [plan.stencil((i, 0)).constant for i in range(13)] == [0.0] * 13
+
+
+def test_walls_in_formulas_say_what_they_stand_for():
+    def text(boundary, shape=(8,), **options):
+        batch = [None] * (len(shape) - 1)
+        grid = Grid(Axis(0.25, boundary=boundary), *batch)
+        return D(0, 2).on(grid, shape, **options).explain()
+
+    slope = text((Neumann(0.5), "one-sided"), edge_order=1)
+    # The parabola through two samples with a slope of -s at the face: f'' = 2 (f1 - f0 + h s) / h^2
+    # over 2 / h^2 * ..., in numbers: c2 = (f1 - f0) / (2 h^2) + s / (2 h).
+    assert "f''(x) = 4 wall - 16 f[0] + 16 f[1] + O(h^1), outward slope known at" in slope
+    both = text((Dirichlet(1.0, at="next"), Dirichlet(2.0, at="next")), shape=(1,))
+    assert "row 0: f''(x) = (first wall - 2 f[0] + last wall) / h^2" in both
+    assert "known at the first wall: 1.0, known at the last wall: 2.0" in both
+    mixed = text(Robin(np.ones(3), 1.0, 2.0), shape=(8, 3))
+    assert "row 0: settled point by point by Robin(<3 array>, 1.0, 2.0) at the first wall" in mixed
+    assert mixed.count("second derivative") == 1
+    assert "f''(x) = 0" not in mixed
+
+
+def test_rows_on_coordinates_name_all_points_that_any_of_them_takes():
+    faces, centres = np.arange(6.0), [0.3, 1.5, 2.5, 3.5, 4.5]
+    axis = Axis(coordinates=centres, faces=faces, boundary="periodic", period=5.0)
+    text = D(0, at="left", to="centre").on(Grid(axis), (5,)).explain()
+    assert "rows 0 to 4: f'(x) = f[-1], f[0], f[1], f[2], weights by position" in text
+
+
+def test_results_without_dimensions_have_pictures_too():
+    plan = (2 * Identity()).on(Grid(), ())
+    assert repr(plan.stencil(())) == "PointStencil at ():\n  2"
+    assert plan.explain().startswith("2 on () points")

@@ -85,10 +85,6 @@ def test_arrays_keep_their_values_shape_and_dtype():
     found = value_of(VALUES.astype("f4"))
     np.testing.assert_array_equal(found.array, VALUES.astype("f4"), strict=True)
     assert found.shape == (2, 3)
-    assert not found.is_complex
-    assert value_of(VALUES * 1j).is_complex
-    assert value_of(VALUES.astype("c8")).is_complex
-    assert not value_of(VALUES.astype("i4")).is_complex
 
 
 @pytest.mark.parametrize(
@@ -218,7 +214,8 @@ def test_numbers_stay_numbers_and_arrays_become_values():
     assert number_or_array(VALUES, "g") == value_of(VALUES)
     assert number_or_array([1, 2], "g") == value_of(np.array([1, 2]))
     assert number_or_array((1.0, 2.0), "g") == value_of(np.array([1.0, 2.0]))
-    assert number_or_array(np.array(3.0), "g") == value_of(np.array(3.0))
+    assert type(number_or_array(np.array(3.0), "g")) is float
+    assert type(number_or_array(1 + 0j, "g")) is float
     kept = value_of(VALUES)
     assert number_or_array(kept, "g") is kept
 

@@ -93,8 +93,7 @@ def _block(
     inputs, parameters = blocks[:count], blocks[count:]
     part = plan.block(extent, halo, parameters)
     with prefer(engine):
-        values = part(inputs[0] if len(inputs) == 1 else inputs)
-    values = values if isinstance(values, tuple) else (values,)
+        values = part.apply(inputs)
     # Joining blocks to their halo may have changed the byte order.
     found = [_array.cast(_array.namespace(values[i]), values[i], result) for i in outputs]
     return found if len(outputs) > 1 else found[0]

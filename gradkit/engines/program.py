@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradkit import _array, _dtypes
-from gradkit._array import Array, Namespace
+from gradkit._array import Array, Namespace, Split
 from gradkit._dtypes import Precision
 from gradkit.chains import Along, Chain, Parameter, Times, Wall
 from gradkit.methods import WALL, Rows, Rule
@@ -198,15 +198,23 @@ class _Compiler:
         is_time = _dtypes.kind(name) in ("datetime", "timedelta")
         # The first rule, or else the coefficient, turns ticks into the unit of time.
         tick = _dtypes.tick(name, self.plan.unit) if is_time else Fraction(1)
+        factor: Any = chain.coefficient
+        if not isinstance(factor, complex):
+            factor = Fraction(factor)
+            passes = any(isinstance(step, Along) for step in chain.steps)
+            limit = _safe_exponent(self.precision.real) // 2
+            if passes and factor and abs(_exponent(factor)) > limit:
+                # With the divisor it may come to something that the dtype holds.
+                tick, factor = tick * factor, Fraction(1)
         steps: list[Passage | Product] = []
         for step in chain.steps:
             if isinstance(step, Times):
                 steps.append(Product(self._slot(step.slot, step.form), step.part))
             else:
-                steps.append(self._passage(step, Fraction(1) if steps else tick))
+                split = 0 if steps else self.precision.splits[chain.source]
+                steps.append(self._passage(step, Fraction(1) if steps else tick, split))
                 tick = tick if len(steps) > 1 else Fraction(1)
-        factor: Any = chain.coefficient
-        factor = factor * float(tick) if isinstance(factor, complex) else Fraction(factor) * tick
+        factor = factor * (float(tick) if isinstance(factor, complex) else tick)
         # The identity is multiplied by 1, because a result must not be the input itself.
         one = factor == 1 and steps
         number = None if one else self._constant(factor)
@@ -220,17 +228,17 @@ class _Compiler:
 
     # --- rules --------------------------------------------------------------------------------
 
-    def _passage(self, step: Along, tick: Fraction) -> Passage:
-        key = (id(step.rule.rows), step.axis, repr(step.walls), tick)
+    def _passage(self, step: Along, tick: Fraction, split: int) -> Passage:
+        key = (id(step.rule.rows), step.axis, repr(step.walls), tick, split)
         if key not in self.passages:
-            pieces = (self._piece(step, rows, tick) for rows in step.rule.rows)
+            pieces = (self._piece(step, rows, tick, split) for rows in step.rule.rows)
             is_complex = any(map(self._is_complex, step.walls))
             self.passages[key] = Passage(
                 step.axis, tuple(pieces), self.compute if is_complex else None
             )
         return self.passages[key]
 
-    def _piece(self, step: Along, rows: Rows, tick: Fraction) -> Piece:
+    def _piece(self, step: Along, rows: Rows, tick: Fraction, split: int) -> Piece:
         rule = step.rule
         weights, scale = self._numbers(rows.weights, rule.scale / tick)
         real = self.precision.real
@@ -238,7 +246,7 @@ class _Compiler:
         divisors = tuple(_array.constant(self.xp, part, real) for part in _factors(scale, real))
         differences: list[tuple[Any, Any, Any]] = []
         for pair, weight in zip(rows.pairs, weights, strict=True):
-            upper, lower = (self._point(step, rows, point) for point in pair)
+            upper, lower = (self._point(step, rows, point, split) for point in pair)
             if upper is lower is None:
                 continue  # what is known at the wall is 0
             if isinstance(weight, Fraction):
@@ -256,20 +264,31 @@ class _Compiler:
         is_full = any(isinstance(point, Window) for point in points)
         return Piece(tuple(differences), divisors, False, is_full, rows.stop - rows.start)
 
+    def _split(self, value: Fraction, bits: int) -> Split:
+        """A number as the parts that integers are split into, so that differences are exact."""
+        high = Fraction(value // 2**bits)
+        exact, real = (high, value - high * 2**bits), self.precision.real
+        parts = (_array.constant(self.xp, part, real) for part in exact)
+        return Split(list(zip(parts, (2.0**bits, 1.0), strict=True)))
+
     def _is_complex(self, known: Any) -> bool:
         if not isinstance(known, Wall):
             return isinstance(known, complex)
         dtype = self.plan.parameters[known.slot].array.dtype
         return known.form != "magnitude" and _dtypes.kind(_dtypes.dtype_name(dtype)) == "complex"
 
-    def _point(self, step: Along, rows: Rows, point: Any) -> Any:
+    def _point(self, step: Along, rows: Rows, point: Any, split: int) -> Any:
         if point is None:
             return None
         if point in WALL:
             known = step.walls[WALL.index(point)]
             if isinstance(known, Wall):
                 return Known(array=self._slot(known.slot, known.form), part=known.part)
-            return Known(number=self._constant(known)) if known else None
+            if not known:
+                return None
+            if split > 0 and not isinstance(known, complex):
+                return Known(number=self._split(Fraction(known), split))
+            return Known(number=self._constant(known))
         segments = step.rule.segments(rows.start + point, rows.stop + point)
         ndim = len(self.plan.shape)
         return Window(

@@ -1,7 +1,19 @@
 """Methods: how to differentiate along one axis, one file per family."""
 
 from gradkit.methods.finite_difference import FiniteDifference
-from gradkit.methods.rule import WALL, Method, Point, Rows, Rule
+from gradkit.methods.rule import CORRECTION, WALL, Method, Point, Rows, Rule, nearest_float
+from gradkit.methods.walls import is_open
 from gradkit.methods.weighted import weighted_rule
 
-__all__ = ["WALL", "FiniteDifference", "Method", "Point", "Rows", "Rule", "weighted_rule"]
+__all__ = [
+    "CORRECTION",
+    "WALL",
+    "FiniteDifference",
+    "Method",
+    "Point",
+    "Rows",
+    "Rule",
+    "is_open",
+    "nearest_float",
+    "weighted_rule",
+]

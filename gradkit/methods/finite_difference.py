@@ -13,7 +13,7 @@ import numpy as np
 from gradkit.boundaries import Condition, Dirichlet, Reflection
 from gradkit.errors import ArgumentValueError, integer
 from gradkit.line import Line
-from gradkit.methods.rule import WALL, Correction, Point, Rows, Rule
+from gradkit.methods.rule import CORRECTION, WALL, Correction, Point, Rows, Rule
 from gradkit.methods.stencils import OnCoordinates, Stencils, Uniform
 from gradkit.methods.walls import factors, is_open, known_value, settled
 from gradkit.weights import Stencil, WallClosure
@@ -43,8 +43,8 @@ class FiniteDifference:
     at a wall takes the place of one point; on equal spacing, a wall that lies on the grid and
     states the value counts as a point.
 
-    On coordinates, a derivative of even order needs an even number of points for its accuracy: the
-    weights are the mean of the two windows that lean to either side. They tend to the centred
+    On coordinates, a derivative of even order needs an even number of points for an even accuracy:
+    the weights are the mean of the two windows that lean to either side. They tend to the centred
     stencil as the spacing evens out, and keep their accuracy on any grid. The same holds for
     staggered derivatives of odd order, unless two points lie at equal distance; with ``accuracy=1``
     these use the two neighbours on any grid, as finite volumes do.
@@ -60,9 +60,9 @@ class FiniteDifference:
     def __post_init__(self) -> None:
         object.__setattr__(self, "accuracy", integer("accuracy", self.accuracy, 1))
 
-    def refined(self) -> FiniteDifference:
-        """The method two orders more accurate."""
-        return FiniteDifference(self.accuracy + 2)
+    def refined(self, beyond: int = 0) -> FiniteDifference:
+        """The method two orders more accurate than this one, and than an accuracy `beyond`."""
+        return FiniteDifference(max(self.accuracy, beyond) + 2)
 
     def rule(
         self, order: int, line: Line, edge_order: int | None = None, stencil: Stencil | None = None
@@ -115,8 +115,12 @@ class _Layout:
     ) -> None:
         self.stencils: Stencils = (Uniform if line.is_uniform else OnCoordinates)(order, line, own)
         self.line = line
-        self.accuracy = method.accuracy if own is None else own.accuracy
-        self.edge = self.accuracy if edge_order is None else integer("edge_order", edge_order, 1)
+        self.wanted = method.accuracy if own is None else self._own_accuracy(own)
+        self.edge = self.wanted if edge_order is None else integer("edge_order", edge_order, 1)
+        in_place = self.stencils.shift.denominator == 1
+        # Centred stencils have no odd order on equal spacing; coordinates follow suit.
+        served = self.wanted + self.wanted % 2 if own is None and in_place else self.wanted
+        self.accuracy = served
         self.first, self.last = self.stencils.spread(self.accuracy)
         #: First and last sample; not one at a wall that states the value there.
         self.samples = (self._outermost(0), self._outermost(1))
@@ -125,16 +129,16 @@ class _Layout:
         #: Rows whose condition is not part of their weights, at each end.
         self.open: tuple[dict[int, _OpenRow], dict[int, _OpenRow]] = ({}, {})
 
+    def _own_accuracy(self, own: Stencil) -> int:
+        """That of equal spacing is higher than that of coordinates where stencils are symmetric."""
+        return own.accuracy if self.line.is_uniform else len(own.offsets) - own.order
+
     def _outermost(self, side: int, walls: bool = False) -> int:
-        end, outermost, outwards = self.line.ends[side], (0, self.line.sources - 1)[side], (-1, 1)
-        states_value = isinstance(end, Dirichlet)
-        if walls and states_value and isinstance(self.stencils, Uniform):
-            beyond = outermost + outwards[side]
-            return beyond if self.line.wall_index(side) == beyond else outermost
-        states_value |= isinstance(end, Reflection) and end.sign < 0
-        if states_value and self.line.wall_index(side) == outermost:
-            return outermost - outwards[side]
-        return outermost
+        outermost, outwards = (0, self.line.sources - 1)[side], (-1, 1)[side]
+        known = isinstance(self.line.ends[side], Dirichlet) and isinstance(self.stencils, Uniform)
+        if walls and known:
+            return outermost + outwards * self.line.lies_on_wall(side, outermost + outwards)
+        return outermost - outwards * self.line.lies_on_wall(side, outermost)
 
     def check(self) -> None:
         """Raise unless the axis is long enough; rows near a wall check for themselves."""
@@ -143,7 +147,7 @@ class _Layout:
         if line.axis.wrap:
             needed = max(self.last, 0) - min(self.first, 0) + 1
         elif line.ends == (None, None) and line.at == line.to and self.stencils.own is None:
-            needed = self.stencils.order + max(self.edge, self.accuracy - 1)
+            needed = self.stencils.order + max(self.edge, self.wanted - 1)
         if line.sources < needed:
             raise ArgumentValueError(self._too_short(needed))
         if not line.targets:
@@ -155,7 +159,7 @@ class _Layout:
         ends = f"{line.axis.boundary} ends" if line.axis.wrap else f"edge_order {self.edge}"
         where = "points" if line.at == "centre" else f"{line.at!r} faces"
         return (
-            f"{line.name} has {line.sources} {where}, but {what} with accuracy {self.accuracy} "
+            f"{line.name} has {line.sources} {where}, but {what} with accuracy {self.wanted} "
             f"and {ends} needs at least {needed}"
         )
 
@@ -211,7 +215,7 @@ class _Layout:
         if self.stencils.own is not None:
             candidates = [self.accuracy]
         else:
-            candidates = list(range(2, self.accuracy + 2, 2))
+            candidates = list(range(1, self.accuracy + 1))
         for accuracy in reversed(candidates):
             first, last = self.stencils.spread(accuracy)
             if row + first >= self.points[0] and row + last <= self.points[1]:
@@ -277,7 +281,8 @@ class _Layout:
             ]
             return self.stencils.rows_of(rows.start, scaled, rows.accuracy)
 
-        return replace(rule, rows=tuple(map(change, rule.rows)), total=Fraction(0))
+        rows = tuple(map(change, rule.rows))
+        return replace(rule, rows=rows, total=Fraction(0), label=CORRECTION)
 
 
 class _OpenRow(NamedTuple):

@@ -12,17 +12,32 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
+from math import inf
 from typing import Any, Protocol
 
 import numpy as np
 
+from gradkit._values import exact_number
 from gradkit.line import Line
 from gradkit.weights import Stencil, in_pairs
 
-__all__ = ["WALL", "Correction", "Method", "Point", "Rows", "Rule", "exact"]
+__all__ = [
+    "CORRECTION",
+    "WALL",
+    "Correction",
+    "Method",
+    "Point",
+    "Rows",
+    "Rule",
+    "exact",
+    "nearest_float",
+]
 
 #: The values known at the first and at the last wall, among the points that rows use.
 WALL = ("first wall", "last wall")
+
+#: The label of rules that are added to others, times what varies along a wall.
+CORRECTION = "correction along a wall"
 
 #: A point that a row uses: the offset of a value, one of `WALL`, or None for the number 0.
 Point = int | str | None
@@ -166,12 +181,6 @@ class Rule:
         return self.rows[-1].stop
 
     @property
-    def is_complete(self) -> bool:
-        """Whether there is a row, and the input holds every point that the rows use."""
-        inside = (self.first <= rows.first and rows.last <= self.last for rows in self.rows)
-        return bool(self.rows) and all(inside)
-
-    @property
     def is_whole(self) -> bool:
         """Whether the input is the whole axis, each point once."""
         return (self.first, self.last) == (0, self.size)
@@ -253,7 +262,7 @@ class Rule:
     def _values(self, weight: Any) -> Any:
         """A weight, or one per row, over the scale, rounded to float64."""
         if not isinstance(weight, np.ndarray):
-            return float(Fraction(weight) / self.scale)
+            return nearest_float(Fraction(weight) / self.scale)
         # The scale of tables is a power of two.
         exponent = self.scale.numerator.bit_length() - self.scale.denominator.bit_length()
         return np.ldexp(weight, -exponent).astype(np.float64)
@@ -370,8 +379,15 @@ def exact(value: Any) -> Fraction:
     """The exact value of a fraction or of a float of NumPy."""
     if isinstance(value, Fraction | int):
         return Fraction(value)
-    numerator, denominator = value.as_integer_ratio()
-    return Fraction(int(numerator), int(denominator))
+    return exact_number(value)
+
+
+def nearest_float(value: Fraction) -> float:
+    """The float nearest to a fraction, infinite beyond the range of floats."""
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf
 
 
 def _joined(parts: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
@@ -394,8 +410,8 @@ class Method(Protocol):
         """The derivative of order `order` along a line, with a stencil of the user's if given."""
         ...
 
-    def refined(self) -> Method:
-        """A method of higher accuracy, for estimates of the error of this one."""
+    def refined(self, beyond: int) -> Method:
+        """A method two orders more accurate than this one, and than an accuracy `beyond`."""
         ...
 
     def __hash__(self) -> int: ...

@@ -162,7 +162,7 @@ class Stencils(ABC):
         beyond = half - along if side == 0 else along - half
         wall = self.wall(side, row)
         if beyond > 0:
-            index = (int(2 * half) - along - 1 - shift) // 2
+            index = self.line.mirrored(side, index)
         elif beyond == 0 and sign < 0:
             return _Image(index, 0, wall)
         if not 0 <= index < self.line.sources:
@@ -316,16 +316,18 @@ class OnCoordinates(Stencils):
         if self.own is not None:
             return False
         if self.shift.denominator == 1:
-            return self.order > 0 and self.order % 2 == 0
+            return self.order > 0 and self.order % 2 == 0 and accuracy % 2 == 0
         too_few = 2 * staggered_half_width(self.order, accuracy) - self.order < accuracy
         return too_few and not (self.order == 1 and accuracy == 2 and self._is_midway())
 
     def _is_midway(self) -> bool:
-        """Whether results lie midway between the two nearest values, away from the ends."""
-        size = len(self._track)
-        first = self._start + self._stride * np.arange(1, max(self.line.targets - 1, 1))
-        before, after = (self._track.take(first - k, mode="wrap") for k in (1, 0))
-        return bool(size > 2 and (before == after).all())
+        """Whether results between two values lie midway between the nearest."""
+        line, low = self.line, int(-_HALF - self.shift)
+        inside = (max(-low, 0), min(line.sources - low - 1, line.targets))
+        rows = np.arange(*((0, line.targets) if line.axis.wrap else inside))
+        places = self._start + self._stride * rows
+        before, after = (self._track.take(places - k, mode="wrap") for k in (1, 0))
+        return bool(rows.size and (before == after).all())
 
     def offsets(self, accuracy: int) -> tuple[int, ...]:
         """As many points as the order of the error needs on any grid."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradkit._array import widened
 from gradkit._values import ArrayValue
 from gradkit.boundaries import Condition
 from gradkit.errors import ArgumentValueError
@@ -59,7 +60,7 @@ def factors(condition: Condition, closure: WallClosure, normal: Fraction) -> tup
 
 def _quotient(value: Any, divisor: Fraction) -> Any:
     if isinstance(value, ArrayValue):
-        return _wrapped(value.array / float(divisor))
+        return _wrapped(widened(value.array) / float(divisor))
     if isinstance(value, complex):
         return value / float(divisor)
     return Fraction(value) / divisor
@@ -67,7 +68,7 @@ def _quotient(value: Any, divisor: Fraction) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, ArrayValue):
-        return value.array
+        return widened(value.array)
     return complex(value) if isinstance(value, complex) else float(value)
 
 

@@ -120,10 +120,7 @@ class _Beyond:
 
     def _is_known(self, index: int) -> bool:
         """Whether a point lies at a wall that states the value there."""
-        side = int(index > self.line.sources // 2)
-        end = self.line.ends[side]
-        states_value = isinstance(end, Dirichlet) or (isinstance(end, Reflection) and end.sign < 0)
-        return states_value and self.line.wall_index(side) == index
+        return self.line.lies_on_wall(int(index > self.line.sources // 2), index)
 
     def _value(self, index: int) -> dict[Point, Fraction]:
         """The value at an index as a sum of values inside and at a wall."""
@@ -156,9 +153,7 @@ class _Beyond:
         return {**dict(zip(nearest, shares, strict=True)), WALL[side]: wall}
 
     def _mirrored(self, index: int, side: int, sign: int) -> dict[Point, Fraction]:
-        half = self.line.wall(side)
-        assert half is not None
-        image = int(half) - 1 - self.shift - index
+        image = self.line.mirrored(side, index)
         if not 0 <= image < self.line.sources:
             raise ArgumentValueError(
                 f"{self.line.name} has {self.line.sources} points: too few for a stencil that "

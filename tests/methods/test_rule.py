@@ -463,14 +463,10 @@ def test_a_rule_knows_how_many_values_and_results_there_are():
         assert (rule.size, rule.targets) == (9, targets)
 
 
-def test_a_rule_is_complete_where_the_input_holds_all_that_rows_use():
+def test_a_block_of_a_rule_is_not_the_whole_axis():
     rule = line_rule(HALVES, 9)
-    assert rule.is_complete
     assert rule.is_whole
-    assert rule.block(3, 5, 2, 6).is_complete
     assert not rule.block(3, 5, 2, 6).is_whole
-    assert not rule.block(3, 5, 3, 6).is_complete
-    assert not rule.block(3, 3, 2, 6).is_complete
 
 
 @pytest.mark.parametrize(

@@ -810,3 +810,26 @@ def test_stencils_that_lean_are_used_where_they_fit_and_nowhere_else(first, last
     for row in range(max(-first, 0), size - max(last, 0)):
         found = {Fraction(c - row): matrix[row, c] for c in range(size) if matrix[row, c]}
         assert found == wanted
+
+
+def test_two_points_are_taken_only_where_all_faces_lie_midway():
+    """One centre off the middle of its cell takes two points away from all: they would be O(h)."""
+    faces = np.arange(6.0)
+    for first in (0.3, 0.5):
+        centres = np.array([first, 1.5, 2.5, 3.5, 4.5])
+        grid = Grid(Axis(coordinates=centres, faces=faces))
+        plan = D(0, at="outer", to="centre").on(grid, (5,))
+        np.testing.assert_allclose(plan(faces**2), 2 * centres, atol=1e-14)
+        assert (plan.halo == (1,)) == (first == 0.5)
+        ring = Grid(Axis(coordinates=centres, faces=faces, boundary="periodic", period=5.0))
+        reach = D(0, at="left", to="centre").on(ring, (5,)).halo
+        assert (reach == (1,)) == (first == 0.5)
+
+
+def test_own_stencils_know_their_accuracy_on_coordinates():
+    x = np.array([0.0, 1.0, 3.0, 4.0, 7.0, 8.0])
+    plan = D(0, 2, stencil=Stencil((-1, 0, 1), 2)).on(Grid(Axis(coordinates=x)), (6,))
+    assert "+ O(h^1)" in plan.explain()
+    assert "O(h^2)" not in plan.explain()
+    np.testing.assert_allclose(plan(x**2), 2, rtol=1e-13)
+    assert abs(plan(x**3) - 6 * x).max() > 1

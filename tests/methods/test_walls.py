@@ -1025,3 +1025,96 @@ def test_mixed_derivatives_count_other_walls_once(mixture):
     plan = (D(0) * D(1)).on(Grid(first, second), (8, 8))
     np.testing.assert_allclose(plan(f), np.ones((8, 8)), rtol=1e-13)
     np.testing.assert_allclose(plan.linear(f) + plan.offset, plan(f), rtol=1e-12)
+
+
+# --- what two reviews found -----------------------------------------------------------------------
+
+STRETCHED = [0.5, 1.4, 2.6, 3.5, 4.7, 5.5]
+
+
+@pytest.mark.parametrize("accuracy", [1, 2, 3, 4])
+@pytest.mark.parametrize("boundary", [Dirichlet(0.0), (Dirichlet(0.0), Neumann(0.0))], ids=repr)
+def test_low_accuracy_at_walls_leaves_operators_regular_on_coordinates(accuracy, boundary):
+    """Rows beside a wall straddle their point where three points do, instead of repeating."""
+    grid = Grid(Axis(coordinates=STRETCHED, boundary=boundary))
+    plan = (D(0) ** 2).on(grid, (6,), edge_order=1, method=FiniteDifference(accuracy))
+    assert np.linalg.matrix_rank(plan.matrix("array")) == 6
+
+
+def test_fluxes_beside_a_wall_straddle_their_face_on_coordinates():
+    axis = Axis(coordinates=STRETCHED, faces=np.arange(7.0), boundary=Dirichlet(0.0))
+    plan = (D(0, to="centre") @ D(0, to="outer")).on(Grid(axis), (6,), edge_order=1)
+    matrix = plan.matrix("array")
+    assert np.linalg.matrix_rank(matrix) == 6
+    # Of the cell from 0 to 1: the slope over 0.9 to its right less the slope over 0.5 to the wall.
+    np.testing.assert_allclose(matrix[0, :2], [-1 / 0.9 - 1 / 0.5, 1 / 0.9], rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "float16", "float32"])
+@pytest.mark.parametrize("name", ["a", "b", "value"])
+def test_arrays_of_conditions_are_computed_with_in_double_precision(dtype, name):
+    f = np.arange(18.0).reshape(6, 3) ** 2
+    found = []
+    for kind in (dtype, "float64"):
+        given = {"a": 1.0, "b": 2.0, "value": 3.0, name: np.array([1, 2, 3], kind)}
+        grid = Grid(Axis(0.1, boundary=(Robin(**given), "one-sided")), None)
+        found.append(D(0).on(grid, (6, 3))(f))
+    np.testing.assert_array_equal(*found)
+
+
+def test_distances_next_to_a_place_are_that_place():
+    grid = [
+        Grid(Axis(coordinates=[0.3, 0.5, 0.8, 1.2], faces=[0.2, 0.35, 0.65, 1.0, 1.4], boundary=b))
+        for b in ((Dirichlet(0.2, at=at), "one-sided") for at in ("face", 0.3 - 0.2, 0.1))
+    ]
+    operator = D(0, at="outer", to="centre")
+    first, *others = (operator.on(g, (4,)).matrix("array") for g in grid)
+    for other in others:
+        np.testing.assert_allclose(other, first, rtol=1e-13, atol=1e-13)
+
+
+def test_a_wall_within_the_outermost_cell_is_refused_on_coordinates():
+    axis = Axis(
+        coordinates=[0.3, 0.5, 0.8, 1.2],
+        faces=[0.2, 0.4, 0.65, 1.0, 1.4],
+        boundary=(Dirichlet(0.0, at=0.01), "one-sided"),
+    )
+    with pytest.raises(ArgumentValueError, match="puts the wall inside of the first value"):
+        D(0, at="outer", to="centre").on(Grid(axis), (4,))
+
+
+def test_reflections_about_the_next_point_go_on_at_faces():
+    """The derivative of an antisymmetric field is symmetric; faces lie on both sides."""
+    grid = Grid(Axis(boundary=Antisymmetric(at="next")))
+    operator = D(0, at="outer", to="centre") @ D(0, to="outer")
+    matrix = operator.on(grid, (12,), method=FiniteDifference(4)).matrix("array")
+    np.testing.assert_array_equal(matrix, matrix.T)
+
+
+def test_distances_of_walls_may_be_times():
+    times = np.array(["2026-01-01", "2026-01-02", "2026-01-04", "2026-01-07"], "M8[D]")
+    f = (times - times[0]).astype(float) ** 2
+    boundary = (Dirichlet(1.0, at=np.timedelta64(24, "h")), "one-sided")
+    plan = D(0, 2).on(Grid(Axis(coordinates=times, boundary=boundary, unit="D")), (4,))
+    np.testing.assert_allclose(plan(f), [2, 2, 2, 2], rtol=1e-13)
+    for at in (np.timedelta64("NaT"), np.timedelta64(-1, "s")):
+        with pytest.raises(ArgumentValueError, match="is not a distance"):
+            Dirichlet(0.0, at=at)
+
+
+def test_integers_beyond_2_to_the_53_meet_integers_at_walls_exactly():
+    grid = Grid(Axis(boundary=(Dirichlet(2**60 - 1, at="next"), "one-sided")))
+    plan = D(0).on(grid, (5,))
+    np.testing.assert_array_equal(plan(2**60 + np.arange(5)), np.ones(5))
+
+
+def test_what_the_linear_part_does_not_use_it_does_not_hold():
+    plan = D(0, 2).on(Grid(Axis(boundary=Dirichlet(np.ones(3) * 1j)), None), (5, 3))
+    assert plan(np.ones((5, 3))).dtype == np.complex128
+    for linear in (plan.linear, plan.T, plan.H):
+        assert linear.parameters == ()
+        assert linear(np.ones((5, 3))).dtype == np.float64
+
+
+def test_values_without_imaginary_part_are_real():
+    assert derivative(np.ones(5), boundary=Dirichlet(1 + 0j)).dtype == np.float64
