@@ -575,3 +575,9 @@ def test_estimates_compare_own_stencils_with_a_better_method():
 def test_advice_on_results_without_any_error():
     estimate = (0 * D(0)).on(Grid(Axis()), (5,)).error_estimate(np.ones(5))
     assert estimate.advice == "neither dominates: both are 0 at all points"
+
+
+def test_masked_points_have_no_share():
+    x = np.linspace(0, 1, 12)
+    f = np.ma.masked_array(np.exp(6 * x), np.arange(12) == 5)
+    assert D(0).on(Grid(Axis(x[1])), (12,)).error_estimate(f).share == 1.0
