@@ -804,3 +804,9 @@ def test_results_without_dimensions_have_pictures_too():
     plan = (2 * Identity()).on(Grid(), ())
     assert repr(plan.stencil(())) == "PointStencil at ():\n  2"
     assert plan.explain().startswith("2 on () points")
+
+
+def test_what_walls_add_to_a_corner_is_the_sum_of_both():
+    axis = Axis(boundary=Dirichlet(3.0, at="next"))
+    plan = Laplacian(2).on(Grid(axis, axis), (4, 4))
+    assert [plan.stencil(place).constant for place in ((0, 0), (0, 1), (1, 1))] == [6.0, 3.0, 0.0]
