@@ -27,6 +27,14 @@ from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
 pytestmark = pytest.mark.gpu
 
+
+@pytest.fixture(autouse=True)
+def reference(gpu):
+    """The numerics alone: kernels round in another way, and have tests of their own."""
+    with gradkit.use_engine("reference"):
+        yield
+
+
 ROUGH = [0.0, 0.5, 2.0, 2.25, 3.0, 5.0, 5.5]
 NUMBERS = 1 + np.random.default_rng(3).random((8, 7))
 FULL, ROW = NUMBERS[:7, :6], NUMBERS[0, :6]

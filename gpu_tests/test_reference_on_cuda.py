@@ -9,6 +9,14 @@ from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
 pytestmark = pytest.mark.gpu
 
+
+@pytest.fixture(autouse=True)
+def reference(gpu):
+    """The numerics alone: kernels round in another way, and have tests of their own."""
+    with gradkit.use_engine("reference"):
+        yield
+
+
 UNEVEN = [0.0, 0.5, 2.0, 2.25, 3.0, 5.0, 5.5]
 
 

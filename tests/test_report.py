@@ -463,6 +463,7 @@ def test_block_has_no_stencil_of_its_own():
 ON_NUMPY = """
 run by reference
   chunked: serves dask arrays, the input is a numpy array
+  cuda: serves cupy arrays, the input is a numpy array
   reference: can serve this call"""
 
 #: Name -> plan, and the explanation but for the engine. Bytes: 8 per number read and written.
@@ -707,11 +708,12 @@ def test_outputs_that_are_equal_are_written_once():
 def test_inputs_choose_the_engine(library):
     plan = D(0).on(HALF, (8,))
     text = plan.explain(library.asarray(RAMP))
-    if library.kind == "dask":
-        wanted = "run by chunked\n  chunked: can serve this call\n  reference: can serve this call"
-    else:
-        reason = f"serves dask arrays, the input is a {library.kind} array"
-        wanted = f"run by reference\n  chunked: {reason}\n  reference: can serve this call"
+    served = {"dask": "chunked", "cupy": "cuda"}.get(library.kind, "reference")
+    given = f"the input is a {library.kind} array"
+    reasons = {"chunked": f"serves dask arrays, {given}", "cuda": f"serves cupy arrays, {given}"}
+    reasons[served] = reasons["reference"] = "can serve this call"
+    lines = [f"  {engine}: {reasons[engine]}" for engine in ("chunked", "cuda", "reference")]
+    wanted = "\n".join([f"run by {served}", *lines])
     assert text.endswith(f"written)\n{wanted}")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from gradkit import _array
 from gradkit._array import Array
-from gradkit.engines import choice, chunked, reference
+from gradkit.engines import choice, chunked, cuda, reference
 from gradkit.engines.choice import AUTO
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, EngineError, one_of
 from gradkit.grid import Axis, Grid
@@ -50,6 +50,7 @@ class Engine:
 CHUNKED = Engine("chunked", "dask arrays, block by block", chunked.supports, chunked.run)
 TABLE = (
     CHUNKED,
+    Engine("cuda", "cupy arrays, in one fused kernel", cuda.supports, cuda.run),
     Engine("reference", "every array API library", reference.supports, reference.run),
 )
 
@@ -158,6 +159,7 @@ def explain_engine(*inputs: Any, plan: Plan | None = None) -> Explanation:
     >>> print(explain_engine(np.zeros(5)))
     run by reference
       chunked: serves dask arrays, the input is a numpy array
+      cuda: serves cupy arrays, the input is a numpy array
       reference: can serve this call
     """
     arrays = [_array.as_array(f, f"inputs[{i}]") for i, f in enumerate(inputs)]

@@ -22,7 +22,17 @@ from gradkit.chains import Along, Chain, Parameter, Times, Wall
 from gradkit.methods import WALL, Rows, Rule
 from gradkit.plan import Plan
 
-__all__ = ["Known", "Passage", "Piece", "Product", "Program", "Sequel", "Window", "program_of"]
+__all__ = [
+    "Known",
+    "Passage",
+    "Piece",
+    "Product",
+    "Program",
+    "Sequel",
+    "Window",
+    "program_of",
+    "ready_parameter",
+]
 
 Index = tuple[slice, ...]
 
@@ -187,7 +197,7 @@ class _Compiler:
 
     def _array(self, parameter: Parameter, form: str) -> Any:
         """An array to multiply by, or a function that makes it, where it must not be kept."""
-        make = partial(_ready, self.xp, parameter, form, self.precision.real, self.like)
+        make = partial(ready_parameter, self.xp, parameter, form, self.precision.real, self.like)
         return make if _array.is_live(parameter.array) else make()
 
     def _slot(self, number: int, form: str) -> int:
@@ -335,7 +345,9 @@ class _Compiler:
         return _array.table(self.xp, values.reshape((-1,) + (1,) * trailing), self.like)
 
 
-def _ready(xp: Namespace, parameter: Parameter, form: str, real: str, like: Array) -> Array:
+def ready_parameter(
+    xp: Namespace, parameter: Parameter, form: str, real: str, like: Array
+) -> Array:
     """A coefficient where the inputs are, in their precision."""
     array = parameter.array
     is_complex = _dtypes.kind(_dtypes.dtype_name(array.dtype)) == "complex"

@@ -1,0 +1,47 @@
+"""The CUDA engine: one fused kernel per plan, made for it and compiled when it is first called.
+
+`key` settles what a kernel must do, `source` writes it, `launch` compiles it and calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradkit import _array
+from gradkit._array import Array
+from gradkit.engines import reference
+from gradkit.engines.choice import ENGINE
+from gradkit.engines.cuda.launch import OnCuPy, launched, prepared, reject
+from gradkit.errors import EngineError
+from gradkit.plan import Plan
+
+__all__ = ["run", "supports"]
+
+
+def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
+    """None for CuPy arrays that a kernel can serve, else the reason."""
+    if _array.library(inputs[0]) != "cupy":
+        return f"serves cupy arrays, the input is a {_array.library(inputs[0])} array"
+    device = _device(inputs[0])
+    with device.current():
+        made = prepared(plan, inputs, device)
+    return made if isinstance(made, str) else None
+
+
+def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
+    """Apply a plan to CuPy arrays in one launch; returns one array per output."""
+    device = _device(inputs[0])
+    with device.current():
+        made = prepared(plan, inputs, device)
+        assert not isinstance(made, str), made
+        try:
+            return launched(plan, inputs, made, device)
+        except device.compile_error as error:
+            reason = reject(plan, inputs, device, error)
+    if ENGINE.get() == "cuda":
+        raise EngineError(f"engine 'cuda' cannot serve this call: it {reason}")
+    return reference.run(plan, inputs)
+
+
+def _device(f: Array) -> OnCuPy:
+    return OnCuPy(int(_array.device(f).id))

@@ -1,0 +1,732 @@
+"""The text of a kernel: CUDA C++ from a `Key`, and from nothing else.
+
+Every level of a chain becomes a function of the index of a result: level 0 reads an input, a rule
+takes differences of the level below, an array multiplies it. They are inlined, so that a plan is
+one kernel that reads what it needs and writes its results. Each function exists for one result and,
+where threads compute several neighbours along the last axis, for a vector of them.
+
+The text includes nothing and uses neither shared memory nor barriers, so that a C++ compiler for
+the host can execute it, too (see tests/engines/cuda).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import accumulate
+from typing import Any
+
+from gradkit import _dtypes
+from gradkit.engines.cuda.key import ArrayKey, ChainKey, InputKey, Key, OutputKey, RuleKey
+from gradkit.methods import WALL
+
+__all__ = ["BLOCK", "DTYPES", "name", "source"]
+
+#: Threads of a block.
+BLOCK = 256
+
+#: The dtypes that kernels have, and what they are in C++.
+DTYPES = {
+    "float16": "Half",
+    "bfloat16": "BFloat",
+    "float32": "float",
+    "float64": "double",
+    "complex64": "Complex<float>",
+    "complex128": "Complex<double>",
+    "int8": "signed char",
+    "uint8": "unsigned char",
+    "int16": "short",
+    "uint16": "unsigned short",
+    "int32": "int",
+    "uint32": "unsigned int",
+    "int64": "long long",
+    "uint64": "unsigned long long",
+}
+
+_PREAMBLE = """
+#define DEVICE __device__ __forceinline__
+#define INLINE __attribute__((always_inline))
+
+struct Half { unsigned short bits; };
+struct BFloat { unsigned short bits; };
+template <class T> struct alignas(2 * sizeof(T)) Complex { T re, im; };
+
+// The value of an element.
+DEVICE R real_of(Half x) { return half_to_float(x.bits); }
+DEVICE R real_of(BFloat x) { return __uint_as_float((unsigned int)x.bits << 16); }
+template <class T> DEVICE R real_of(T x) { return (R)x; }
+
+// Integers as exact parts: their differences are exact.
+template <int BITS> struct Split { R high, low; };
+template <int BITS> DEVICE R operator-(Split<BITS> a, Split<BITS> b) {
+  return (a.high - b.high) * (R)(1ull << BITS) + (a.low - b.low);
+}
+
+DEVICE Complex<R> operator-(Complex<R> a, Complex<R> b) { return {a.re - b.re, a.im - b.im}; }
+DEVICE Complex<R> operator+(Complex<R> a, Complex<R> b) { return {a.re + b.re, a.im + b.im}; }
+DEVICE Complex<R> operator-(Complex<R> a) { return {-a.re, -a.im}; }
+DEVICE Complex<R> operator*(R a, Complex<R> b) { return {a * b.re, a * b.im}; }
+DEVICE Complex<R> operator*(Complex<R> a, R b) { return {a.re * b, a.im * b}; }
+DEVICE Complex<R> operator*(Complex<R> a, Complex<R> b) {
+  return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+}
+
+template <class T> struct Cast;
+template <> struct Cast<R> {
+  static DEVICE R of(R x) { return x; }
+  template <int BITS> static DEVICE R of(Split<BITS> x) {
+    return x.high * (R)(1ull << BITS) + x.low;
+  }
+};
+template <> struct Cast<Complex<R>> {
+  static DEVICE Complex<R> of(Complex<R> x) { return x; }
+  template <class T> static DEVICE Complex<R> of(T x) { return {Cast<R>::of(x), (R)0}; }
+};
+
+// What comes out, in the dtype of the result.
+template <class T> struct Result { static DEVICE T of(A x) { return (T)x; } };
+template <> struct Result<Half> {
+  static DEVICE Half of(float x) { return {float_to_half(x)}; }
+};
+template <> struct Result<BFloat> {
+  static DEVICE BFloat of(float x) {
+    unsigned int bits = __float_as_uint(x);
+    unsigned int rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+    bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    return {(unsigned short)(nan ? (bits >> 16) | 0x40u : rounded >> 16)};
+  }
+};
+
+// Neighbours along the last axis.
+template <class T, int N> struct Vec { typedef T Element; T v[N]; };
+template <class T, int N> struct alignas(sizeof(T) * N) Pack { T v[N]; };
+
+#define EACH _Pragma("unroll") for (int e = 0; e < N; ++e)
+
+template <int N, class T> DEVICE Vec<T, N> load(const T* p) {
+  Pack<T, N> pack = *reinterpret_cast<const Pack<T, N>*>(p);
+  Vec<T, N> r;
+  EACH r.v[e] = pack.v[e];
+  return r;
+}
+template <class T, int N> DEVICE void store(T* p, Vec<A, N> a) {
+  Pack<T, N> pack;
+  EACH pack.v[e] = Result<T>::of(a.v[e]);
+  *reinterpret_cast<Pack<T, N>*>(p) = pack;
+}
+template <int N, class T> DEVICE Vec<T, N> splat(T x) {
+  Vec<T, N> r;
+  EACH r.v[e] = x;
+  return r;
+}
+template <class T, int N> DEVICE Vec<A, N> val(Vec<T, N> a) {
+  Vec<A, N> r;
+  EACH r.v[e] = Cast<A>::of(a.v[e]);
+  return r;
+}
+template <class S, class T, int N> DEVICE Vec<A, N> sub(Vec<S, N> a, Vec<T, N> b) {
+  Vec<A, N> r;
+  EACH r.v[e] = Cast<A>::of(a.v[e] - b.v[e]);
+  return r;
+}
+template <int N> DEVICE Vec<A, N> neg(Vec<A, N> a) {
+  EACH a.v[e] = -a.v[e];
+  return a;
+}
+template <int N> DEVICE Vec<A, N> add(Vec<A, N> a, Vec<A, N> b) {
+  EACH a.v[e] = a.v[e] + b.v[e];
+  return a;
+}
+template <class S, int N> DEVICE Vec<A, N> mul(S s, Vec<A, N> a) {
+  EACH a.v[e] = s * a.v[e];
+  return a;
+}
+template <class S, int N> DEVICE Vec<A, N> mul(Vec<S, N> s, Vec<A, N> a) {
+  EACH a.v[e] = s.v[e] * a.v[e];
+  return a;
+}
+template <class T, int N> DEVICE Vec<T, N> turned(Vec<T, N> a, bool turns) {
+  EACH a.v[e] = turns ? -a.v[e] : a.v[e];
+  return a;
+}
+// An index of an axis that wraps.
+DEVICE I fold(I i, I n) { return i < 0 ? i + n : i >= n ? i - n : i; }
+// Neighbours from FROM on, out of a window.
+template <int N, int FROM, class T, int M> DEVICE Vec<T, N> part(Vec<T, M> w) {
+  Vec<T, N> r;
+  EACH r.v[e] = w.v[FROM + e];
+  return r;
+}
+"""
+
+_HALF_ON_DEVICE = """
+__device__ __forceinline__ float half_to_float(unsigned short bits) {
+  float x;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
+  return x;
+}
+__device__ __forceinline__ unsigned short float_to_half(float x) {
+  unsigned short bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+  return bits;
+}
+"""
+
+
+def source(key: Key) -> str:
+    """The text of the kernel of a key.
+
+    Its arguments are, in order: the sizes; the weights, the scalars (two reals each where the
+    computation is complex); the inputs, the arrays, the weights of rows at ends, the tables, and
+    the outputs, as pointers.
+    """
+    parts = [_head(key), [_HALF, _PREAMBLE], _readers(key), _ends(key), _kernel(key), [""]]
+    return "\n".join(line for part in parts for line in part)
+
+
+_HALF = f"#ifndef GRADKIT_ON_HOST{_HALF_ON_DEVICE}#endif"
+
+
+def _head(key: Key) -> Iterator[str]:
+    real = DTYPES[key.real]
+    yield f"typedef {'long long' if key.is_wide else 'int'} I;  // indices"
+    yield f"typedef {real} R;  // weights"
+    yield "template <class T> struct Complex;"
+    yield f"typedef {'Complex<R>' if key.is_complex else 'R'} A;  // differences and sums"
+
+
+def _readers(key: Key) -> Iterator[str]:
+    """How an element of each input becomes a number to take differences of."""
+    for number, given in enumerate(key.inputs):
+        yield f"typedef {DTYPES[given.dtype]} T{number};"
+        yield _reader(number, given, key)
+    yield f"typedef {DTYPES[key.result]} T;"
+
+
+def _reader(number: int, given: InputKey, key: Key) -> str:
+    head = f"DEVICE {{}} read{number}(T{number} x) {{{{ return {{}}; }}}}"
+    if given.split:
+        low = f"x & (((T{number})1 << {given.split}) - 1)"
+        kind = f"Split<{given.split}>"
+        return head.format(kind, f"{kind}{{(R)(x >> {given.split}), (R)({low})}}")
+    if _dtypes.kind(given.dtype) == "complex":
+        return head.format("Complex<R>", "{(R)x.re, (R)x.im}")
+    return head.format("R", "real_of(x)")
+
+
+#: Points of rows at ends that are no offsets: 0, and what is known at the walls.
+_NO_OFFSET = 30000
+_SPECIAL = {None: _NO_OFFSET, WALL[0]: _NO_OFFSET + 1, WALL[1]: _NO_OFFSET + 2}
+
+
+def _ends(key: Key) -> Iterator[str]:
+    """The differences of the rows at the ends, as tables: where each row begins, and its points."""
+    for number, rule in enumerate(key.rules):
+        rows = [run.pairs for run in (*rule.first, *rule.last) for _ in range(run.rows)]
+        if not rows:
+            continue
+        pairs = [pair for row in rows for pair in row] or [(None, None)]
+        begins = list(accumulate(map(len, rows), initial=0))
+        for word, values in (
+            ("begin", begins),
+            ("high", [_SPECIAL.get(high, high) for high, _ in pairs]),
+            ("low", [_SPECIAL.get(low, low) for _, low in pairs]),
+        ):
+            listed = ", ".join(map(str, values))
+            yield f"__constant__ short {word}{number}[] = {{{listed}}};"
+
+
+# --- the kernel -----------------------------------------------------------------------------------
+
+
+def _kernel(key: Key) -> Iterator[str]:
+    yield f'extern "C" __global__ void __launch_bounds__({BLOCK}, 2)'
+    yield f"{name(key)}({', '.join(_arguments(key))}) {{"
+    for text in _body(key):
+        yield f"  {text}"
+    yield "}"
+
+
+def _arguments(key: Key) -> Iterator[str]:
+    yield from (f"const I n{axis}" for axis in range(key.ndim))
+    yield from (f"const R w{i}" for i in range(_count_weights(key)))
+    parts = ("r", "i") if key.is_complex else ("",)
+    yield from (f"const R k{i}{part}" for i in range(_count_scalars(key)) for part in parts)
+    yield from (f"const T{i}* __restrict__ f{i}" for i in range(len(key.inputs)))
+    for i, array in enumerate(key.arrays):
+        yield f"const {'A' if array.is_complex else 'R'}* __restrict__ a{i}"
+    yield "const R* __restrict__ edge"
+    tables = sum(rule.is_table for rule in key.rules)
+    yield from (f"const R* __restrict__ t{i}" for i in range(tables))
+    yield from (f"T* __restrict__ o{i}" for i in range(len(key.outputs)))
+
+
+def _count_weights(key: Key) -> int:
+    return sum(len(rule.middle) for rule in key.rules if not rule.is_table)
+
+
+def _count_scalars(key: Key) -> int:
+    used = [chain.scalar for chain in key.chains()]
+    used += [k for c in key.chains() for s in c.steps for k in s.walls if isinstance(k, int)]
+    return 1 + max((k for k in used if k is not None), default=-1)
+
+
+def _body(key: Key) -> Iterator[str]:
+    if key.is_complex:
+        for i in range(_count_scalars(key)):
+            yield f"const A k{i} = {{k{i}r, k{i}i}};"
+    yield from _Functions(key, 1).text()
+    if key.vector > 1:
+        yield from _Functions(key, key.vector).text()
+    if key.march > 1:
+        yield from _Functions(key, key.vector, in_middle=True).text()
+    yield from _loops(key)
+
+
+def _size(axis: int, extra: int) -> str:
+    return f"n{axis}" if not extra else f"(n{axis} {'+' if extra > 0 else '-'} {abs(extra)})"
+
+
+def _offset(indices: Sequence[str], extras: Sequence[int | None]) -> str:
+    """Where an element lies in a contiguous array; None where it is broadcast."""
+    kept = [(i, axis, extra) for axis, (i, extra) in enumerate(zip(indices, extras, strict=True))]
+    kept = [(i, axis, extra) for i, axis, extra in kept if extra is not None]
+    text = ""
+    for index, axis, extra in kept:
+        text = f"({text} * {_size(axis, extra)} + {index})" if text else f"({index})"
+    return text or "0"
+
+
+class _Functions:
+    """The functions of all levels, for some width and some rows."""
+
+    def __init__(self, key: Key, width: int, in_middle: bool = False) -> None:
+        self.key, self.width, self.in_middle = key, width, in_middle
+        self.suffix = "_m" if in_middle else f"_{width}"
+        self.names = [f"i{axis}" for axis in range(key.ndim)]
+        self.indices = ", ".join(self.names)
+        self.parameters = ", ".join(f"I {name}" for name in self.names)
+
+    def text(self) -> Iterator[str]:
+        """All functions, each after those that it calls."""
+        if not self.in_middle or self.width == 1:
+            yield from self._basics()
+        for number, rule in enumerate(self.key.rules):
+            yield from self._rule(number, rule)
+        for number, output in enumerate(self.key.outputs):
+            yield from self._output(number, output)
+
+    def _function(self, name: str, value: str) -> str:
+        return f"auto {name}{self.suffix} = [&]({self.parameters}) INLINE {{ return {value}; }};"
+
+    def _basics(self) -> Iterator[str]:
+        """What is read: elements of inputs and arrays."""
+        if self.in_middle:
+            return
+        n = self.width
+        for i, given in enumerate(self.key.inputs):
+            place = _offset(self.names, given.extras)
+            yield f"auto in{i}_{n} = [&]({self.parameters}) INLINE {{"
+            yield f"  auto p = load<{n}>(f{i} + {place});"
+            yield f"  Vec<decltype(read{i}(p.v[0])), {n}> r;"
+            yield f'  _Pragma("unroll") for (int e = 0; e < {n}; ++e) r.v[e] = read{i}(p.v[e]);'
+            yield "  return r;"
+            yield "};"
+        for i, array in enumerate(self.key.arrays):
+            yield self._function(f"array{i}", self._array(i, array))
+
+    def _array(self, number: int, array: ArrayKey) -> str:
+        place = f"a{number} + {_offset(self.names, array.extras)}"
+        if array.extras[-1] is None:
+            return f"splat<{self.width}>(*({place}))"
+        return f"load<{self.width}>({place})"
+
+    # --- rules --------------------------------------------------------------------------------
+
+    def _rule(self, number: int, rule: RuleKey) -> Iterator[str]:
+        """Weighted differences of the level below, g (one at a time: s), and known values."""
+        yield (
+            f"auto rule{number}{self.suffix} = "
+            f"[&]({self.parameters}, auto g, auto s, auto first, auto last) INLINE {{"
+        )
+        in_row = rule.axis == self.key.ndim - 1 and self.width > 1
+        if not in_row and not (self.in_middle and rule.axis != self.key.ndim - 1):
+            yield from self._ends(number, rule)
+        if in_row:
+            yield from self._window(number, rule)
+        else:
+            weight = partial(_middle_weight, self.key, number, rule)
+            wraps = rule.middle_folds
+            yield f"  return {self._sum(rule, rule.middle, weight, wraps)};"
+        yield "};"
+
+    def _ends(self, number: int, rule: RuleKey) -> Iterator[str]:
+        """The rows at the ends of an axis, whose differences are listed in tables."""
+        if not rule.before + rule.after:
+            return
+        index, zero = f"i{rule.axis}", f"splat<{self.width}>(A{{}})"
+        middle = f"{_size(rule.axis, rule.targets)} - {rule.after}"
+        yield f"  if ({index} < {rule.before} || {index} >= {middle}) {{"
+        yield f"    const I from_end = {rule.before} + {index} - ({middle});"
+        yield f"    const I row = {index} < {rule.before} ? {index} : from_end;"
+        yield f"    const int stop = begin{number}[row + 1];"
+        yield f"    auto total = {zero};"
+        yield f'    _Pragma("unroll 1") for (int p = begin{number}[row]; p < stop; ++p) {{'
+        yield f"      const int h = high{number}[p], l = low{number}[p];"
+        yield f"      const R weight = edge[{_first_edge(self.key, number)} + p];"
+        if any(given.split for given in self.key.inputs):
+            both = self._difference(rule, "h", "l", bool(rule.wrap))
+            yield f"      if (h < {_NO_OFFSET} && l < {_NO_OFFSET}) {{"
+            yield f"        total = add(total, mul(weight, {both}));"
+            yield "        continue;"
+            yield "      }"
+        yield "      auto point = [&](int k) INLINE {"
+        yield f"        if (k == {_SPECIAL[None]}) return {zero};"
+        yield f"        if (k == {_SPECIAL[WALL[0]]}) return val(first({self.indices}));"
+        yield f"        if (k == {_SPECIAL[WALL[1]]}) return val(last({self.indices}));"
+        yield f"        return val({self._point(rule, 'k', bool(rule.wrap))});"
+        yield "      };"
+        yield "      total = add(total, mul(weight, sub(point(h), point(l))));"
+        yield "    }"
+        yield "    return total;"
+        yield "  }"
+
+    def _sum(self, rule: RuleKey, pairs: Any, weight: Any, folds: bool) -> str:
+        """Weighted differences, added from the first to the last."""
+        total = ""
+        for p, (high, low) in enumerate(pairs):
+            term = f"mul({weight(p)}, {self._difference(rule, high, low, folds)})"
+            total = f"add({total}, {term})" if total else term
+        return total or f"splat<{self.width}>(A{{}})"
+
+    def _difference(self, rule: RuleKey, high: Any, low: Any, folds: bool) -> str:
+        upper, lower = (self._point(rule, point, folds) for point in (high, low))
+        if low is None:
+            return f"val({upper})"
+        if high is None:
+            return f"neg(val({lower}))"
+        if high in WALL or low in WALL or (folds and rule.wrap < 0):
+            return f"sub(val({upper}), val({lower}))"
+        return f"sub({upper}, {lower})"
+
+    def _point(self, rule: RuleKey, point: Any, folds: bool) -> str:
+        """The value at an offset (a number, or the name of a variable) or at a wall."""
+        if point is None:
+            return ""
+        if point in WALL:
+            return f"{('first', 'last')[WALL.index(point)]}({self.indices})"
+        index = f"i{rule.axis} + {point}" if point else f"i{rule.axis}"
+        size = _size(rule.axis, rule.sources)
+        places = list(self.names)
+        places[rule.axis] = f"fold({index}, {size})" if folds else index
+        value = f"g({', '.join(places)})"
+        if folds and rule.wrap < 0:
+            value = f"turned(val({value}), {index} < 0 || {index} >= {size})"
+        return value
+
+    def _window(self, number: int, rule: RuleKey) -> Iterator[str]:
+        """Rows along the last axis, several at once: all that they take, then the differences."""
+        n, x = self.width, self.names[-1]
+        size = _size(rule.axis, rule.sources)
+        low, high = rule.spread
+        before, after = max(-low, 0), max(high, 0)
+        at = ", ".join([*self.names[:-1], "{}"])
+        yield f"  auto c = g({self.indices});"
+        yield f"  Vec<typename decltype(c)::Element, {before + n + after}> w;"
+        yield f'  _Pragma("unroll") for (int e = 0; e < {n}; ++e) w.v[{before} + e] = c.v[e];'
+        for k in range(1, before + 1):
+            inside = s_at = f"{x} - {k}"
+            yield f"  w.v[{before - k}] = s({at.format(f'{s_at} < 0 ? 0 : {inside}')}).v[0];"
+        for k in range(after):
+            place = f"{x} + {n + k}"
+            inside = f"{place} >= {size} ? {size} - 1 : {place}"
+            yield f"  w.v[{before + n + k}] = s({at.format(inside)}).v[0];"
+        weight = partial(_middle_weight, self.key, number, rule)
+        total = ""
+        for p, (up, down) in enumerate(rule.middle):
+            upper, lower = ("" if k is None else f"part<{n}, {before + k}>(w)" for k in (up, down))
+            if down is None:
+                difference = f"val({upper})"
+            elif up is None:
+                difference = f"neg(val({lower}))"
+            else:
+                difference = f"sub({upper}, {lower})"
+            loaded = f"load<{n}>(&{weight(p)})" if rule.is_table else weight(p)
+            term = f"mul({loaded}, {difference})"
+            total = f"add({total}, {term})" if total else term
+        yield f"  return {total or f'splat<{n}>(A{{}})'};"
+
+    # --- chains and outputs -------------------------------------------------------------------
+
+    def _output(self, number: int, output: OutputKey) -> Iterator[str]:
+        total = ""
+        for c, chain in enumerate(output.chains):
+            level = f"out{number}_{c}_"
+            yield from self._chain(level, chain)
+            value = f"{level}{len(chain.steps)}{self.suffix}({self.indices})"
+            value = value if chain.steps else f"val({value})"
+            term = value if chain.scalar is None else f"mul(k{chain.scalar}, {value})"
+            total = f"add({total}, {term})" if total else term
+        yield self._function(f"out{number}", total or f"splat<{self.width}>(A{{}})")
+
+    def _chain(self, level: str, chain: ChainKey) -> Iterator[str]:
+        """One function per level of a chain."""
+        given = f"in{chain.source}_{self.width}({self.indices})"
+        yield self._function(f"{level}0", given)
+        for i, step in enumerate(chain.steps):
+            below = f"{level}{i}{self.suffix}"
+            if step.rule is None:
+                factor = f"array{step.array}_{self.width}({self.indices})"
+                value = f"mul({factor}, val({below}({self.indices})))"
+            else:
+                single = f"{level}{i}_1"
+                walls = ", ".join(map(self._wall, step.walls))
+                value = f"rule{step.rule}{self.suffix}({self.indices}, {below}, {single}, {walls})"
+            yield self._function(f"{level}{i + 1}", value)
+
+    def _wall(self, known: Any) -> str:
+        """A function that gives what is known at a wall."""
+        value = f"splat<{self.width}>(A{{}})"
+        if isinstance(known, int):
+            value = f"splat<{self.width}>(Cast<A>::of(k{known}))"
+        elif known is not None:
+            value = f"val(array{known[1]}_{self.width}({self.indices}))"
+        return f"[&]({self.parameters}) INLINE {{ return {value}; }}"
+
+
+def _middle_weight(key: Key, number: int, rule: RuleKey, p: int) -> str:
+    before = key.rules[:number]
+    if not rule.is_table:
+        return f"w{sum(len(r.middle) for r in before if not r.is_table) + p}"
+    table = sum(r.is_table for r in before)
+    return f"t{table}[{p} * {_size(rule.axis, rule.targets)} + i{rule.axis}]"
+
+
+def _first_edge(key: Key, number: int) -> int:
+    """Number of weights of rows at ends before those of a rule."""
+    runs = [run for rule in key.rules[:number] for run in (*rule.first, *rule.last)]
+    return sum(len(run.pairs) * run.rows for run in runs)
+
+
+# --- the loops ------------------------------------------------------------------------------------
+
+
+def _loops(key: Key) -> Iterator[str]:
+    """Which results a thread computes."""
+    last = key.ndim - 1
+    counts = [max(output.extras[axis] for output in key.outputs) for axis in range(key.ndim)]
+    yield f"const I x = ((I)blockIdx.x * blockDim.x + threadIdx.x) * {key.vector};"
+    yield f"if (x >= {_size(last, counts[last])}) return;"
+    depth = 0
+    if key.ndim > 2:
+        others = [_steps(key, axis, counts) for axis in range(last - 1)]
+        total = " * ".join(others)
+        yield f"for (I z = blockIdx.z; z < {total}; z += gridDim.z) {{"
+        depth += 1
+        yield from _decoded(key, others)
+    if key.ndim > 1:
+        row = last - 1
+        first = "(I)blockIdx.y * blockDim.y + threadIdx.y"
+        steps = _steps(key, row, counts)
+        yield f"for (I y = {first}; y < {steps}; y += (I)gridDim.y * blockDim.y) {{"
+        depth += 1
+        factor = f" * {key.march}" if key.marched == row else ""
+        yield f"  const I i{row} = y{factor};"
+    for line in _results(key, counts):
+        yield f"  {line}"
+    yield "}" * depth
+
+
+def _steps(key: Key, axis: int, counts: Sequence[int]) -> str:
+    """Number of turns of a loop along an axis."""
+    size = _size(axis, counts[axis])
+    if key.marched != axis or key.march == 1:
+        return size
+    return f"(({size} + {key.march - 1}) / {key.march})"
+
+
+def _decoded(key: Key, counts: Sequence[str]) -> Iterator[str]:
+    """The indices of all axes but the last two, from their common count."""
+    if len(counts) == 1:
+        factor = f" * {key.march}" if key.marched == 0 else ""
+        yield f"  const I i0 = z{factor};"
+        return
+    yield "  I rest = z;"
+    for axis in reversed(range(len(counts))):
+        factor = f" * {key.march}" if key.marched == axis else ""
+        value = f"rest % {counts[axis]}" if axis else "rest"
+        yield f"  const I i{axis} = ({value}){factor};"
+        if axis:
+            yield f"  rest /= {counts[axis]};"
+
+
+def _results(key: Key, counts: Sequence[int]) -> Iterator[str]:
+    """What a thread computes: vectors of neighbours, then what is left, one by one.
+
+    Rows at the ends of the last axis are written twice: with what is there, then as they should be.
+    """
+    last = key.ndim - 1
+    size = _size(last, counts[last])
+    if key.vector > 1:
+        yield f"if (x + {key.vector} <= {size}) {{"
+        yield from _many(key, counts)
+        yield "}"
+        yield from _singles(key, counts)
+    else:
+        yield from _many(key, counts)
+
+
+def _many(key: Key, counts: Sequence[int]) -> Iterator[str]:
+    if key.march == 1:
+        yield from _stores(key, counts, f"_{key.vector}", "x")
+        return
+    yield f"if ({' && '.join(_inside(key))}) {{"
+    yield f'  _Pragma("unroll") for (int m = 0; m < {key.march}; ++m) {{'
+    yield f"    const I j = i{key.marched} + m;"
+    yield from _stores(key, counts, "_m", "x")
+    yield "  }"
+    yield "} else {"
+    yield from _row_by_row(key, counts, f"_{key.vector}", "x")
+    yield "}"
+
+
+def _inside(key: Key) -> Iterator[str]:
+    """Conditions for all rows of a thread to be in the middle of all axes before the last one."""
+    for axis in range(key.ndim - 1):
+        first, after = (max(_margin(key, o, axis, side) for o in key.outputs) for side in (0, 1))
+        size = _size(axis, min(output.extras[axis] for output in key.outputs))
+        rows = key.march if axis == key.marched else 1
+        if first:
+            yield f"i{axis} >= {first}"
+        if after or rows > 1:
+            yield f"i{axis} + {rows} <= {size} - {after}"
+
+
+def _singles(key: Key, counts: Sequence[int]) -> Iterator[str]:
+    """Results that vectors do not reach, or take for rows of the middle."""
+    last = key.ndim - 1
+    size = _size(last, counts[last])
+    first, after = (max(_margin(key, o, last, side) for o in key.outputs) for side in (0, 1))
+    n = key.vector
+    yield f"if (x < {first} || x + {n} > {size} - {after}) {{"
+    yield f'  _Pragma("unroll 1") for (int e = 0; e < {n}; ++e) {{'
+    yield "    const I y1 = x + e;"
+    yield f"    if (y1 >= {size}) break;"
+    yield f"    if (y1 >= {first} && y1 < {size} - {after} && x + {n} <= {size}) continue;"
+    yield from _row_by_row(key, counts, "_1", "y1")
+    yield "  }"
+    yield "}"
+
+
+def _row_by_row(key: Key, counts: Sequence[int], form: str, index: str) -> Iterator[str]:
+    if key.march == 1:
+        yield from _stores(key, counts, form, index)
+        return
+    axis = key.marched
+    yield f'  _Pragma("unroll 1") for (int m = 0; m < {key.march}; ++m) {{'
+    yield f"    const I j = i{axis} + m;"
+    yield f"    if (j >= {_size(axis, counts[axis])}) break;"
+    yield from _stores(key, counts, form, index)
+    yield "  }"
+
+
+def _stores(key: Key, counts: Sequence[int], form: str, index: str) -> Iterator[str]:
+    """Compute and write the results of all outputs at one row."""
+    rows = [
+        "j" if axis == key.marched and key.march > 1 else f"i{axis}" for axis in range(key.ndim - 1)
+    ]
+    places = [*rows, index]
+    for number, output in enumerate(key.outputs):
+        exists = [
+            f"{place} < {_size(axis, output.extras[axis])}"
+            for axis, place in enumerate(places)
+            if output.extras[axis] < counts[axis]
+        ]
+        target = f"o{number} + {_offset(places, output.extras)}"
+        text = f"store({target}, out{number}{form}({', '.join(places)}));"
+        yield f"    if ({' && '.join(exists)}) {text}" if exists else f"    {text}"
+
+
+def _margin(key: Key, output: OutputKey, axis: int, side: int) -> int:
+    """Rows at an end for which some level takes a row at an end."""
+    margin = 0
+    for chain in output.chains:
+        found = 0
+        for step in chain.steps:
+            if step.rule is None or key.rules[step.rule].axis != axis:
+                continue
+            rule = key.rules[step.rule]
+            low, high = rule.spread
+            inner = found + (-low if side == 0 else high)
+            if side:
+                # Counted from the end of the results, of which there may be more or fewer.
+                inner += rule.targets - rule.sources
+            found = max(rule.after if side else rule.before, inner if found else 0)
+        margin = max(margin, found)
+    return margin
+
+
+# --- the name -------------------------------------------------------------------------------------
+
+
+def name(key: Key) -> str:
+    """An identifier that tells the whole key."""
+    inputs = [
+        f"{g.dtype}{f'split{g.split}' if g.split else ''}{_signed(g.extras)}" for g in key.inputs
+    ]
+    arrays = [f"{'c' if a.is_complex else 'r'}{_signed(a.extras)}" for a in key.arrays]
+    parts = [
+        "gradkit",
+        f"{key.ndim}d{64 if key.is_wide else 32}v{key.vector}m{key.march}x{_signed([key.marched])}",
+        f"{key.real}_{key.compute}_{key.result}",
+        "in",
+        *inputs,
+        "arr",
+        *arrays,
+        "rules",
+        *map(_rule_name, key.rules),
+        "out",
+        *map(_output_name, key.outputs),
+    ]
+    return "_".join(parts)
+
+
+def _signed(numbers: Sequence[int | None]) -> str:
+    return "".join("b" if k is None else f"m{-k}" if k < 0 else f"p{k}" for k in numbers)
+
+
+def _rule_name(rule: RuleKey) -> str:
+    head = f"a{rule.axis}{_signed([rule.sources, rule.targets, rule.wrap])}"
+    head += ("t" if rule.is_table else "u") + ("f" if rule.middle_folds else "")
+    runs = [f"{run.rows}r{_pairs_name(run.pairs)}" for run in rule.first]
+    runs += ["n" + _pairs_name(rule.middle)]
+    runs += [f"{run.rows}r{_pairs_name(run.pairs)}" for run in rule.last]
+    return "_".join([head, *runs])
+
+
+def _pairs_name(pairs: Any) -> str:
+    return "d".join("".join(map(_point_name, pair)) for pair in pairs)
+
+
+def _point_name(point: Any) -> str:
+    if point is None:
+        return "z"
+    return _signed([point]) if isinstance(point, int) else "kl"[WALL.index(point)]
+
+
+def _output_name(output: OutputKey) -> str:
+    chains = []
+    for chain in output.chains:
+        steps = [
+            f"r{step.rule}{''.join(map(_known_name, step.walls))}"
+            if step.rule is not None
+            else f"a{step.array}"
+            for step in chain.steps
+        ]
+        scalar = "" if chain.scalar is None else f"k{chain.scalar}"
+        chains.append("".join([f"f{chain.source}", *steps, scalar]))
+    return "_".join([f"o{_signed(output.extras)}", *chains])
+
+
+def _known_name(known: Any) -> str:
+    return "z" if known is None else f"w{known}" if isinstance(known, int) else f"v{known[1]}"

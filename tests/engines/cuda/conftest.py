@@ -1,0 +1,125 @@
+"""Kernels without a GPU: what is shipped, compiled by g++ and run thread by thread.
+
+`host` makes a `Device` of `gradkit.engines.cuda.launch`: all but CuPy is the real thing. All
+buffers lie between NaN and canaries, so that a read or a write beyond them shows.
+"""
+
+import ctypes
+import hashlib
+import re
+import subprocess
+from pathlib import Path
+
+import array_api_compat.numpy
+import numpy as np
+import pytest
+
+from gradkit.engines.cuda.source import source
+
+SHIM = Path(__file__).with_name("shim.h").read_text()
+FLAGS = ["-std=c++17", "-O1", "-fPIC", "-shared", "-w", "-DGRADKIT_ON_HOST"]
+#: Bytes before and after every buffer.
+MARGIN = 256
+LAUNCHER = """
+extern "C" void launch(const unsigned* grid, const unsigned* block, {parameters}) {{
+  gridDim = {{grid[0], grid[1], grid[2]}};
+  blockDim = {{block[0], block[1], block[2]}};
+  for (blockIdx.z = 0; blockIdx.z < grid[2]; ++blockIdx.z)
+  for (blockIdx.y = 0; blockIdx.y < grid[1]; ++blockIdx.y)
+  for (blockIdx.x = 0; blockIdx.x < grid[0]; ++blockIdx.x)
+  for (threadIdx.y = 0; threadIdx.y < block[1]; ++threadIdx.y)
+  for (threadIdx.x = 0; threadIdx.x < block[0]; ++threadIdx.x)
+    {kernel}({names});
+}}
+"""
+C_TYPES = {"int32": ctypes.c_int32, "int64": ctypes.c_int64}
+C_TYPES |= {"float32": ctypes.c_float, "float64": ctypes.c_double}
+
+
+def build(text, folder):
+    """The launcher of a kernel, from a library that is kept in a folder."""
+    head = re.search(r"__launch_bounds__\([\d, ]+\)\n(\w+)\((.*?)\) \{", text, re.DOTALL)
+    parameters = head[2].split(", ")
+    names = ", ".join(parameter.split()[-1] for parameter in parameters)
+    whole = SHIM + text + LAUNCHER.format(parameters=head[2], kernel=head[1], names=names)
+    stem = folder / hashlib.sha256(whole.encode()).hexdigest()[:24]
+    library = stem.with_suffix(".so")
+    if not library.exists():
+        stem.with_suffix(".cpp").write_text(whole)
+        command = ["g++", *FLAGS, str(stem.with_suffix(".cpp")), "-o", str(library)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[:4000]
+    return ctypes.CDLL(str(library)).launch
+
+
+class Buffers:
+    """NumPy, but that new arrays lie between canaries."""
+
+    def __init__(self, shift):
+        self.shift = shift
+        self.made = []
+
+    def __getattr__(self, name):
+        return getattr(array_api_compat.numpy, name)
+
+    def empty(self, shape, dtype):
+        dtype = np.dtype(dtype)
+        size = int(np.prod(shape)) * dtype.itemsize
+        raw = np.full(size + 2 * MARGIN + 16, 0xFF, np.uint8)  # 0xFF...: NaN in all formats
+        start = MARGIN + -(raw.ctypes.data + MARGIN) % 16 + self.shift * dtype.itemsize
+        self.made.append((raw, start, start + size))
+        return raw[start : start + size].view(dtype).reshape(shape)
+
+    def check(self):
+        """Raise if anything was written beyond an array."""
+        for raw, start, stop in self.made:
+            assert (raw[:start] == 0xFF).all(), "written before an array"
+            assert (raw[stop:] == 0xFF).all(), "written behind an array"
+
+
+class Host:
+    """A device whose kernels g++ has compiled; `shift` elements misalign all its arrays."""
+
+    def __init__(self, folder, shift=0, changes=None):
+        self.folder, self.changes = folder, changes or {}
+        self.xp = Buffers(shift)
+        self.launches = []
+
+    def contiguous(self, array):
+        copy = self.xp.empty(array.shape, array.dtype)
+        copy[...] = array
+        return copy
+
+    upload = contiguous
+
+    def address(self, array):
+        return array.ctypes.data
+
+    def kernel(self, key):
+        key = key._replace(**self.changes)
+        launch = build(source(key), self.folder)
+
+        def call(grid, block, arguments):
+            self.launches.append((key, grid, block))
+            values = [
+                ctypes.c_void_p(a.ctypes.data)
+                if isinstance(a, np.ndarray)
+                else C_TYPES[a.dtype.name](a.item())
+                for a in arguments
+            ]
+            launch((ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block), *values)
+            self.xp.check()
+
+        return call
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory):
+    """The folder in which compiled kernels are kept."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture
+def host(kernels):
+    """Makes devices on the host."""
+    return lambda **options: Host(kernels, **options)

@@ -1,0 +1,117 @@
+"""Launches: grids, widths, what is refused, what is kept."""
+
+import numpy as np
+import pytest
+
+import gradkit
+from gradkit import Axis, D, Gradient, Grid, Laplacian
+from gradkit.engines import cuda
+from gradkit.engines.cuda.launch import MOST_BLOCKS, WIDE, launched, layout, prepared, reject
+from gradkit.errors import EngineError
+
+
+def key_and_sizes(operator, shape, device, dtype="float32"):
+    plan = operator.on(Grid(*[Axis(0.3)] * len(shape)), shape, edge_order=1)
+    made = prepared(plan, [np.broadcast_to(np.zeros((), dtype), shape)], device)
+    return made.key, made.numbers.sizes
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(3,), (257,), (10**7,), (5, 3), (10**6, 4), (300, 500, 3), (70000, 70000, 3), (3, 4, 5, 6)],
+)
+@pytest.mark.parametrize("vector", [1, 4])
+def test_threads_cover_all_results(host, shape, vector):
+    key, sizes = key_and_sizes(Laplacian(len(shape)), shape, host())
+    grid, block = layout(key._replace(vector=vector), sizes)
+    assert block[0] * block[1] * block[2] <= 256
+    assert grid[0] * block[0] * vector >= sizes[-1]
+    assert grid[1] <= MOST_BLOCKS
+    assert grid[2] <= MOST_BLOCKS
+    assert all(part >= 1 for part in (*grid, *block))
+    # No more than one block too many along the last axis, whose threads do not loop.
+    assert (grid[0] - 1) * block[0] * vector < sizes[-1]
+
+
+def test_grids_smaller_than_the_rows_are_looped_over(host, monkeypatch, rng):
+    monkeypatch.setattr("gradkit.engines.cuda.launch.MOST_BLOCKS", 2)
+    plan = Laplacian(3).on(Grid(Axis(0.3), Axis(0.3), Axis(0.3)), (30, 70, 5), edge_order=1)
+    f, device = rng.normal(size=(30, 70, 5)), host()
+    (found,) = launched(plan, [f], prepared(plan, [f], device), device)
+    np.testing.assert_allclose(found, plan(f), atol=1e-11)
+    assert device.launches[0][1][1:] == (2, 2)
+
+
+def test_arrays_beyond_2_to_the_31_elements_have_wide_indices(host):
+    from gradkit.engines.cuda.launch import _fitted
+
+    device = host()
+    for shape, is_wide in (((1024, 1024, 1024), False), ((2048, 1024, 1024), True)):
+        f = np.broadcast_to(np.float32(0), shape)
+        plan = D(0).on(Grid(Axis(0.3), None, None), shape)
+        made = prepared(plan, [f], device)
+        key = _fitted(made.key, made.numbers.sizes, [f, f], device)
+        assert key.is_wide is is_wide
+        assert (f.size >= WIDE) is is_wide
+
+
+def test_plans_are_prepared_once_per_dtype(host):
+    plan, device = D(0).on(Grid(Axis()), (8,)), host()
+    first = prepared(plan, [np.zeros(8)], device)
+    assert prepared(plan, [np.ones(8)], device) is first
+    assert prepared(plan, [np.zeros(8, np.float32)], device) is not first
+
+
+@pytest.mark.parametrize(
+    ("plan", "dtype", "reason"),
+    [
+        (D(0).on(Grid(Axis()), (8,)), "m8[s]", "has no kernels for timedelta64"),
+        (D(0).on(Grid(Axis()), (8,)), "longdouble", "has no kernels for"),
+        (D(0).on(Grid(Axis(), None), (8, 0)), "float64", "without elements"),
+        (D(0, 4).on(Grid(Axis(1e-30)), (8,)), "float32", "beyond the range of float32"),
+        (D(0).on(Grid(Axis()), (9,)).block([(2, 5)], [2]), "float64", "blocks of plans"),
+        (
+            (D(0, 3) * D(1, 3) * D(2, 3)).on(Grid(Axis(), Axis(), Axis()), (9, 9, 9)),
+            "float64",
+            "times per result",
+        ),
+    ],
+    ids=["times", "longdouble", "empty", "weights", "block", "reads"],
+)
+def test_what_kernels_do_not_serve_has_a_reason(host, plan, dtype, reason):
+    found = prepared(plan, [np.zeros(plan.input_shape, dtype)], host())
+    assert isinstance(found, str)
+    assert reason in found
+
+
+def test_a_kernel_that_does_not_compile_is_a_reason(host):
+    plan, device, f = D(0).on(Grid(Axis()), (8,)), host(), np.zeros(8)
+    prepared(plan, [f], device)
+    reason = reject(plan, [f], device, RuntimeError("line 3: expected a ';'\nmore"))
+    assert reason == "could not compile the kernel: line 3: expected a ';'"
+    assert prepared(plan, [f], device) == reason
+
+
+def test_equal_outputs_are_computed_once(host, rng):
+    plan = gradkit.Hessian(2).on(Grid(Axis(0.3), Axis(0.3)), (8, 8))
+    f, device = rng.normal(size=(8, 8)), host()
+    found = launched(plan, [f], prepared(plan, [f], device), device)
+    assert found[1] is found[2]
+    assert len(device.launches) == 1
+    assert len(device.launches[0][0].outputs) == 3
+
+
+def test_inputs_are_not_changed(host):
+    f = np.arange(64.0).reshape(8, 8)
+    f.setflags(write=False)
+    plan = Gradient(2).on(Grid(Axis(0.3), Axis(0.3)), (8, 8))
+    launched(plan, [f], prepared(plan, [f], host()), host())
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax", "array_api_strict"], indirect=True)
+def test_other_libraries_are_left_to_other_engines(library):
+    plan = D(0).on(Grid(Axis()), (8,))
+    f = library.asarray(np.arange(8.0))
+    assert cuda.supports(plan, [f]) == f"serves cupy arrays, the input is a {library.name} array"
+    with gradkit.use_engine("cuda"), pytest.raises(EngineError, match="serves cupy arrays"):
+        plan(f)
