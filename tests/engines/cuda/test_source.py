@@ -198,6 +198,7 @@ OPERATORS = {
     "to left faces": D(1, to="left") + D(0) * Average(1, to="left"),
     "to all faces": Gradient(2, to="outer"),
     "from faces": Divergence(2, at="outer", to="centre"),
+    "from faces to faces": D(0, to="outer") @ D(0, at="outer", to="centre"),
     "flux": D(0, to="centre") @ D(0, to="outer") + D(1, to="centre") @ D(1, to="outer"),
 }
 
@@ -207,6 +208,16 @@ OPERATORS = {
 def test_operators(host, rng, name, form):
     plan = OPERATORS[name].on(plane(), (16, 16))
     plan = getattr(plan, form) if form else plan
+    assert_as_reference(plan, host(), inputs_of(plan, rng))
+
+
+@pytest.mark.parametrize("name", ["from faces to faces", "flux", "conservative"])
+@pytest.mark.parametrize("size", [16, 17, 18, 19, 20])
+def test_rows_near_ends_of_one_step_are_rows_at_ends_of_the_next(host, rng, name, size):
+    operator = OPERATORS[name]
+    if name == "conservative":
+        operator = D(0) @ (A[:1] * D(0)) + D(1)
+    plan = operator.on(plane(), (size, 16), method=FiniteDifference(4))
     assert_as_reference(plan, host(), inputs_of(plan, rng))
 
 
