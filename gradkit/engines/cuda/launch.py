@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from gradkit.engines.cuda.source import BLOCK, DTYPES, name, source
 from gradkit.engines.program import ready_parameter
 from gradkit.plan import Plan
 
-__all__ = ["Device", "OnCuPy", "Prepared", "launched", "layout", "prepared", "reject"]
+__all__ = ["Device", "Launch", "OnCuPy", "Prepared", "launched", "layout", "prepared", "reject"]
 
 #: Blocks along the second and third axis of a grid, at most.
 MOST_BLOCKS = 65535
@@ -58,15 +58,43 @@ class Device(Protocol):
         ...
 
 
+class Launch(NamedTuple):
+    """A kernel with its grid, its block, and its arguments but the arrays."""
+
+    kernel: Kernel
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    numbers: tuple[Any, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A plan made ready for a device: its key, its numbers, and all arrays but those of a call."""
+    """A plan made ready for a device.
+
+    Attributes
+    ----------
+    key, numbers : Key and Numbers
+        What its kernels do; the key is that of single results and 32-bit indices.
+    arrays, tables : tuple of array
+        On the device: coefficients and what is known along walls; weights of rows in the middle.
+    edges : array
+        Weights of rows at ends.
+    vectors : tuple of int
+        The widths of vectors that shapes and these arrays allow, the widest first.
+    is_wide : bool
+        Whether indices need 64 bits.
+    launches : dict
+        The launch of each width, from its first use on.
+    """
 
     key: Key
     numbers: Numbers
     arrays: tuple[Array, ...]
     edges: Array
     tables: tuple[Array, ...]
+    vectors: tuple[int, ...]
+    is_wide: bool
+    launches: dict[int, Launch] = field(default_factory=dict[int, Launch])
 
 
 def prepared(plan: Plan, inputs: Sequence[Array], device: Device) -> Prepared | str:
@@ -104,18 +132,28 @@ def _prepare(
     if isinstance(made, str):
         return made
     key, numbers = made
-    arrays = (
-        ready_parameter(device.xp, plan.parameters[slot], form, precision.real, inputs[0])
+    arrays = [
+        device.contiguous(
+            ready_parameter(device.xp, plan.parameters[slot], form, precision.real, inputs[0])
+        )
         for slot, form, _ in numbers.arrays
-    )
+    ]
+    tables = tuple(map(device.upload, numbers.tables))
     # An array that nothing is read from has an address, too.
     edges = numbers.edges if numbers.edges.size else np.zeros(1, numbers.edges.dtype)
+    shapes = (*plan.input_shapes, *plan.output_shapes, *(a.shape for a in (*arrays, *tables)))
     return Prepared(
         key,
         numbers,
-        tuple(map(device.contiguous, arrays)),
+        tuple(arrays),
         device.upload(edges),
-        tuple(map(device.upload, numbers.tables)),
+        tables,
+        tuple(
+            width
+            for width in _widths(key, numbers.sizes)
+            if all(_is_aligned(array, width, device) for array in (*arrays, *tables))
+        ),
+        max(map(prod, shapes)) + max(numbers.sizes) >= WIDE,
     )
 
 
@@ -125,57 +163,54 @@ def launched(plan: Plan, inputs: Sequence[Array], made: Prepared, device: Device
     dtype = _array.result_dtype(device.xp, inputs, made.key.result)
     distinct = list(dict.fromkeys(plan.same))
     results = [device.xp.empty(plan.output_shapes[i], dtype=dtype) for i in distinct]
-    arrays = [*given, *made.arrays, made.edges, *made.tables, *results]
-    key = _fitted(
-        made.key, made.numbers.sizes, [*given, *made.arrays, *made.tables, *results], device
+    vector = next(
+        width
+        for width in made.vectors
+        if all(_is_aligned(array, width, device) for array in (*given, *results))
     )
-    grid, block = layout(key, made.numbers.sizes)
+    launch = made.launches.get(vector)
+    if launch is None:
+        launch = made.launches[vector] = _launch(made, vector, device)
+    arrays = (*given, *made.arrays, made.edges, *made.tables, *results)
+    launch.kernel(launch.grid, launch.block, (*launch.numbers, *arrays))
+    by_number = dict(zip(distinct, results, strict=True))
+    return [by_number[i] for i in plan.same]
+
+
+def _launch(made: Prepared, vector: int, device: Device) -> Launch:
+    key = made.key._replace(is_wide=made.is_wide, vector=vector)
     index = np.int64 if key.is_wide else np.int32
-    real = np.dtype(key.real).type
-    numbers = made.numbers
+    numbers, real = made.numbers, np.dtype(key.real).type
     scalars = (
         part for k in numbers.scalars for part in ((k.real, k.imag) if key.is_complex else (k,))
     )
-    arguments = (
-        *map(index, numbers.sizes),
-        *map(real, numbers.weights),
-        *map(real, scalars),
-        *arrays,
-    )
-    device.kernel(key)(grid, block, arguments)
-    by_number = dict(zip(distinct, results, strict=True))
-    return [by_number[i] for i in plan.same]
+    arguments = (*map(index, numbers.sizes), *map(real, numbers.weights), *map(real, scalars))
+    return Launch(device.kernel(key), *layout(key, numbers.sizes), arguments)
 
 
 # --- what a launch is fitted to -------------------------------------------------------------------
 
 
-def _fitted(key: Key, sizes: Sequence[int], arrays: Sequence[Array], device: Device) -> Key:
-    """The key with the width of vectors and of indices that the arrays of a call allow."""
-    is_wide = max(array.size for array in arrays) + max(sizes) >= WIDE
-    widest = max(_dtypes.itemsize(n) for n in (*(f.dtype for f in key.inputs), key.result))
-    vector = VECTOR_BYTES // widest
-    while vector > 1 and not _may_be_vectors(key, sizes, arrays, device, vector):
-        vector //= 2
-    return key._replace(is_wide=is_wide, vector=vector)
-
-
-def _may_be_vectors(
-    key: Key, sizes: Sequence[int], arrays: Sequence[Array], device: Device, vector: int
-) -> bool:
+def _widths(key: Key, sizes: Sequence[int]) -> list[int]:
+    """The widths of vectors that the shapes of a plan allow, the widest first; 1 at last."""
     last = key.ndim - 1
-    ends = [f.extras[last] for f in (*key.inputs, *key.outputs)]
-    ends += [a.extras[last] for a in key.arrays if a.extras[last] is not None]
     rules = [rule for rule in key.rules if rule.axis == last]
     in_line = all(
         not (rule.sources or rule.targets or rule.middle_folds)
         and all(isinstance(k, int | None) for pair in rule.middle for k in pair)
         for rule in rules
     )
-    whole = sizes[last] % vector == 0
+    if not in_line:
+        return [1]
+    widest = max(_dtypes.itemsize(n) for n in (*(f.dtype for f in key.inputs), key.result))
+    powers = (VECTOR_BYTES // widest >> k for k in range(VECTOR_BYTES))
+    # A single line may end within a vector, if nothing else is read along it.
     single = prod(sizes[:last]) == 1 and not key.arrays and not any(r.is_table for r in rules)
-    aligned = all(device.address(array) % (vector * array.dtype.itemsize) == 0 for array in arrays)
-    return in_line and not any(ends) and (whole or single) and aligned
+    return [n for n in powers if n == 1 or (n > 1 and (single or sizes[last] % n == 0))] or [1]
+
+
+def _is_aligned(array: Array, vector: int, device: Device) -> bool:
+    return device.address(array) % (vector * array.dtype.itemsize) == 0
 
 
 def layout(key: Key, sizes: Sequence[int]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
@@ -197,7 +232,7 @@ def layout(key: Key, sizes: Sequence[int]) -> tuple[tuple[int, int, int], tuple[
 
 # --- CuPy -----------------------------------------------------------------------------------------
 
-#: Kernels by the number of the device and the key; those that failed by the reason.
+#: Kernels by the number of the device and the key.
 _KERNELS: dict[tuple[int, Key], Any] = {}
 
 

@@ -43,16 +43,19 @@ def test_grids_smaller_than_the_rows_are_looped_over(host, monkeypatch, rng):
 
 
 def test_arrays_beyond_2_to_the_31_elements_have_wide_indices(host):
-    from gradkit.engines.cuda.launch import _fitted
-
-    device = host()
     for shape, is_wide in (((1024, 1024, 1024), False), ((2048, 1024, 1024), True)):
         f = np.broadcast_to(np.float32(0), shape)
         plan = D(0).on(Grid(Axis(0.3), None, None), shape)
-        made = prepared(plan, [f], device)
-        key = _fitted(made.key, made.numbers.sizes, [f, f], device)
-        assert key.is_wide is is_wide
+        assert prepared(plan, [f], host()).is_wide is is_wide
         assert (f.size >= WIDE) is is_wide
+
+
+def test_a_plan_is_launched_as_it_was_before(host, rng):
+    plan, device = D(0).on(Grid(Axis()), (64,)), host()
+    made = prepared(plan, [np.zeros(64)], device)
+    for _ in range(3):
+        launched(plan, [rng.normal(size=64)], made, device)
+    assert list(made.launches) == [2]
 
 
 def test_plans_are_prepared_once_per_dtype(host):

@@ -175,6 +175,13 @@ def test_axes_without_derivatives_are_merged(host, rng, axis):
     assert key.ndim <= 3
 
 
+@pytest.mark.parametrize("shape", [(5, 1), (1, 4), (5, 4), (1, 1)])
+def test_axes_along_which_arrays_differ_are_not_merged(host, rng, shape):
+    a = rng.uniform(1, 2, shape)
+    plan = (a * D(0)).on(Grid(Axis(0.3), None, None), (6, 5, 4))
+    assert_as_reference(plan, host(), inputs_of(plan, rng))
+
+
 def test_more_axes_than_a_grid_has(host, rng):
     plan = Laplacian(5).on(Grid(*[Axis(0.3)] * 5), (4, 5, 4, 3, 4), edge_order=1)
     assert_as_reference(plan, host(), inputs_of(plan, rng))
@@ -242,22 +249,11 @@ def test_arrays_along_walls(host, rng, name):
 
 
 @pytest.mark.parametrize("name", ["gradient", "laplacian", "curl"])
-def test_indices_of_64_bits(host, rng, name):
-    plan = FIELDS[name].on(SPACE, (6, 5, 16))
-    device = host(changes={"is_wide": True})
-    real = device.kernel
-
-    def kernel(key):
-        call = real(key)
-
-        def wide(grid, block, arguments):
-            indices = [np.int64(a) if isinstance(a, np.int32) else a for a in arguments]
-            call(grid, block, indices)
-
-        return wide
-
-    device.kernel = kernel
+def test_indices_of_64_bits(host, rng, name, monkeypatch):
+    monkeypatch.setattr("gradkit.engines.cuda.launch.WIDE", 0)
+    plan, device = FIELDS[name].on(SPACE, (6, 5, 16)), host()
     assert_as_reference(plan, device, inputs_of(plan, rng))
+    assert device.launches[0][0].is_wide
 
 
 @pytest.mark.parametrize(("dtype", "widest"), [("float16", 8), ("float32", 4), ("complex128", 1)])
