@@ -33,11 +33,12 @@ def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
     device = _device(inputs[0])
     with device.current():
         made = prepared(plan, inputs, device)
-        assert not isinstance(made, str), made
-        try:
-            return launched(plan, inputs, made, device)
-        except device.compile_error as error:
-            reason = reject(plan, inputs, device, error)
+        reason = made if isinstance(made, str) else None
+        if not isinstance(made, str):
+            try:
+                return launched(plan, inputs, made, device)
+            except device.compile_error as error:
+                reason = reject(plan, inputs, device, error)
     if ENGINE.get() == "cuda":
         raise EngineError(f"engine 'cuda' cannot serve this call: it {reason}")
     return reference.run(plan, inputs)

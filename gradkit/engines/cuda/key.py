@@ -39,8 +39,11 @@ Pairs = tuple[tuple[Any, Any], ...]
 #: Points more than cells along each axis.
 Extras = tuple[int, ...]
 
-#: More evaluations of an input per result than this are left to the engine below.
-MOST_READS = 128
+#: Plans that read more inputs per result, all terms together, are left to the engine below; those
+#: that read more per thread take one row at a time. Compilers take seconds for more.
+MOST_READS, MOST_READS_OF_A_THREAD = 160, 400
+#: Differences of rows at ends, at most, and offsets, which kernels list as short integers.
+MOST_ENDS, LARGEST_OFFSET = 8000, 20000
 
 
 class Run(NamedTuple):
@@ -204,15 +207,24 @@ def reason_against(plan: Plan) -> str | None:
         return "has no kernels for arrays without elements"
     if not plan.shape:
         return "has no kernels for arrays without dimensions"
-    for chain in plan.bound.chains():
-        reads = prod(
-            2 * max(len(rows.pairs) for rows in step.rule.rows)
-            for step in chain.steps
-            if isinstance(step, Along)
-        )
-        if reads > MOST_READS:
-            return f"would read an input {reads} times per result: wanted at most {MOST_READS}"
+    reads = _reads(plan)
+    if reads > MOST_READS:
+        return f"would read inputs {reads} times per result: wanted at most {MOST_READS}"
     return None
+
+
+def _reads(plan: Plan) -> int:
+    """How often a plan evaluates its inputs for all its distinct results at one point."""
+    return sum(_reads_of(chain) for i in set(plan.same) for chain in plan.bound.outputs[i])
+
+
+def _reads_of(chain: Chain) -> int:
+    widest = (
+        max((len(rows.pairs) for rows in step.rule.rows), default=0)
+        for step in chain.steps
+        if isinstance(step, Along)
+    )
+    return prod(2 * pairs for pairs in widest)
 
 
 def key_of(plan: Plan, names: Sequence[str], precision: Precision) -> tuple[Key, Numbers] | str:
@@ -226,7 +238,7 @@ class _Builder:
         self.groups = _groups(plan)
         self.merged = {axis: i for i, group in enumerate(self.groups) for axis in group}
         self.sizes = tuple(prod(plan.shape[axis] for axis in group) for group in self.groups)
-        self.rules: dict[int, int] = {}
+        self.rules: dict[tuple[int, int], int] = {}
         self.rule_keys: list[RuleKey] = []
         self.scalars: list[Any] = []
         self.weights: list[float] = []
@@ -287,7 +299,10 @@ class _Builder:
         before = spreads[:-1]
         if not before or not max(before):
             return -1, 1
-        return before.index(max(before)), 8 if max(before) > 4 else 4
+        rows = 8 if max(before) > 4 else 4
+        if rows * _reads(self.plan) > MOST_READS_OF_A_THREAD:
+            return -1, 1
+        return before.index(max(before)), rows
 
     def _extras(self, places: Sequence[str]) -> Extras:
         return tuple(sum(PLACES[places[axis]].extra for axis in group) for group in self.groups)
@@ -332,7 +347,7 @@ class _Builder:
 
     def _rule(self, step: Along) -> int:
         rule = step.rule
-        number = self.rules.get(id(rule.rows))
+        number = self.rules.get((id(rule.rows), step.axis))
         if number is not None:
             return number
         runs = rule.rows
@@ -363,7 +378,10 @@ class _Builder:
                 self.tables.append(padded)
             else:
                 self.weights.extend(table[:, 0].tolist())
-        self.rules[id(rule.rows)] = len(self.rule_keys)
+        self.rules[id(rule.rows), step.axis] = len(self.rule_keys)
+        ends = sum(len(run.pairs) * run.rows for run in (*key.first, *key.last))
+        if ends > MOST_ENDS or rule.reach > LARGEST_OFFSET:
+            self.reason = f"has no kernels for rules with {ends} differences at their ends"
         self.rule_keys.append(key)
         return len(self.rule_keys) - 1
 

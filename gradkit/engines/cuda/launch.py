@@ -49,6 +49,10 @@ class Device(Protocol):
         """An array of the device with the values of one on the host."""
         ...
 
+    def settle(self) -> None:
+        """Wait until all that was uploaded is there."""
+        ...
+
     def address(self, array: Array) -> int:
         """Where the first element lies."""
         ...
@@ -132,9 +136,10 @@ def _prepare(
     if isinstance(made, str):
         return made
     key, numbers = made
+    xp = _array.namespace(inputs[0])
     arrays = [
         device.contiguous(
-            ready_parameter(device.xp, plan.parameters[slot], form, precision.real, inputs[0])
+            ready_parameter(xp, plan.parameters[slot], form, precision.real, inputs[0])
         )
         for slot, form, _ in numbers.arrays
     ]
@@ -142,11 +147,14 @@ def _prepare(
     # An array that nothing is read from has an address, too.
     edges = numbers.edges if numbers.edges.size else np.zeros(1, numbers.edges.dtype)
     shapes = (*plan.input_shapes, *plan.output_shapes, *(a.shape for a in (*arrays, *tables)))
+    edges = device.upload(edges)
+    # They are kept for calls on other streams.
+    device.settle()
     return Prepared(
         key,
         numbers,
         tuple(arrays),
-        device.upload(edges),
+        edges,
         tables,
         tuple(
             width
@@ -265,6 +273,12 @@ class OnCuPy:
     def upload(self, values: np.ndarray) -> Array:
         """An array of the device with the values of one on the host."""
         return self.xp.asarray(values)
+
+    def settle(self) -> None:
+        """Wait for the current stream, unless it is being captured."""
+        stream = self.xp.cuda.get_current_stream()
+        if not stream.is_capturing():
+            stream.synchronize()
 
     def address(self, array: Array) -> int:
         """Where the first element lies."""

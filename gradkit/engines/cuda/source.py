@@ -85,6 +85,10 @@ template <> struct Cast<Complex<R>> {
 
 // What comes out, in the dtype of the result.
 template <class T> struct Result { static DEVICE T of(A x) { return (T)x; } };
+template <class S> struct Result<Complex<S>> {
+  static DEVICE Complex<S> of(Complex<R> x) { return {(S)x.re, (S)x.im}; }
+  static DEVICE Complex<S> of(R x) { return {(S)x, (S)0}; }
+};
 template <> struct Result<Half> {
   static DEVICE Half of(float x) { return {float_to_half(x)}; }
 };

@@ -94,6 +94,9 @@ class Host:
 
     upload = contiguous
 
+    def settle(self):
+        pass
+
     def address(self, array):
         return array.ctypes.data
 

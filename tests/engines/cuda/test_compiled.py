@@ -74,8 +74,8 @@ COORDINATES = Axis(coordinates=np.cumsum(np.arange(1.0, 65)))
 SPACE = Grid(Axis(0.3), Axis(0.3), Axis(0.3))
 ROUGH = Grid(COORDINATES, COORDINATES, COORDINATES)
 #: Name -> operator, grid, accuracy; and the instructions per result that the path of nearly all
-#: results had on sm_90 (CUDA 13.5), in float32 and float64. The budget of gpu.md for an H200 is 55
-#: and 110; half of it is asked for.
+#: results had on sm_90 (CUDA 13.5), in float32 and float64. A copy on an H200 leaves time for 55
+#: and 110 (docs/performance/kernels.md); half of it is asked for.
 KERNELS = {
     "axis 0": (D(0), SPACE, 2, (3.9, 5.8)),
     "axis 1": (D(1), SPACE, 2, (3.8, 5.6)),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gradkit
-from gradkit import Axis, D, Gradient, Grid, Laplacian
+from gradkit import Axis, D, Gradient, Grid, Laplacian, Stencil
 from gradkit.engines import cuda
 from gradkit.engines.cuda.launch import MOST_BLOCKS, WIDE, launched, layout, prepared, reject
 from gradkit.errors import EngineError
@@ -78,8 +78,13 @@ def test_plans_are_prepared_once_per_dtype(host):
             "float64",
             "times per result",
         ),
+        (
+            D(0, stencil=Stencil((0, 30000), 1)).on(Grid(Axis(boundary="periodic")), (70000,)).T,
+            "float64",
+            "differences at their ends",
+        ),
     ],
-    ids=["times", "longdouble", "empty", "weights", "block", "reads"],
+    ids=["times", "longdouble", "empty", "weights", "block", "reads", "offsets"],
 )
 def test_what_kernels_do_not_serve_has_a_reason(host, plan, dtype, reason):
     found = prepared(plan, [np.zeros(plan.input_shape, dtype)], host())
@@ -93,6 +98,16 @@ def test_a_kernel_that_does_not_compile_is_a_reason(host):
     reason = reject(plan, [f], device, RuntimeError("line 3: expected a ';'\nmore"))
     assert reason == "could not compile the kernel: line 3: expected a ';'"
     assert prepared(plan, [f], device) == reason
+
+
+def test_kernels_that_read_much_take_one_row_at_a_time(host):
+    grid = Grid(Axis(), Axis(), Axis())
+    few = prepared(Laplacian(3).on(grid, (9, 9, 9)), [np.zeros((9, 9, 9))], host())
+    a = np.ones((9, 9, 9))
+    many = sum((D(i) @ (a * D(j)) for i in range(3) for j in range(3)), start=0 * D(0))
+    plan = many.on(grid, (9, 9, 9), method=gradkit.FiniteDifference(4), edge_order=1)
+    assert few.key.march == 4
+    assert prepared(plan, [a], host()).key.march == 1
 
 
 def test_equal_outputs_are_computed_once(host, rng):

@@ -119,6 +119,24 @@ def test_every_dtype(host, rng, dtype):
     assert_as_reference(plan, host(), inputs_of(plan, rng, dtype))
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("complex128", "complex64"),
+        ("float64", "complex128"),
+        ("float32", "complex64"),
+        ("float32", "float64"),
+        ("float64", "float32"),
+        ("float64", "float16"),
+        ("int32", "float32"),
+        ("int16", "complex64"),
+    ],
+)
+def test_every_dtype_of_results(host, rng, given, wanted):
+    plan = (D(0) + D(1, 2)).on(plane(), (8, 16), dtype=wanted)
+    assert_as_reference(plan, host(), inputs_of(plan, rng, given))
+
+
 def test_differences_of_large_integers_are_exact(host):
     plan = D(0).on(Grid(Axis()), (9,))
     for dtype, start in (("int64", 2**60), ("uint64", 2**63), ("int64", -(2**63))):
