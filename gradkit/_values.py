@@ -123,7 +123,7 @@ def _sample(array: Array) -> tuple[Any, ...]:
     if not isinstance(array, np.ndarray):
         return ()
     flat = array.ravel()[:: max(array.size // 8, 1)]
-    return tuple(None if value != value else value for value in flat.tolist())  # noqa: PLR0124
+    return tuple(None if value != value else value for value in flat.tolist())  # noqa: PLR0124  NaN is not itself
 
 
 def _snapshot(array: Array) -> Array:

@@ -1317,7 +1317,10 @@ def test_torch_gradcheck_by_f_and_by_arrays(library, name):
 @pytest.mark.parametrize("name", SMOOTH)
 def test_torch_gradgradcheck_by_f_and_by_arrays(library, name):
     call = called(name)
-    squares = lambda *a: (call(*a) ** 2).sum()  # noqa: E731
+
+    def squares(*arrays):
+        return (call(*arrays) ** 2).sum()
+
     assert library.xp.autograd.gradgradcheck(squares, tensors(library.xp, name))
 
 
@@ -1475,7 +1478,10 @@ def test_jax_vmap_over_arrays(library, jax, rng):
 def test_jax_grad_by_f_and_by_arrays_is_that_of_torch(library, jax, name):
     # Torch's own check against differences is above.
     torch = pytest.importorskip("torch")
-    squares = lambda *a: (called(name)(*a) ** 2).sum()  # noqa: E731
+
+    def squares(*arrays):
+        return (called(name)(*arrays) ** 2).sum()
+
     inputs = tensors(torch, name)
     squares(*inputs).backward()
     arguments = [library.asarray(t.detach().numpy()) for t in inputs]

@@ -1301,10 +1301,12 @@ def test_own_stencils_commute_with_derivatives_in_products():
     assert upwind * D(0) * upwind == upwind * upwind * D(0)
 
 
-def test_long_sums_of_arrays_do_not_compare_them_all():
-    total = sum((np.full(6, float(k)) * D(0) for k in range(300)), start=0 * D(0))
+def test_long_sums_of_arrays_do_not_compare_them_all(monkeypatch):
+    """Arrays of different content hash differently, so that none is looked at twice."""
+    monkeypatch.setattr("gradkit._values._same_values", lambda a, b: pytest.fail("compared"))
+    total = sum((np.full(6, float(k)) * D(0) for k in range(50)), start=0 * D(0))
     np.testing.assert_array_equal(
-        total.on(Grid(Axis()), (6,))(np.arange(6.0)), np.full(6, 299 * 300 / 2)
+        total.on(Grid(Axis()), (6,))(np.arange(6.0)), np.full(6, 49 * 50 / 2)
     )
 
 

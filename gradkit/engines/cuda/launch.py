@@ -17,7 +17,9 @@ import numpy as np
 from gradkit import _array, _dtypes
 from gradkit._array import Array, Namespace
 from gradkit.engines.cuda.key import Key, Numbers, key_of, reason_against
-from gradkit.engines.cuda.source import BLOCK, DTYPES, name, source
+from gradkit.engines.cuda.names import name
+from gradkit.engines.cuda.preamble import DTYPES
+from gradkit.engines.cuda.source import BLOCK, source
 from gradkit.engines.program import ready_parameter
 from gradkit.plan import Plan
 

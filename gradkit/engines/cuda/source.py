@@ -18,163 +18,14 @@ from typing import Any
 
 from gradkit import _dtypes
 from gradkit.engines.cuda.key import ArrayKey, ChainKey, InputKey, Key, OutputKey, RuleKey
+from gradkit.engines.cuda.names import name
+from gradkit.engines.cuda.preamble import DTYPES, HALF, PREAMBLE
 from gradkit.methods import WALL
 
-__all__ = ["BLOCK", "DTYPES", "name", "source"]
+__all__ = ["BLOCK", "source"]
 
 #: Threads of a block.
 BLOCK = 256
-
-#: The dtypes that kernels have, and what they are in C++.
-DTYPES = {
-    "float16": "Half",
-    "bfloat16": "BFloat",
-    "float32": "float",
-    "float64": "double",
-    "complex64": "Complex<float>",
-    "complex128": "Complex<double>",
-    "int8": "signed char",
-    "uint8": "unsigned char",
-    "int16": "short",
-    "uint16": "unsigned short",
-    "int32": "int",
-    "uint32": "unsigned int",
-    "int64": "long long",
-    "uint64": "unsigned long long",
-}
-
-_PREAMBLE = """
-#define DEVICE __device__ __forceinline__
-#define INLINE __attribute__((always_inline))
-
-struct Half { unsigned short bits; };
-struct BFloat { unsigned short bits; };
-template <class T> struct alignas(2 * sizeof(T)) Complex { T re, im; };
-
-// The value of an element.
-DEVICE R real_of(Half x) { return half_to_float(x.bits); }
-DEVICE R real_of(BFloat x) { return __uint_as_float((unsigned int)x.bits << 16); }
-template <class T> DEVICE R real_of(T x) { return (R)x; }
-
-// Integers as exact parts: their differences are exact.
-template <int BITS> struct Split { R high, low; };
-template <int BITS> DEVICE R operator-(Split<BITS> a, Split<BITS> b) {
-  return (a.high - b.high) * (R)(1ull << BITS) + (a.low - b.low);
-}
-
-DEVICE Complex<R> operator-(Complex<R> a, Complex<R> b) { return {a.re - b.re, a.im - b.im}; }
-DEVICE Complex<R> operator+(Complex<R> a, Complex<R> b) { return {a.re + b.re, a.im + b.im}; }
-DEVICE Complex<R> operator-(Complex<R> a) { return {-a.re, -a.im}; }
-DEVICE Complex<R> operator*(R a, Complex<R> b) { return {a * b.re, a * b.im}; }
-DEVICE Complex<R> operator*(Complex<R> a, R b) { return {a.re * b, a.im * b}; }
-DEVICE Complex<R> operator*(Complex<R> a, Complex<R> b) {
-  return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
-}
-
-template <class T> struct Cast;
-template <> struct Cast<R> {
-  static DEVICE R of(R x) { return x; }
-  template <int BITS> static DEVICE R of(Split<BITS> x) {
-    return x.high * (R)(1ull << BITS) + x.low;
-  }
-};
-template <> struct Cast<Complex<R>> {
-  static DEVICE Complex<R> of(Complex<R> x) { return x; }
-  template <class T> static DEVICE Complex<R> of(T x) { return {Cast<R>::of(x), (R)0}; }
-};
-
-// What comes out, in the dtype of the result.
-template <class T> struct Result { static DEVICE T of(A x) { return (T)x; } };
-template <class S> struct Result<Complex<S>> {
-  static DEVICE Complex<S> of(Complex<R> x) { return {(S)x.re, (S)x.im}; }
-  static DEVICE Complex<S> of(R x) { return {(S)x, (S)0}; }
-};
-template <> struct Result<Half> {
-  static DEVICE Half of(float x) { return {float_to_half(x)}; }
-};
-template <> struct Result<BFloat> {
-  static DEVICE BFloat of(float x) {
-    unsigned int bits = __float_as_uint(x);
-    unsigned int rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
-    bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
-    return {(unsigned short)(nan ? (bits >> 16) | 0x40u : rounded >> 16)};
-  }
-};
-
-// Neighbours along the last axis.
-template <class T, int N> struct Vec { typedef T Element; T v[N]; };
-template <class T, int N> struct alignas(sizeof(T) * N) Pack { T v[N]; };
-
-#define EACH _Pragma("unroll") for (int e = 0; e < N; ++e)
-
-template <int N, class T> DEVICE Vec<T, N> load(const T* p) {
-  Pack<T, N> pack = *reinterpret_cast<const Pack<T, N>*>(p);
-  Vec<T, N> r;
-  EACH r.v[e] = pack.v[e];
-  return r;
-}
-template <class T, int N> DEVICE void store(T* p, Vec<A, N> a) {
-  Pack<T, N> pack;
-  EACH pack.v[e] = Result<T>::of(a.v[e]);
-  *reinterpret_cast<Pack<T, N>*>(p) = pack;
-}
-template <int N, class T> DEVICE Vec<T, N> splat(T x) {
-  Vec<T, N> r;
-  EACH r.v[e] = x;
-  return r;
-}
-template <class T, int N> DEVICE Vec<A, N> val(Vec<T, N> a) {
-  Vec<A, N> r;
-  EACH r.v[e] = Cast<A>::of(a.v[e]);
-  return r;
-}
-template <class S, class T, int N> DEVICE Vec<A, N> sub(Vec<S, N> a, Vec<T, N> b) {
-  Vec<A, N> r;
-  EACH r.v[e] = Cast<A>::of(a.v[e] - b.v[e]);
-  return r;
-}
-template <int N> DEVICE Vec<A, N> neg(Vec<A, N> a) {
-  EACH a.v[e] = -a.v[e];
-  return a;
-}
-template <int N> DEVICE Vec<A, N> add(Vec<A, N> a, Vec<A, N> b) {
-  EACH a.v[e] = a.v[e] + b.v[e];
-  return a;
-}
-template <class S, int N> DEVICE Vec<A, N> mul(S s, Vec<A, N> a) {
-  EACH a.v[e] = s * a.v[e];
-  return a;
-}
-template <class S, int N> DEVICE Vec<A, N> mul(Vec<S, N> s, Vec<A, N> a) {
-  EACH a.v[e] = s.v[e] * a.v[e];
-  return a;
-}
-template <class T, int N> DEVICE Vec<T, N> turned(Vec<T, N> a, bool turns) {
-  EACH a.v[e] = turns ? -a.v[e] : a.v[e];
-  return a;
-}
-// An index of an axis that wraps.
-DEVICE I fold(I i, I n) { return i < 0 ? i + n : i >= n ? i - n : i; }
-// Neighbours from FROM on, out of a window.
-template <int N, int FROM, class T, int M> DEVICE Vec<T, N> part(Vec<T, M> w) {
-  Vec<T, N> r;
-  EACH r.v[e] = w.v[FROM + e];
-  return r;
-}
-"""
-
-_HALF_ON_DEVICE = """
-__device__ __forceinline__ float half_to_float(unsigned short bits) {
-  float x;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
-  return x;
-}
-__device__ __forceinline__ unsigned short float_to_half(float x) {
-  unsigned short bits;
-  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
-  return bits;
-}
-"""
 
 
 def source(key: Key) -> str:
@@ -184,11 +35,8 @@ def source(key: Key) -> str:
     computation is complex); the inputs, the arrays, the weights of rows at ends, the tables, and
     the outputs, as pointers.
     """
-    parts = [_head(key), [_HALF, _PREAMBLE], _readers(key), _ends(key), _kernel(key), [""]]
+    parts = [_head(key), [HALF, PREAMBLE], _readers(key), _ends(key), _kernel(key), [""]]
     return "\n".join(line for part in parts for line in part)
-
-
-_HALF = f"#ifndef GRADKIT_ON_HOST{_HALF_ON_DEVICE}#endif"
 
 
 def _head(key: Key) -> Iterator[str]:
@@ -313,7 +161,7 @@ class _Functions:
 
     def text(self) -> Iterator[str]:
         """All functions, each after those that it calls."""
-        if not self.in_middle or self.width == 1:
+        if not self.in_middle:
             yield from self._basics()
         for number, rule in enumerate(self.key.rules):
             yield from self._rule(number, rule)
@@ -325,8 +173,6 @@ class _Functions:
 
     def _basics(self) -> Iterator[str]:
         """What is read: elements of inputs and arrays."""
-        if self.in_middle:
-            return
         n = self.width
         for i, given in enumerate(self.key.inputs):
             place = _offset(self.names, given.extras)
@@ -668,69 +514,3 @@ def _margin(key: Key, output: OutputKey, axis: int, side: int) -> int:
             found = max(rule.after if side else rule.before, inner if found else 0)
         margin = max(margin, found)
     return margin
-
-
-# --- the name -------------------------------------------------------------------------------------
-
-
-def name(key: Key) -> str:
-    """An identifier that tells the whole key."""
-    inputs = [
-        f"{g.dtype}{f'split{g.split}' if g.split else ''}{_signed(g.extras)}" for g in key.inputs
-    ]
-    arrays = [f"{'c' if a.is_complex else 'r'}{_signed(a.extras)}" for a in key.arrays]
-    parts = [
-        "gradkit",
-        f"{key.ndim}d{64 if key.is_wide else 32}v{key.vector}m{key.march}x{_signed([key.marched])}",
-        f"{key.real}_{key.compute}_{key.result}",
-        "in",
-        *inputs,
-        "arr",
-        *arrays,
-        "rules",
-        *map(_rule_name, key.rules),
-        "out",
-        *map(_output_name, key.outputs),
-    ]
-    return "_".join(parts)
-
-
-def _signed(numbers: Sequence[int | None]) -> str:
-    return "".join("b" if k is None else f"m{-k}" if k < 0 else f"p{k}" for k in numbers)
-
-
-def _rule_name(rule: RuleKey) -> str:
-    head = f"a{rule.axis}{_signed([rule.sources, rule.targets, rule.wrap])}"
-    head += ("t" if rule.is_table else "u") + ("f" if rule.middle_folds else "")
-    runs = [f"{run.rows}r{_pairs_name(run.pairs)}" for run in rule.first]
-    runs += ["n" + _pairs_name(rule.middle)]
-    runs += [f"{run.rows}r{_pairs_name(run.pairs)}" for run in rule.last]
-    return "_".join([head, *runs])
-
-
-def _pairs_name(pairs: Any) -> str:
-    return "d".join("".join(map(_point_name, pair)) for pair in pairs)
-
-
-def _point_name(point: Any) -> str:
-    if point is None:
-        return "z"
-    return _signed([point]) if isinstance(point, int) else "kl"[WALL.index(point)]
-
-
-def _output_name(output: OutputKey) -> str:
-    chains = []
-    for chain in output.chains:
-        steps = [
-            f"r{step.rule}{''.join(map(_known_name, step.walls))}"
-            if step.rule is not None
-            else f"a{step.array}"
-            for step in chain.steps
-        ]
-        scalar = "" if chain.scalar is None else f"k{chain.scalar}"
-        chains.append("".join([f"f{chain.source}", *steps, scalar]))
-    return "_".join([f"o{_signed(output.extras)}", *chains])
-
-
-def _known_name(known: Any) -> str:
-    return "z" if known is None else f"w{known}" if isinstance(known, int) else f"v{known[1]}"

@@ -22,7 +22,8 @@ from gradkit import (
     Laplacian,
 )
 from gradkit.engines.cuda.key import key_of
-from gradkit.engines.cuda.source import BLOCK, name, source
+from gradkit.engines.cuda.names import name
+from gradkit.engines.cuda.source import BLOCK, source
 
 ARCHITECTURES = (75, 80, 90, 100, 120)
 REQUIRED = "nvrtc" in os.environ.get("GRADKIT_REQUIRE_BACKENDS", "").split()
