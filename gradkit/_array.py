@@ -534,6 +534,11 @@ def _overlaps_itself(out: Array) -> bool:
     return False
 
 
-def write(out: Array, values: Array) -> None:
-    """Copy values into an existing array of the same shape and dtype."""
-    out[...] = values
+def delivered(results: Sequence[Array], out: Sequence[Array] | None) -> Sequence[Array]:
+    """The results themselves, or the arrays that they were to be written to, written."""
+    if out is None:
+        return results
+    for target, values in zip(out, results, strict=True):
+        if target is not values:
+            target[...] = values
+    return out

@@ -118,7 +118,7 @@ class Plan:
     )
 
     #: Executes a plan. engines/, one floor up, puts its `run` here on import.
-    runner: ClassVar[Callable[[Plan, Sequence[Array]], Sequence[Array]]]
+    runner: ClassVar[Callable[[Plan, Sequence[Array], Sequence[Array] | None], Sequence[Array]]]
     #: Says which engine would run a call, and why. engines/ puts its function here, too.
     engine_report: ClassVar[Callable[[Plan, Sequence[Array]], str]]
 
@@ -145,7 +145,7 @@ class Plan:
             If an argument does not fit the plan; nothing has been written then.
         """
         if self._is_plain and type(f) is np.ndarray and f.shape == self.input_shape and out is None:
-            results = Plan.runner(self, (f,))
+            results = Plan.runner(self, (f,), None)
             return results[0] if len(results) == 1 else tuple(results)
         inputs = checked_inputs(f, self.input_shapes)
         check_coefficients([parameter.array for parameter in self.parameters], inputs[0])
@@ -153,10 +153,9 @@ class Plan:
             result = self.precision(inputs).result
             dtype = _array.result_dtype(_array.namespace(inputs[0]), inputs, result)
             targets = checked_targets(out, self.output_shapes, self.same, dtype, inputs)
-            for target, values in zip(targets, self._run(inputs), strict=True):
-                _array.write(target, values)
+            self._run(inputs, targets)
             return out
-        results = self._run(inputs)
+        results = self._run(inputs, None)
         return results[0] if len(results) == 1 else tuple(results)
 
     def apply(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
@@ -569,19 +568,19 @@ class Plan:
             _array.check_dtype_exists(inputs[0], self.dtype)
         return _dtypes.precision(names, self.dtype, default, complex_weights=self.is_complex)
 
-    def _run(self, inputs: Sequence[Array]) -> Sequence[Array]:
+    def _run(self, inputs: Sequence[Array], out: Sequence[Array] | None) -> Sequence[Array]:
         if self.nan == "raise":
             refuse_nan(inputs)
         for f in inputs:
             if isinstance(f, np.ma.MaskedArray):
-                return self._run_masked(inputs)
-        return Plan.runner(self, inputs)
+                return _array.delivered(self._run_masked(inputs), out)
+        return Plan.runner(self, inputs, out)
 
     def _run_masked(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """Mask every row that uses a masked value: the rows that a NaN there would reach."""
-        results = Plan.runner(self, [np.ma.getdata(f) for f in inputs])
+        results = Plan.runner(self, [np.ma.getdata(f) for f in inputs], None)
         traces = [np.where(np.ma.getmaskarray(f), np.nan, 0.0) for f in inputs]
-        reached = Plan.runner(self, traces)
+        reached = Plan.runner(self, traces, None)
         return [
             np.ma.MaskedArray(values, mask=np.isnan(trace))
             for values, trace in zip(results, reached, strict=True)

@@ -199,3 +199,12 @@ def test_values_that_are_traced_cannot_be_looked_at():
     jax = pytest.importorskip("jax")
     with pytest.raises(ArgumentTypeError, match="nan='raise' must look at the values of f,"):
         jax.jit(lambda f: refuse_nan([f]))(jax.numpy.ones(3))
+
+
+def test_out_may_be_an_array_that_the_operator_was_made_with(rng):
+    a, f = rng.standard_normal((2, 5))
+    plan, wanted = (a * D(0)).on(Grid(Axis()), (5,), edge_order=1), a * np.gradient(f)
+    plan(f, out=a)
+    np.testing.assert_array_equal(a, wanted)
+    # The plan has a copy of its own.
+    np.testing.assert_array_equal(plan(f), wanted)

@@ -1,7 +1,9 @@
 """Engines run plans. The table below is tried in order: the first that serves a call runs it.
 
 An engine is a module with two functions: ``supports(plan, inputs)`` answers None or the reason why
-not, and ``run(plan, inputs)`` returns one array per output. A new engine is a line in the table.
+not, and ``run(plan, inputs, out)`` returns one array per output: those in `out` if that is not
+None, which the plan has checked and of which none shares memory with an input. A new engine is a
+line in the table.
 """
 
 from __future__ import annotations
@@ -38,13 +40,13 @@ class Engine:
     supports : callable
         ``supports(plan, inputs)`` is None, or the reason why this engine cannot serve the call.
     run : callable
-        ``run(plan, inputs)`` returns one array per output.
+        ``run(plan, inputs, out)`` returns one array per output, those in `out` if there are any.
     """
 
     name: str
     serves: str
     supports: Callable[[Plan, Sequence[Array]], str | None]
-    run: Callable[[Plan, Sequence[Array]], Sequence[Array]]
+    run: Callable[[Plan, Sequence[Array], Sequence[Array] | None], Sequence[Array]]
 
 
 CHUNKED = Engine("chunked", "dask arrays, block by block", chunked.supports, chunked.run)
@@ -55,7 +57,7 @@ TABLE = (
 )
 
 
-def run(plan: Plan, inputs: Sequence[Array]) -> Sequence[Array]:
+def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None) -> Sequence[Array]:
     """Run a plan on the engine asked for, or on the first in the table that serves it."""
     wanted = choice.ENGINE.get()
     for engine in TABLE:
@@ -63,7 +65,7 @@ def run(plan: Plan, inputs: Sequence[Array]) -> Sequence[Array]:
         if wanted in (AUTO, engine.name) or engine is CHUNKED:
             reason = engine.supports(plan, inputs)
             if reason is None:
-                return engine.run(plan, inputs)
+                return engine.run(plan, inputs, out)
             if wanted == engine.name:
                 raise EngineError(f"engine {wanted!r} cannot serve this call: it {reason}")
     raise AssertionError("the reference engine serves every call")

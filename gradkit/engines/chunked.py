@@ -32,8 +32,9 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
     return f"serves dask arrays, the input is a {_array.library(inputs[0])} array"
 
 
-def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
+def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None) -> Sequence[Array]:
     """Apply a plan to Dask arrays; returns lazy arrays with the chunks of the first input."""
+    assert out is None  # lazy arrays cannot be written to
     import dask.array as da
     from dask.base import tokenize
 

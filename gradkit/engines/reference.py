@@ -27,7 +27,7 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
     return None
 
 
-def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
+def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None) -> Sequence[Array]:
     """Apply a plan to inputs of one library; returns one array per output."""
     program = program_of(plan, inputs)
     xp = program.xp
@@ -46,7 +46,7 @@ def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
         else xp.zeros(shape, dtype=program.result, device=_array.device(inputs[0]))
         for shape, chains in program.sums
     ]
-    return [results[i] for i in program.outputs]
+    return _array.delivered([results[i] for i in program.outputs], out)
 
 
 def _apply(xp: Namespace, chain: Sequel, f: Any, arrays: Sequence[Any]) -> Array:

@@ -178,10 +178,10 @@ def spy_on_blocks(monkeypatch):
     seen = []
     whole = gradkit.Plan.runner
 
-    def spy(plan, inputs):
+    def spy(plan, inputs, out):
         if isinstance(inputs[0], np.ndarray):
             seen.append(wanted_engine())
-        return whole(plan, inputs)
+        return whole(plan, inputs, out)
 
     monkeypatch.setattr(gradkit.Plan, "runner", staticmethod(spy))
     return seen
@@ -255,7 +255,7 @@ def test_explanation_agrees_with_what_runs(library, monkeypatch):
             engine.name,
             engine.serves,
             engine.supports,
-            lambda plan, inputs, e=engine: ran.append(e.name) or e.run(plan, inputs),
+            lambda plan, inputs, out, e=engine: ran.append(e.name) or e.run(plan, inputs, out),
         )
         for engine in TABLE
     )

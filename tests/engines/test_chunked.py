@@ -417,10 +417,10 @@ def test_block_is_run_once_for_all_outputs(monkeypatch):
     runs = []
     whole = Plan.runner
 
-    def counting(plan, inputs):
+    def counting(plan, inputs, out):
         if isinstance(inputs[0], np.ndarray):
             runs.append(plan.extent)
-        return whole(plan, inputs)
+        return whole(plan, inputs, out)
 
     monkeypatch.setattr(Plan, "runner", staticmethod(counting))
     results = gradkit.hessian(da.ones((6, 6), chunks=3))
@@ -656,10 +656,10 @@ def test_array_of_a_plan_is_cut_not_sent_whole(monkeypatch, rng):
     parts = []
     whole = Plan.runner
 
-    def watching(plan, inputs):
+    def watching(plan, inputs, out):
         if isinstance(inputs[0], np.ndarray):
             parts.append({parameter.array.shape for parameter in plan.parameters})
-        return whole(plan, inputs)
+        return whole(plan, inputs, out)
 
     monkeypatch.setattr(Plan, "runner", staticmethod(watching))
     plan = (FULL * D(0) + ROW).on(LOOP, (9, 4))
@@ -672,10 +672,10 @@ def test_single_chunk_is_taken_as_it_is(monkeypatch, rng):
     shapes = []
     whole = Plan.runner
 
-    def watching(plan, inputs):
+    def watching(plan, inputs, out):
         if isinstance(inputs[0], np.ndarray):
             shapes.append(inputs[0].shape)
-        return whole(plan, inputs)
+        return whole(plan, inputs, out)
 
     monkeypatch.setattr(Plan, "runner", staticmethod(watching))
     plan = OPERATORS["wider than the axis"]

@@ -28,7 +28,7 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
     return made if isinstance(made, str) else None
 
 
-def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
+def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None) -> Sequence[Array]:
     """Apply a plan to CuPy arrays in one launch; returns one array per output."""
     device = _device(inputs[0])
     with device.current():
@@ -36,12 +36,12 @@ def run(plan: Plan, inputs: Sequence[Array]) -> list[Array]:
         reason = made if isinstance(made, str) else None
         if not isinstance(made, str):
             try:
-                return launched(plan, inputs, made, device)
+                return launched(plan, inputs, made, device, out)
             except device.compile_error as error:
                 reason = reject(plan, inputs, device, error)
     if ENGINE.get() == "cuda":
         raise EngineError(f"engine 'cuda' cannot serve this call: it {reason}")
-    return reference.run(plan, inputs)
+    return reference.run(plan, inputs, out)
 
 
 def _device(f: Array) -> OnCuPy:

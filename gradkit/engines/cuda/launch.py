@@ -167,12 +167,23 @@ def _prepare(
     )
 
 
-def launched(plan: Plan, inputs: Sequence[Array], made: Prepared, device: Device) -> list[Array]:
+def launched(
+    plan: Plan,
+    inputs: Sequence[Array],
+    made: Prepared,
+    device: Device,
+    out: Sequence[Array] | None = None,
+) -> Sequence[Array]:
     """Run a prepared plan; returns one array per output."""
     given = [device.contiguous(f) for f in inputs]
     dtype = _array.result_dtype(device.xp, inputs, made.key.result)
     distinct = list(dict.fromkeys(plan.same))
-    results = [device.xp.empty(plan.output_shapes[i], dtype=dtype) for i in distinct]
+    results = [
+        device.xp.empty(plan.output_shapes[i], dtype=dtype)
+        if out is None or not out[i].flags.c_contiguous
+        else out[i]
+        for i in distinct
+    ]
     vector = next(
         width
         for width in made.vectors
@@ -184,7 +195,7 @@ def launched(plan: Plan, inputs: Sequence[Array], made: Prepared, device: Device
     arrays = (*given, *made.arrays, made.edges, *made.tables, *results)
     launch.kernel(launch.grid, launch.block, (*launch.numbers, *arrays))
     by_number = dict(zip(distinct, results, strict=True))
-    return [by_number[i] for i in plan.same]
+    return _array.delivered([by_number[i] for i in plan.same], out)
 
 
 def _launch(made: Prepared, vector: int, device: Device) -> Launch:

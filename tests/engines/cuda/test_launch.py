@@ -119,6 +119,29 @@ def test_equal_outputs_are_computed_once(host, rng):
     assert len(device.launches[0][0].outputs) == 3
 
 
+@pytest.mark.parametrize("shift", [0, 1])
+def test_results_are_written_where_they_are_wanted(host, rng, shift):
+    plan = Gradient(2).on(Grid(Axis(0.3), Axis(0.3)), (8, 8))
+    f, device = rng.normal(size=(8, 8)), host(shift=shift)
+    out = [device.xp.empty((8, 8), "float64") for _ in range(2)]
+    made = len(device.xp.made)
+    found = launched(plan, [f], prepared(plan, [f], device), device, out)
+    assert all(a is b for a, b in zip(found, out, strict=True))
+    # The input and the weights of rows at ends are copied to the device; nothing else is made.
+    assert len(device.xp.made) == made + 2
+    for got, want in zip(out, plan(f), strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-12)
+
+
+def test_results_may_be_wanted_in_another_order_and_twice(host, rng):
+    plan = gradkit.Hessian(2).on(Grid(Axis(0.3), Axis(0.3)), (8, 6))
+    f, device = rng.normal(size=(8, 6)), host()
+    out = [np.full((6, 8), np.nan).T for _ in range(4)]
+    launched(plan, [f], prepared(plan, [f], device), device, out)
+    for got, want in zip(out, plan(f), strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-11)
+
+
 def test_inputs_are_not_changed(host):
     f = np.arange(64.0).reshape(8, 8)
     f.setflags(write=False)
