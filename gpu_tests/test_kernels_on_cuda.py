@@ -90,6 +90,22 @@ def test_strided_and_misaligned_views(cupy, rng):
         assert_alike(cupy, plan, [view])
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "int32"])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("along", [Axis(0.3), Axis(coordinates=ROUGH)])
+def test_one_derivative_of_a_view_is_taken_without_a_copy(cupy, rng, dtype, axis, along):
+    whole = cupy.asarray(rng.integers(-99, 100, (128, 65, 64)) / 8).astype(dtype)
+    view = whole[::-2, 1:].transpose(2, 0, 1)
+    axes = [None] * 3
+    axes[axis] = along
+    plan = D(axis).on(Grid(*axes), view.shape)
+    assert_alike(cupy, plan, [view])
+    pool = cupy.cuda.MemoryPool()
+    with gradkit.use_engine("cuda"), cupy.cuda.using_allocator(pool.malloc):
+        result = plan(view)
+        assert pool.total_bytes() <= result.nbytes + 512
+
+
 def test_calls_do_not_wait_for_the_device(cupy):
     plan = Laplacian(3).on(Grid(*SPACES["coordinates"]), (64, 64, 64))
     f = cupy.ones((64, 64, 64))

@@ -1,6 +1,7 @@
 """The CUDA engine: one fused kernel per plan, made for it and compiled when it is first called.
 
-`key` settles what a kernel must do, `source` writes it, `launch` compiles it and calls it.
+`key` settles what a kernel must do, `source` writes it, `launch` fits it to a call. One derivative
+of an array that is not contiguous is left to an elementwise kernel on views of it (`views`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from gradkit import _array
 from gradkit._array import Array
 from gradkit.engines import reference
 from gradkit.engines.choice import ENGINE
-from gradkit.engines.cuda.launch import OnCuPy, launched, prepared, reject
+from gradkit.engines.cuda.device import OnCuPy
+from gradkit.engines.cuda.launch import launched, prepared, reject
+from gradkit.engines.cuda.views import differentiated, passage_of
 from gradkit.errors import EngineError
 from gradkit.plan import Plan
 
@@ -29,13 +32,16 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
 
 
 def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None) -> Sequence[Array]:
-    """Apply a plan to CuPy arrays in one launch; returns one array per output."""
+    """Apply a plan to CuPy arrays; returns one array per output."""
     device = _device(inputs[0])
     with device.current():
         made = prepared(plan, inputs, device)
         reason = made if isinstance(made, str) else None
         if not isinstance(made, str):
+            passage = None if inputs[0].flags.c_contiguous else passage_of(plan, inputs)
             try:
+                if passage is not None:
+                    return differentiated(plan, inputs[0], passage, device, out)
                 return launched(plan, inputs, made, device, out)
             except device.compile_error as error:
                 reason = reject(plan, inputs, device, error)

@@ -1,29 +1,24 @@
-"""Launches of kernels: the only place that compiles them, lays out grids and passes arguments.
-
-A `Device` is what kernels need of the place where arrays live. `OnCuPy` is the one that users have;
-the tests have another, which runs the same launches on the host.
-"""
+"""Launches of kernels made for a plan: vectors, indices and grids that fit, and their arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gradkit import _array, _dtypes
-from gradkit._array import Array, Namespace
+from gradkit._array import Array
+from gradkit.engines.cuda.device import Device, Kernel
 from gradkit.engines.cuda.key import Key, Numbers, key_of, reason_against
-from gradkit.engines.cuda.names import name
 from gradkit.engines.cuda.preamble import DTYPES
-from gradkit.engines.cuda.source import BLOCK, source
+from gradkit.engines.cuda.source import BLOCK
 from gradkit.engines.program import ready_parameter
 from gradkit.plan import Plan
 
-__all__ = ["Device", "Launch", "OnCuPy", "Prepared", "launched", "layout", "prepared", "reject"]
+__all__ = ["Launch", "Prepared", "launched", "layout", "prepared", "reject"]
 
 #: Blocks along the second and third axis of a grid, at most.
 MOST_BLOCKS = 65535
@@ -31,37 +26,6 @@ MOST_BLOCKS = 65535
 WIDE = 2**31 - 2**24
 #: Bytes that a thread loads at once.
 VECTOR_BYTES = 16
-
-Kernel = Callable[[tuple[int, int, int], tuple[int, int, int], tuple[Any, ...]], None]
-
-
-class Device(Protocol):
-    """Where arrays live and kernels run."""
-
-    @property
-    def xp(self) -> Namespace:
-        """The array module."""
-        ...
-
-    def contiguous(self, array: Array) -> Array:
-        """An array in C order, itself if it is."""
-        ...
-
-    def upload(self, values: np.ndarray) -> Array:
-        """An array of the device with the values of one on the host."""
-        ...
-
-    def settle(self) -> None:
-        """Wait until all that was uploaded is there."""
-        ...
-
-    def address(self, array: Array) -> int:
-        """Where the first element lies."""
-        ...
-
-    def kernel(self, key: Key) -> Kernel:
-        """The compiled kernel of a key, kept for the next call."""
-        ...
 
 
 class Launch(NamedTuple):
@@ -249,58 +213,3 @@ def layout(key: Key, sizes: Sequence[int]) -> tuple[tuple[int, int, int], tuple[
         min(prod(counts[:-2]), MOST_BLOCKS),
     )
     return grid, (x, y, 1)
-
-
-# --- CuPy -----------------------------------------------------------------------------------------
-
-#: Kernels by the number of the device and the key.
-_KERNELS: dict[tuple[int, Key], Any] = {}
-
-
-@dataclass(frozen=True)
-class OnCuPy:
-    """A CUDA device, by its number, through CuPy."""
-
-    number: int
-
-    def current(self) -> AbstractContextManager[Any]:
-        """A block in which this is the current device."""
-        return self.xp.cuda.Device(self.number)
-
-    @property
-    def xp(self) -> Namespace:
-        """CuPy."""
-        import cupy  # pyright: ignore[reportMissingImports]
-
-        return cupy
-
-    @property
-    def compile_error(self) -> type[Exception]:
-        """What a kernel that does not compile raises."""
-        return self.xp.cuda.compiler.CompileException
-
-    def contiguous(self, array: Array) -> Array:
-        """An array in C order, itself if it is."""
-        return self.xp.ascontiguousarray(array)
-
-    def upload(self, values: np.ndarray) -> Array:
-        """An array of the device with the values of one on the host."""
-        return self.xp.asarray(values)
-
-    def settle(self) -> None:
-        """Wait for the current stream, unless it is being captured."""
-        stream = self.xp.cuda.get_current_stream()
-        if not stream.is_capturing():
-            stream.synchronize()
-
-    def address(self, array: Array) -> int:
-        """Where the first element lies."""
-        return array.data.ptr
-
-    def kernel(self, key: Key) -> Kernel:
-        """The compiled kernel of a key, kept for the next call."""
-        found = _KERNELS.get((self.number, key))
-        if found is None:
-            found = self.xp.RawKernel(source(key), name(key), options=("--std=c++17",))
-            _KERNELS[self.number, key] = found
-        return found

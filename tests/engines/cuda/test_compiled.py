@@ -50,15 +50,16 @@ def nvdisasm():
     return find("cu13/bin/nvdisasm")
 
 
-def compiled(nvrtc, text, architecture):
+def compiled(nvrtc, text, architecture, more=()):
     """The machine code of a kernel, and what the compiler says of it."""
     program = ctypes.c_void_p()
     created = nvrtc.nvrtcCreateProgram(
         ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None
     )
     assert created == 0
-    options = [b"--std=c++17", b"-ftz=true", b"-arch=sm_%d" % architecture]
-    done = nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * 3)(*options))
+    options = [b"--std=c++17", b"-ftz=true", b"-arch=sm_%d" % architecture, *more]
+    array = (ctypes.c_char_p * len(options))(*options)
+    done = nvrtc.nvrtcCompileProgram(program, len(options), array)
     assert done == 0, _answer(nvrtc, program, "ProgramLog").decode(errors="replace")[:3000]
     return _answer(nvrtc, program, "CUBIN")
 

@@ -1,0 +1,120 @@
+"""Where kernels run: what they need of a device, and CUDA devices through CuPy.
+
+Kernels are compiled here and nowhere else. The tests have another `Device`, which runs the same
+launches on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from gradkit._array import Array, Namespace
+from gradkit.engines.cuda.key import Key
+from gradkit.engines.cuda.names import name as kernel_name
+from gradkit.engines.cuda.source import source
+
+__all__ = ["Device", "Elementwise", "Kernel", "OnCuPy"]
+
+Kernel = Callable[[tuple[int, int, int], tuple[int, int, int], tuple[Any, ...]], None]
+Elementwise = Callable[..., Any]
+
+
+class Device(Protocol):
+    """Where arrays live and kernels run."""
+
+    @property
+    def xp(self) -> Namespace:
+        """The array module."""
+        ...
+
+    def contiguous(self, array: Array) -> Array:
+        """An array in C order, itself if it is."""
+        ...
+
+    def upload(self, values: np.ndarray) -> Array:
+        """An array of the device with the values of one on the host."""
+        ...
+
+    def settle(self) -> None:
+        """Wait until all that was uploaded is there."""
+        ...
+
+    def address(self, array: Array) -> int:
+        """Where the first element lies."""
+        ...
+
+    def kernel(self, key: Key) -> Kernel:
+        """The compiled kernel of a key, kept for the next call."""
+        ...
+
+    def elementwise(self, inputs: str, output: str, operation: str, name: str) -> Elementwise:
+        """An elementwise kernel, whose name tells all the rest, kept for the next call."""
+        ...
+
+
+#: Kernels by the number of the device and the key.
+_KERNELS: dict[tuple[int, Key], Any] = {}
+#: Elementwise kernels by name.
+_ELEMENTWISE: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class OnCuPy:
+    """A CUDA device, by its number, through CuPy."""
+
+    number: int
+
+    def current(self) -> AbstractContextManager[Any]:
+        """A block in which this is the current device."""
+        return self.xp.cuda.Device(self.number)
+
+    @property
+    def xp(self) -> Namespace:
+        """CuPy."""
+        import cupy  # pyright: ignore[reportMissingImports]
+
+        return cupy
+
+    @property
+    def compile_error(self) -> type[Exception]:
+        """What a kernel that does not compile raises."""
+        return self.xp.cuda.compiler.CompileException
+
+    def contiguous(self, array: Array) -> Array:
+        """An array in C order, itself if it is."""
+        return self.xp.ascontiguousarray(array)
+
+    def upload(self, values: np.ndarray) -> Array:
+        """An array of the device with the values of one on the host."""
+        return self.xp.asarray(values)
+
+    def settle(self) -> None:
+        """Wait for the current stream, unless it is being captured."""
+        stream = self.xp.cuda.get_current_stream()
+        if not stream.is_capturing():
+            stream.synchronize()
+
+    def address(self, array: Array) -> int:
+        """Where the first element lies."""
+        return array.data.ptr
+
+    def kernel(self, key: Key) -> Kernel:
+        """The compiled kernel of a key, kept for the next call."""
+        found = _KERNELS.get((self.number, key))
+        if found is None:
+            found = self.xp.RawKernel(source(key), kernel_name(key), options=("--std=c++17",))
+            _KERNELS[self.number, key] = found
+        return found
+
+    def elementwise(self, inputs: str, output: str, operation: str, name: str) -> Elementwise:
+        """An elementwise kernel, whose name tells all the rest, kept for the next call."""
+        found = _ELEMENTWISE.get(name)
+        if found is None:
+            found = self.xp.ElementwiseKernel(inputs, output, operation, name)
+            _ELEMENTWISE[name] = found
+        return found
