@@ -2,43 +2,77 @@
 
 `key` settles what a kernel must do, `source` writes it, `launch` fits it to a call. One derivative
 of an array that is not contiguous is left to an elementwise kernel on views of it (`views`).
+Arrays are CuPy's, or torch tensors (`tensors`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from importlib.util import find_spec
 
 from gradkit import _array
 from gradkit._array import Array
 from gradkit.engines import reference
 from gradkit.engines.choice import ENGINE
-from gradkit.engines.cuda.device import OnCuPy
+from gradkit.engines.cuda.device import Device, OnCuPy
 from gradkit.engines.cuda.launch import launched, prepared, reject
+from gradkit.engines.cuda.tensors import OnTorch, is_recording, reason_against_tensor, recorded
 from gradkit.engines.cuda.views import differentiated, passage_of
 from gradkit.errors import EngineError
 from gradkit.plan import Plan
 
-__all__ = ["run", "supports"]
+__all__ = ["device_of", "run", "supports"]
+
+
+def device_of(f: Array) -> Device | str:
+    """The device that an array lives on, or why there are no kernels for it."""
+    library = _array.library(f)
+    if library == "cupy":
+        return OnCuPy(int(_array.device(f).id))
+    if library != "torch":
+        return f"serves cupy arrays and torch tensors, the input is a {library} array"
+    if f.device.type != "cuda":
+        return f"serves tensors on cuda, the input is on {f.device.type}"
+    if find_spec("cupy") is None:
+        return "needs cupy to compile kernels: pip install 'gradkit[cuda13]'"
+    return OnTorch(f.device.index)
 
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
-    """None for CuPy arrays that a kernel can serve, else the reason."""
-    if _array.library(inputs[0]) != "cupy":
-        return f"serves cupy arrays, the input is a {_array.library(inputs[0])} array"
-    device = _device(inputs[0])
+    """None for arrays on a CUDA device that a kernel can serve, else the reason."""
+    device = device_of(inputs[0])
+    if isinstance(device, str):
+        return device
+    if _array.is_torch(inputs[0]):
+        reasons = (reason_against_tensor(plan, f) for f in inputs)
+        reason = next((reason for reason in reasons if reason is not None), None)
+        if reason is not None:
+            return reason
     with device.current():
         made = prepared(plan, inputs, device)
     return made if isinstance(made, str) else None
 
 
 def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None) -> Sequence[Array]:
-    """Apply a plan to CuPy arrays; returns one array per output."""
-    device = _device(inputs[0])
+    """Apply a plan to arrays on a CUDA device; returns one array per output."""
+    device = device_of(inputs[0])
+    assert not isinstance(device, str)  # `supports` has been asked
+    if _array.is_torch(inputs[0]) and is_recording(inputs):
+        return _array.delivered(recorded(plan, inputs, partial(_run, plan, device)), out)
+    return _run(plan, device, inputs, out)
+
+
+def _run(
+    plan: Plan, device: Device, inputs: Sequence[Array], out: Sequence[Array] | None = None
+) -> Sequence[Array]:
     with device.current():
         made = prepared(plan, inputs, device)
         reason = made if isinstance(made, str) else None
         if not isinstance(made, str):
-            passage = None if inputs[0].flags.c_contiguous else passage_of(plan, inputs)
+            passage = None
+            if _array.library(inputs[0]) == "cupy" and not device.is_contiguous(inputs[0]):
+                passage = passage_of(plan, inputs)
             try:
                 if passage is not None:
                     return differentiated(plan, inputs[0], passage, device, out)
@@ -48,7 +82,3 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     if ENGINE.get() == "cuda":
         raise EngineError(f"engine 'cuda' cannot serve this call: it {reason}")
     return reference.run(plan, inputs, out)
-
-
-def _device(f: Array) -> OnCuPy:
-    return OnCuPy(int(_array.device(f).id))

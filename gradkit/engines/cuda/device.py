@@ -6,7 +6,7 @@ launches on the host.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -28,8 +28,24 @@ class Device(Protocol):
     """Where arrays live and kernels run."""
 
     @property
-    def xp(self) -> Namespace:
-        """The array module."""
+    def compile_error(self) -> type[Exception]:
+        """What a kernel that does not compile raises."""
+        ...
+
+    def current(self) -> AbstractContextManager[Any]:
+        """A block in which kernels are launched here."""
+        ...
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
+        """A new array of the device."""
+        ...
+
+    def empty_like(self, array: Array, shape: Sequence[int], dtype: Any) -> Array:
+        """A new array whose axes have the order in memory of those of another one."""
+        ...
+
+    def is_contiguous(self, array: Array) -> bool:
+        """Whether an array is in C order."""
         ...
 
     def contiguous(self, array: Array) -> Array:
@@ -46,6 +62,10 @@ class Device(Protocol):
 
     def address(self, array: Array) -> int:
         """Where the first element lies."""
+        ...
+
+    def written(self, array: Array) -> None:
+        """Note that a kernel has written to an array of the user's."""
         ...
 
     def kernel(self, key: Key) -> Kernel:
@@ -71,11 +91,11 @@ class OnCuPy:
 
     def current(self) -> AbstractContextManager[Any]:
         """A block in which this is the current device."""
-        return self.xp.cuda.Device(self.number)
+        return self.cupy.cuda.Device(self.number)
 
     @property
-    def xp(self) -> Namespace:
-        """CuPy."""
+    def cupy(self) -> Namespace:
+        """CuPy, which compiles and launches."""
         import cupy  # pyright: ignore[reportMissingImports]
 
         return cupy
@@ -83,19 +103,31 @@ class OnCuPy:
     @property
     def compile_error(self) -> type[Exception]:
         """What a kernel that does not compile raises."""
-        return self.xp.cuda.compiler.CompileException
+        return self.cupy.cuda.compiler.CompileException
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
+        """A new array of the device."""
+        return self.cupy.empty(shape, dtype=dtype)
+
+    def empty_like(self, array: Array, shape: Sequence[int], dtype: Any) -> Array:
+        """A new array whose axes have the order in memory of those of another one."""
+        return self.cupy.empty_like(array, dtype=dtype, order="K", shape=shape)
+
+    def is_contiguous(self, array: Array) -> bool:
+        """Whether an array is in C order."""
+        return array.flags.c_contiguous
 
     def contiguous(self, array: Array) -> Array:
         """An array in C order, itself if it is."""
-        return self.xp.ascontiguousarray(array)
+        return self.cupy.ascontiguousarray(array)
 
     def upload(self, values: np.ndarray) -> Array:
         """An array of the device with the values of one on the host."""
-        return self.xp.asarray(values)
+        return self.cupy.asarray(values)
 
     def settle(self) -> None:
         """Wait for the current stream, unless it is being captured."""
-        stream = self.xp.cuda.get_current_stream()
+        stream = self.cupy.cuda.get_current_stream()
         if not stream.is_capturing():
             stream.synchronize()
 
@@ -103,11 +135,14 @@ class OnCuPy:
         """Where the first element lies."""
         return array.data.ptr
 
+    def written(self, array: Array) -> None:
+        """Nothing: CuPy keeps no record of writes."""
+
     def kernel(self, key: Key) -> Kernel:
         """The compiled kernel of a key, kept for the next call."""
         found = _KERNELS.get((self.number, key))
         if found is None:
-            found = self.xp.RawKernel(source(key), kernel_name(key), options=("--std=c++17",))
+            found = self.cupy.RawKernel(source(key), kernel_name(key), options=("--std=c++17",))
             _KERNELS[self.number, key] = found
         return found
 
@@ -115,6 +150,6 @@ class OnCuPy:
         """An elementwise kernel, whose name tells all the rest, kept for the next call."""
         found = _ELEMENTWISE.get(name)
         if found is None:
-            found = self.xp.ElementwiseKernel(inputs, output, operation, name)
+            found = self.cupy.ElementwiseKernel(inputs, output, operation, name)
             _ELEMENTWISE[name] = found
         return found

@@ -140,11 +140,11 @@ def launched(
 ) -> Sequence[Array]:
     """Run a prepared plan; returns one array per output."""
     given = [device.contiguous(f) for f in inputs]
-    dtype = _array.result_dtype(device.xp, inputs, made.key.result)
+    dtype = _array.result_dtype(_array.namespace(inputs[0]), inputs, made.key.result)
     distinct = list(dict.fromkeys(plan.same))
     results = [
-        device.xp.empty(plan.output_shapes[i], dtype=dtype)
-        if out is None or not out[i].flags.c_contiguous
+        device.empty(plan.output_shapes[i], dtype)
+        if out is None or not device.is_contiguous(out[i])
         else out[i]
         for i in distinct
     ]
@@ -158,6 +158,8 @@ def launched(
         launch = made.launches[vector] = _launch(made, vector, device)
     arrays = (*given, *made.arrays, made.edges, *made.tables, *results)
     launch.kernel(launch.grid, launch.block, (*launch.numbers, *arrays))
+    for result in results if out is not None else ():
+        device.written(result)
     by_number = dict(zip(distinct, results, strict=True))
     return _array.delivered([by_number[i] for i in plan.same], out)
 

@@ -118,8 +118,8 @@ def differentiated(
 ) -> Sequence[Array]:
     """Run the passage that is all a plan does; the result has the memory layout of the input."""
     precision, shape = plan.precision([f]), plan.output_shapes[0]
-    dtype = _array.native(device.xp, precision.result)
-    result = device.xp.empty_like(f, dtype=dtype, order="K", shape=shape) if out is None else out[0]
+    dtype = _array.native(_array.namespace(f), precision.result)
+    result = device.empty_like(f, shape, dtype) if out is None else out[0]
     start = 0
     for piece in passage.pieces:
         rows = (slice(None),) * passage.axis + (slice(start, start + piece.rows),)

@@ -123,12 +123,12 @@ def test_equal_outputs_are_computed_once(host, rng):
 def test_results_are_written_where_they_are_wanted(host, rng, shift):
     plan = Gradient(2).on(Grid(Axis(0.3), Axis(0.3)), (8, 8))
     f, device = rng.normal(size=(8, 8)), host(shift=shift)
-    out = [device.xp.empty((8, 8), "float64") for _ in range(2)]
-    made = len(device.xp.made)
+    out = [device.empty((8, 8), "float64") for _ in range(2)]
+    made = len(device.buffers.made)
     found = launched(plan, [f], prepared(plan, [f], device), device, out)
     assert all(a is b for a, b in zip(found, out, strict=True))
     # The input and the weights of rows at ends are copied to the device; nothing else is made.
-    assert len(device.xp.made) == made + 2
+    assert len(device.buffers.made) == made + 2
     for got, want in zip(out, plan(f), strict=True):
         np.testing.assert_allclose(got, want, atol=1e-12)
 
@@ -153,6 +153,8 @@ def test_inputs_are_not_changed(host):
 def test_other_libraries_are_left_to_other_engines(library):
     plan = D(0).on(Grid(Axis()), (8,))
     f = library.asarray(np.arange(8.0))
-    assert cuda.supports(plan, [f]) == f"serves cupy arrays, the input is a {library.name} array"
-    with gradkit.use_engine("cuda"), pytest.raises(EngineError, match="serves cupy arrays"):
+    reasons = {"torch": "serves tensors on cuda, the input is on cpu"}
+    general = f"serves cupy arrays and torch tensors, the input is a {library.name} array"
+    assert cuda.supports(plan, [f]) == reasons.get(library.name, general)
+    with gradkit.use_engine("cuda"), pytest.raises(EngineError, match="serves"):
         plan(f)

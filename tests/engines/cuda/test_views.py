@@ -98,7 +98,9 @@ class OnViews(Host):
         super().__init__(folder)
         self.cupy = cupy
         self.names = []
-        self.xp.empty_like = np.empty_like
+
+    def empty_like(self, array, shape, dtype):
+        return np.empty_like(array, dtype=dtype, order="K", shape=shape)
 
     def elementwise(self, inputs, output, operation, name):
         kernel = self.cupy.ElementwiseKernel(inputs, output, operation, name)

@@ -1,0 +1,153 @@
+"""PyTorch tensors on a CUDA device: kernels by the addresses of tensors, gradients by the adjoint.
+
+Memory and streams are those of torch; CuPy compiles the kernels and launches them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from gradkit import _array
+from gradkit._array import Array, Namespace
+from gradkit.engines.cuda.device import Kernel, OnCuPy
+from gradkit.engines.cuda.key import Key
+from gradkit.plan import Plan
+
+__all__ = ["OnTorch", "is_recording", "reason_against_tensor", "recorded"]
+
+
+@dataclass(frozen=True)
+class OnTorch(OnCuPy):
+    """A CUDA device, by its number, whose arrays are torch tensors."""
+
+    @property
+    def torch(self) -> Namespace:
+        """PyTorch, which has been imported by whoever made a tensor."""
+        return sys.modules["torch"]
+
+    @property
+    def place(self) -> Any:
+        """The device as torch names it."""
+        return self.torch.device("cuda", self.number)
+
+    @contextmanager
+    def current(self) -> Generator[None]:
+        """A block in which CuPy launches on this device and on the current stream of torch."""
+        stream = self.torch.cuda.current_stream(self.place)
+        cuda = self.cupy.cuda
+        with cuda.Device(self.number), cuda.ExternalStream(stream.cuda_stream, self.number):
+            yield
+
+    def contiguous(self, array: Array) -> Array:
+        """A tensor in C order that is what its memory says, itself if it is."""
+        return array.detach().resolve_conj().resolve_neg().contiguous()
+
+    def is_contiguous(self, array: Array) -> bool:
+        """Whether results can be written to a tensor as if to plain memory."""
+        return array.is_contiguous() and not (array.is_conj() or array.is_neg())
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
+        """A new tensor on the device."""
+        return self.torch.empty(shape, dtype=dtype, device=self.place)
+
+    def upload(self, values: np.ndarray) -> Array:
+        """A tensor on the device with the values of an array on the host."""
+        return self.torch.tensor(values, device=self.place)
+
+    def address(self, array: Array) -> int:
+        """Where the first element lies."""
+        return array.data_ptr()
+
+    def written(self, array: Array) -> None:
+        """Tell torch that a tensor was written to, so that it knows which gradients are void."""
+        self.torch.autograd.graph.increment_version(array)
+
+    def kernel(self, key: Key) -> Kernel:
+        """The compiled kernel of a key, for tensors instead of arrays of CuPy."""
+        compiled = super().kernel(key)
+
+        def launch(grid: Any, block: Any, arguments: Sequence[Any]) -> None:
+            compiled(grid, block, tuple(map(self._as_argument, arguments)))
+
+        return launch
+
+    def _as_argument(self, argument: Any) -> Any:
+        return np.uintp(argument.data_ptr()) if _array.is_torch(argument) else argument
+
+
+def reason_against_tensor(plan: Plan, f: Array) -> str | None:
+    """Why kernels do not serve a tensor on a CUDA device; None if they do."""
+    torch = sys.modules["torch"]
+    if torch.compiler.is_compiling():
+        return "leaves tensors to the compiler of torch while it traces"
+    if f.layout is not torch.strided:
+        return f"serves dense tensors, the input is of layout {f.layout}"
+    # Transformed tensors and tangents have derivatives that kernels do not see.
+    if not _array.is_comparable(f.detach()) or _tangent(f) is not None:
+        return "serves plain tensors, outside of torch.func and forward mode"
+    if any(_array.is_torch(p.array) and p.array.requires_grad for p in plan.parameters):
+        return "has no gradients of the arrays of an operator"
+    return None
+
+
+def _tangent(f: Array) -> Any:
+    return sys.modules["torch"].autograd.forward_ad.unpack_dual(f).tangent
+
+
+def is_recording(inputs: Sequence[Array]) -> bool:
+    """Whether torch records gradients of what is computed from the inputs."""
+    return sys.modules["torch"].is_grad_enabled() and any(f.requires_grad for f in inputs)
+
+
+def recorded(
+    plan: Plan, inputs: Sequence[Array], run: Callable[[Sequence[Array]], Sequence[Array]]
+) -> Sequence[Array]:
+    """What `run` makes of the inputs, with gradients by the adjoint plan."""
+    distinct = list(dict.fromkeys(plan.same))
+
+    def forward(*given: Array) -> tuple[Array, ...]:
+        results = run(given)
+        return tuple(results[i] for i in distinct)
+
+    found = _applied().apply(plan, forward, *inputs)
+    by_number = dict(zip(distinct, found, strict=True))
+    return [by_number[i] for i in plan.same]
+
+
+@cache
+def _applied() -> Any:
+    """The function of torch that applies a plan, and its adjoint to gradients."""
+    torch = sys.modules["torch"]
+
+    class Applied(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, plan: Plan, forward: Any, *inputs: Array) -> tuple[Array, ...]:
+            ctx.plan = plan
+            ctx.are_complex = [f.is_complex() for f in inputs]
+            return forward(*inputs)
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Array) -> tuple[Any, ...]:
+            given = dict(zip(dict.fromkeys(ctx.plan.same), gradients, strict=True))
+            # Equal results are one tensor, whose gradient is the sum of all of theirs.
+            each = [
+                given.pop(i) if i in given else torch.zeros_like(gradients[0])
+                for i in ctx.plan.same
+            ]
+            found = ctx.plan.H.apply(each)
+            # Torch casts gradients to the dtype of the input, but for their imaginary parts.
+            pairs = zip(found, ctx.are_complex, strict=True)
+            return (None, None, *(g if is_complex else _real(g) for g, is_complex in pairs))
+
+    return Applied
+
+
+def _real(gradient: Array) -> Array:
+    return gradient.real if gradient.is_complex() else gradient

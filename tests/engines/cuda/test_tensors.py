@@ -1,0 +1,214 @@
+"""Kernels on torch tensors: all but the launch itself is what is shipped, on tensors of the CPU."""
+
+import ctypes
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+
+import gradkit
+from gradkit import Axis, Curl, D, Dirichlet, Divergence, Gradient, Grid, Hessian, Laplacian
+from gradkit.engines import cuda
+from gradkit.engines.cuda.source import source
+from gradkit.engines.cuda.tensors import OnTorch
+
+from .conftest import C_TYPES, build
+
+torch = pytest.importorskip("torch")
+
+
+class OnTheHost(OnTorch):
+    """A device whose tensors are in the memory of the host, and whose kernels g++ has compiled."""
+
+    folder = None
+    launches = ()
+    compile_error = RuntimeError
+    place = torch.device("cpu")
+
+    def current(self):
+        return nullcontext()
+
+    def settle(self):
+        pass
+
+    def kernel(self, key):
+        if key.real not in OnTheHost.compiles:
+            raise RuntimeError("cannot be compiled")
+        launch = build(source(key), OnTheHost.folder)
+
+        def call(grid, block, arguments):
+            OnTheHost.launches.append(key)
+            values = [
+                ctypes.c_void_p(int(a)) if isinstance(a, np.uintp) else C_TYPES[a.dtype.name](a)
+                for a in map(self._as_argument, arguments)
+            ]
+            launch((ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block), *values)
+
+        return call
+
+
+@pytest.fixture
+def launches(kernels, monkeypatch):
+    """The keys of the kernels that are launched while tensors of the CPU count as on a device."""
+    monkeypatch.setattr(OnTheHost, "folder", kernels)
+    monkeypatch.setattr(OnTheHost, "launches", [])
+    monkeypatch.setattr(OnTheHost, "compiles", ("float32", "float64"), raising=False)
+    monkeypatch.setattr(cuda, "device_of", lambda f: OnTheHost(0))
+    return OnTheHost.launches
+
+
+def reference(plan, *inputs):
+    with gradkit.use_engine("reference"):
+        return plan.apply(inputs)
+
+
+SPACE = Grid(Axis(0.3), Axis(coordinates=[0.0, 0.5, 0.7, 1.9, 2.0, 2.6, 3.1, 4.4]))
+WALLED = Grid(Axis(0.3, boundary=Dirichlet(1.0)), Axis(0.2, boundary="periodic"))
+PLANS = {
+    "gradient": Gradient(2).on(SPACE, (7, 8)),
+    "laplacian": Laplacian(2).on(WALLED, (7, 8)),
+    "divergence": Divergence(2).on(SPACE, (7, 8), edge_order=1),
+    "curl": Curl(2).on(WALLED, (7, 8)),
+    "hessian": Hessian(2).on(SPACE, (7, 8)),
+    "array": (np.linspace(1, 2, 8) * D(0) + D(1)).on(SPACE, (7, 8)),
+    "complex": (2j * D(0)).on(WALLED, (7, 8)),
+    "staggered": D(0, to="inner").on(Grid(Axis(0.3), None), (7, 8)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "complex64"])
+@pytest.mark.parametrize("name", PLANS)
+def test_kernels_give_what_the_reference_gives(launches, rng, name, dtype):
+    plan = PLANS[name]
+    inputs = [torch.tensor(rng.normal(size=s)).to(getattr(torch, dtype)) for s in plan.input_shapes]
+    found = plan.apply(inputs)
+    assert len(launches) == 1
+    for got, want in zip(found, reference(plan, *inputs), strict=True):
+        assert got.dtype == want.dtype
+        assert got.shape == want.shape
+        size = 40 * torch.finfo(want.dtype).eps * max(abs(want.to(torch.complex128)).max(), 1)
+        assert abs(got.to(torch.complex128) - want.to(torch.complex128)).max() <= size
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_gradients_are_right_twice(launches, rng, name):
+    plan = PLANS[name]
+    inputs = [torch.tensor(rng.normal(size=s), requires_grad=True) for s in plan.input_shapes]
+
+    def values(*given):
+        return plan.apply(given)
+
+    assert torch.autograd.gradcheck(values, inputs)
+    assert torch.autograd.gradgradcheck(lambda *f: [v**2 for v in plan.apply(f)], inputs)
+
+
+def test_gradients_of_complex_tensors_are_right(launches, rng):
+    plan = PLANS["complex"]
+    f = torch.tensor(rng.normal(size=(7, 8)) + 1j * rng.normal(size=(7, 8)), requires_grad=True)
+    assert torch.autograd.gradcheck(plan, f)
+
+
+def test_forward_and_backward_are_one_kernel_each(launches, rng):
+    f = torch.tensor(rng.normal(size=(7, 8)), requires_grad=True)
+    sum((v**2).sum() for v in PLANS["gradient"](f)).backward()
+    assert len(launches) == 2
+    g = torch.tensor(f.detach().numpy(), requires_grad=True)
+    sum((v**2).sum() for v in reference(PLANS["gradient"], g)).backward()
+    torch.testing.assert_close(f.grad, g.grad)
+
+
+def test_gradients_have_the_dtype_of_their_input(launches, rng):
+    f = torch.tensor(rng.normal(size=(7, 8)), dtype=torch.float16, requires_grad=True)
+    plan = Laplacian(2).on(SPACE, (7, 8), dtype="float32")
+    result = plan(f)
+    assert result.dtype == torch.float32
+    result.sum().backward()
+    assert f.grad.dtype == torch.float16
+
+
+def test_nothing_is_recorded_where_no_gradient_is_asked_for(launches, rng):
+    f = torch.tensor(rng.normal(size=(7, 8)), requires_grad=True)
+    with torch.no_grad():
+        assert not PLANS["laplacian"](f).requires_grad
+    with torch.inference_mode():
+        assert PLANS["laplacian"](f).is_inference()
+    assert not PLANS["laplacian"](f.detach()).requires_grad
+    assert len(launches) == 3
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda f: f.T,
+        lambda f: f[:, 1:9],
+        lambda f: f[::2],
+        lambda f: f.conj(),
+        lambda f: torch._neg_view(f.real.clone()),
+        lambda f: f.expand(3, *f.shape)[1],
+        torch.nn.Parameter,
+    ],
+    ids=["transposed", "shifted", "strided", "conjugate", "negative", "expanded", "parameter"],
+)
+def test_views_are_what_they_stand_for(launches, rng, view):
+    whole = torch.tensor(rng.normal(size=(10, 12)) + 1j * rng.normal(size=(10, 12)))
+    f = view(whole)
+    plan = (D(0) + D(1)).on(Grid(Axis(0.3), Axis(0.3)), tuple(f.shape))
+    torch.testing.assert_close(plan(f), *reference(plan, f))
+    assert len(launches) == 1
+
+
+def test_results_are_written_where_they_are_wanted(launches, rng):
+    f = torch.tensor(rng.normal(size=(7, 8)))
+    for out in (torch.empty(7, 8, dtype=f.dtype), torch.empty(8, 7, dtype=f.dtype).T):
+        version = out._version
+        assert PLANS["laplacian"](f, out=out) is out
+        torch.testing.assert_close(out, *reference(PLANS["laplacian"], f))
+        # Torch must know, to tell that a tensor saved for a gradient has changed.
+        assert out._version > version
+    with torch.inference_mode():
+        PLANS["laplacian"](f, out=torch.empty(7, 8, dtype=f.dtype))
+
+
+def test_a_kernel_that_does_not_compile_leaves_the_call_to_the_reference(launches, rng):
+    OnTheHost.compiles = ()
+    plan = Laplacian(2).on(SPACE, (7, 8))
+    f = torch.tensor(rng.normal(size=(7, 8)), requires_grad=True)
+    torch.testing.assert_close(plan(f), *reference(plan, f))
+    assert torch.autograd.gradcheck(plan, f)
+    assert "could not compile the kernel: cannot be compiled" in str(
+        gradkit.explain_engine(f, plan=plan)
+    )
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script.:DeprecationWarning")
+def test_transformed_tensors_are_left_to_the_reference(launches, rng):
+    plan, f = PLANS["laplacian"], torch.tensor(rng.normal(size=(3, 7, 8)))
+    batched = torch.func.vmap(plan)(f)
+    torch.testing.assert_close(batched[1], *reference(plan, f[1]))
+    (value, tangent) = torch.func.jvp(plan, (f[0],), (f[1],))
+    torch.testing.assert_close(value, *reference(plan, f[0]))
+    torch.testing.assert_close(tangent, *reference(plan.linear, f[1]))
+    with torch.autograd.forward_ad.dual_level():
+        dual = plan(torch.autograd.forward_ad.make_dual(f[0], f[1]))
+        tangent = torch.autograd.forward_ad.unpack_dual(dual).tangent
+    torch.testing.assert_close(tangent, *reference(plan.linear, f[1]))
+    assert launches == []
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda f: f.to_sparse(), "serves dense tensors, the input is of layout torch.sparse_coo"),
+        (lambda f: f.to("meta"), "serves plain tensors"),
+    ],
+)
+def test_what_kernels_do_not_serve_has_a_reason(launches, make, reason):
+    assert reason in cuda.supports(PLANS["laplacian"], [make(torch.zeros(7, 8))])
+
+
+def test_gradients_of_coefficients_are_left_to_the_reference(launches, rng):
+    a = torch.tensor(rng.normal(size=(7, 8)), requires_grad=True)
+    plan = (a * D(0)).on(SPACE, (7, 8))
+    plan(torch.ones(7, 8, dtype=a.dtype)).sum().backward()
+    assert a.grad is not None
+    assert launches == []
