@@ -1545,6 +1545,7 @@ def test_torch_two_arrays_on_a_device_without_memory():
     assert two_arrays(a, b, f).device.type == "meta"
 
 
+@torch_forward_mode
 def test_torch_coefficients_that_happen_to_be_equal_have_derivatives_of_their_own():
     torch = pytest.importorskip("torch")
     f = torch.rand(6).double()

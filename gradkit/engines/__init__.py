@@ -52,7 +52,12 @@ class Engine:
 CHUNKED = Engine("chunked", "dask arrays, block by block", chunked.supports, chunked.run)
 TABLE = (
     CHUNKED,
-    Engine("cuda", "cupy arrays, in one fused kernel", cuda.supports, cuda.run),
+    Engine(
+        "cuda",
+        "cupy and torch arrays on a GPU, in one kernel",
+        cuda.supports,
+        cuda.run,
+    ),
     Engine("reference", "every array API library", reference.supports, reference.run),
 )
 

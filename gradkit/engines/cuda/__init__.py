@@ -7,18 +7,19 @@ Arrays are CuPy's, or torch tensors (`tensors`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from functools import partial
-from importlib.util import find_spec
+from functools import cache, partial
 
 from gradkit import _array
 from gradkit._array import Array
+from gradkit.devices import cuda_unavailable
 from gradkit.engines import reference
 from gradkit.engines.choice import ENGINE
 from gradkit.engines.cuda.device import Device, OnCuPy
 from gradkit.engines.cuda.launch import launched, prepared, reject
 from gradkit.engines.cuda.tensors import OnTorch, is_recording, reason_against_tensor, recorded
-from gradkit.engines.cuda.views import differentiated, passage_of
+from gradkit.engines.cuda.views import differentiated, give_up, kept_passage
 from gradkit.errors import EngineError
 from gradkit.plan import Plan
 
@@ -32,11 +33,21 @@ def device_of(f: Array) -> Device | str:
         return OnCuPy(int(_array.device(f).id))
     if library != "torch":
         return f"serves cupy arrays and torch tensors, the input is a {library} array"
+    if sys.modules["torch"].compiler.is_compiling():
+        return "leaves tensors to the compiler of torch while it traces"
     if f.device.type != "cuda":
         return f"serves tensors on cuda, the input is on {f.device.type}"
-    if find_spec("cupy") is None:
-        return "needs cupy to compile kernels: pip install 'gradkit[cuda13]'"
-    return OnTorch(f.device.index)
+    reason = _reason_against_cupy()
+    return OnTorch(f.device.index) if reason is None else reason
+
+
+@cache
+def _reason_against_cupy() -> str | None:
+    """Why CuPy does not compile kernels for tensors here; found out once."""
+    if sys.modules["torch"].version.hip is not None:
+        return "has no kernels for AMD's GPUs"
+    reason = cuda_unavailable()
+    return None if reason is None else f"compiles kernels through cupy: {reason}"
 
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
@@ -71,11 +82,15 @@ def _run(
         reason = made if isinstance(made, str) else None
         if not isinstance(made, str):
             passage = None
-            if _array.library(inputs[0]) == "cupy" and not device.is_contiguous(inputs[0]):
-                passage = passage_of(plan, inputs)
-            try:
-                if passage is not None:
+            if not (isinstance(device, OnTorch) or device.is_contiguous(inputs[0])):
+                passage = kept_passage(plan, inputs, device)
+            if passage is not None:
+                try:
                     return differentiated(plan, inputs[0], passage, device, out)
+                except device.compile_error:
+                    # It includes headers of CuPy, which the kernel for a copy does not need.
+                    give_up(plan, inputs, device)
+            try:
                 return launched(plan, inputs, made, device, out)
             except device.compile_error as error:
                 reason = reject(plan, inputs, device, error)

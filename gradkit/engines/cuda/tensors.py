@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,8 @@ import numpy as np
 
 from gradkit import _array
 from gradkit._array import Array, Namespace
+from gradkit.engines import reference
+from gradkit.engines.choice import AUTO, prefer
 from gradkit.engines.cuda.device import Kernel, OnCuPy
 from gradkit.engines.cuda.key import Key
 from gradkit.plan import Plan
@@ -24,8 +26,22 @@ __all__ = ["OnTorch", "is_recording", "reason_against_tensor", "recorded"]
 
 
 @dataclass(frozen=True)
+class _Stream:
+    """A stream by its address, in the form that CuPy takes; older versions of torch have none."""
+
+    address: int
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        """Version of the protocol, and the address."""
+        return (0, self.address)
+
+
+@dataclass(frozen=True)
 class OnTorch(OnCuPy):
-    """A CUDA device, by its number, whose arrays are torch tensors."""
+    """A CUDA device, by its number, whose arrays are torch tensors.
+
+    Elementwise kernels are CuPy's, of its own arrays alone: strided tensors are copied.
+    """
 
     @property
     def torch(self) -> Namespace:
@@ -40,9 +56,9 @@ class OnTorch(OnCuPy):
     @contextmanager
     def current(self) -> Generator[None]:
         """A block in which CuPy launches on this device and on the current stream of torch."""
-        stream = self.torch.cuda.current_stream(self.place)
+        address = self.torch.cuda.current_stream(self.place).cuda_stream
         cuda = self.cupy.cuda
-        with cuda.Device(self.number), cuda.ExternalStream(stream.cuda_stream, self.number):
+        with cuda.Device(self.number), cuda.Stream.from_external(_Stream(address)):
             yield
 
     def contiguous(self, array: Array) -> Array:
@@ -85,15 +101,17 @@ class OnTorch(OnCuPy):
 def reason_against_tensor(plan: Plan, f: Array) -> str | None:
     """Why kernels do not serve a tensor on a CUDA device; None if they do."""
     torch = sys.modules["torch"]
-    if torch.compiler.is_compiling():
-        return "leaves tensors to the compiler of torch while it traces"
     if f.layout is not torch.strided:
         return f"serves dense tensors, the input is of layout {f.layout}"
+    # Whoever records the operations of torch does not see the launch of a kernel.
+    if torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack():
+        return "leaves tensors to torch while it traces"
     # Transformed tensors and tangents have derivatives that kernels do not see.
     if not _array.is_comparable(f.detach()) or _tangent(f) is not None:
         return "serves plain tensors, outside of torch.func and forward mode"
-    if any(_array.is_torch(p.array) and p.array.requires_grad for p in plan.parameters):
-        return "has no gradients of the arrays of an operator"
+    arrays = [p.array for p in plan.parameters if _array.is_torch(p.array)]
+    if any(array.requires_grad or _tangent(array) is not None for array in arrays):
+        return "has no derivatives with respect to the arrays of an operator"
     return None
 
 
@@ -130,23 +148,48 @@ def _applied() -> Any:
         @staticmethod
         def forward(ctx: Any, plan: Plan, forward: Any, *inputs: Array) -> tuple[Array, ...]:
             ctx.plan = plan
-            ctx.are_complex = [f.is_complex() for f in inputs]
+            ctx.inputs = [(f.dtype, f.device) for f in inputs]
             return forward(*inputs)
 
         @staticmethod
         def backward(ctx: Any, *gradients: Array) -> tuple[Any, ...]:
-            given = dict(zip(dict.fromkeys(ctx.plan.same), gradients, strict=True))
+            plan = ctx.plan
+            if any(map(torch._C._functorch.is_legacy_batchedtensor, gradients)):
+                return (None, None, *_by_torch(plan, ctx.inputs, gradients))
+            given = dict(zip(dict.fromkeys(plan.same), gradients, strict=True))
             # Equal results are one tensor, whose gradient is the sum of all of theirs.
             each = [
-                given.pop(i) if i in given else torch.zeros_like(gradients[0])
-                for i in ctx.plan.same
+                given[first] if first == i else torch.zeros_like(given[first])
+                for i, first in enumerate(plan.same)
             ]
-            found = ctx.plan.H.apply(each)
+            # Autograd runs this in threads of its own: the engine asked for is not known there.
+            with prefer(AUTO):
+                found = replace(plan.H, nan="propagate").apply(each)
             # Torch casts gradients to the dtype of the input, but for their imaginary parts.
-            pairs = zip(found, ctx.are_complex, strict=True)
-            return (None, None, *(g if is_complex else _real(g) for g, is_complex in pairs))
+            pairs = zip(found, ctx.inputs, strict=True)
+            return (None, None, *(g if t.is_complex else _real(g) for g, (t, _) in pairs))
 
     return Applied
+
+
+def _by_torch(
+    plan: Plan, inputs: Sequence[tuple[Any, Any]], gradients: Sequence[Array]
+) -> Sequence[Array]:
+    """The gradients of a batch at once, by the reference, which is linear in any input."""
+    torch = sys.modules["torch"]
+    with torch.enable_grad():
+        likes = [
+            torch.zeros(shape, dtype=dtype, device=device, requires_grad=True)
+            for shape, (dtype, device) in zip(plan.input_shapes, inputs, strict=True)
+        ]
+        results = reference.run(replace(plan.linear, nan="propagate"), likes)
+    distinct = [results[i] for i in dict.fromkeys(plan.same)]
+    # A result that is 0 whatever the inputs has no gradients.
+    pairs = [(v, g) for v, g in zip(distinct, gradients, strict=True) if v.requires_grad]
+    values, given = zip(*pairs, strict=True) if pairs else ((), ())
+    return torch.autograd.grad(
+        values, likes, given, create_graph=torch.is_grad_enabled(), allow_unused=True
+    )
 
 
 def _real(gradient: Array) -> Array:

@@ -19,7 +19,15 @@ from gradkit.engines.cuda.device import Device
 from gradkit.engines.program import Passage, Piece, program_of
 from gradkit.plan import Plan
 
-__all__ = ["ViewKey", "declaration", "differentiated", "operation", "passage_of"]
+__all__ = [
+    "ViewKey",
+    "declaration",
+    "differentiated",
+    "give_up",
+    "kept_passage",
+    "operation",
+    "passage_of",
+]
 
 #: Bytes of the arguments of a kernel, at most; CUDA's limit is 4096, CuPy adds some of its own.
 MOST_BYTES = 3500
@@ -101,6 +109,24 @@ def passage_of(plan: Plan, inputs: Sequence[Array]) -> Passage | None:
         return None
     is_served = all(_is_served(piece, precision.real, len(plan.shape)) for piece in step.pieces)
     return step if is_served and step.dtype is None else None
+
+
+def kept_passage(plan: Plan, inputs: Sequence[Array], device: Device) -> Passage | None:
+    """`passage_of`, kept on the plan with its weights, which are there for any stream."""
+    key = _memo_key(inputs, device)
+    if key not in plan.memo:
+        plan.memo[key] = passage_of(plan, inputs)
+        device.settle()
+    return plan.memo[key]
+
+
+def give_up(plan: Plan, inputs: Sequence[Array], device: Device) -> None:
+    """Remember that a kernel of the passage of a plan does not compile."""
+    plan.memo[_memo_key(inputs, device)] = None
+
+
+def _memo_key(inputs: Sequence[Array], device: Device) -> tuple[str, Device, tuple[str, ...]]:
+    return ("views", device, tuple(_dtypes.dtype_name(f.dtype) for f in inputs))
 
 
 def _is_served(piece: Piece, real: str, ndim: int) -> bool:

@@ -1,11 +1,12 @@
 """Kernels without a GPU: what is shipped, compiled by g++ and run thread by thread.
 
-`host` makes a `Device` of `gradkit.engines.cuda.launch`: all but CuPy is the real thing. All
+`host` makes a `gradkit.engines.cuda.device.Device`: all but CuPy is the real thing. All
 buffers lie between NaN and canaries, so that a read or a write beyond them shows.
 """
 
 import ctypes
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
@@ -122,14 +123,56 @@ class Host:
         return call
 
 
+def skip_or_fail(name, message):
+    """Skip a test for want of something, or fail it where GRADKIT_REQUIRE_BACKENDS names that."""
+    required = name in os.environ.get("GRADKIT_REQUIRE_BACKENDS", "").split()
+    pytest.fail(message) if required else pytest.skip(message)
+
+
 @pytest.fixture(scope="session")
 def kernels(tmp_path_factory):
     """The folder in which compiled kernels are kept."""
     if shutil.which("g++") is None:
-        message = "g++ is not installed: kernels are not executed"
-        required = "g++" in os.environ.get("GRADKIT_REQUIRE_BACKENDS", "").split()
-        pytest.fail(message) if required else pytest.skip(message)
+        skip_or_fail("g++", "g++ is not installed: kernels are not executed")
     return tmp_path_factory.mktemp("kernels")
+
+
+def find(pattern):
+    """A file of NVIDIA's wheels."""
+    spec = importlib.util.find_spec("nvidia")
+    folders = [] if spec is None else spec.submodule_search_locations
+    found = [path for folder in folders for path in sorted(Path(folder).glob(pattern))]
+    if not found:
+        skip_or_fail("nvrtc", f"{pattern} is not installed: pip install 'gradkit[test]'")
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def nvrtc():
+    """NVIDIA's compiler, which needs no GPU."""
+    return ctypes.CDLL(str(find("cu13/lib/libnvrtc.so.13")))
+
+
+def compiled(nvrtc, text, architecture, more=()):
+    """The machine code of a kernel, and what the compiler says of it."""
+    program = ctypes.c_void_p()
+    created = nvrtc.nvrtcCreateProgram(
+        ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None
+    )
+    assert created == 0
+    options = [b"--std=c++17", b"-ftz=true", b"-arch=sm_%d" % architecture, *more]
+    array = (ctypes.c_char_p * len(options))(*options)
+    done = nvrtc.nvrtcCompileProgram(program, len(options), array)
+    assert done == 0, _answer(nvrtc, program, "ProgramLog").decode(errors="replace")[:3000]
+    return _answer(nvrtc, program, "CUBIN")
+
+
+def _answer(nvrtc, program, what):
+    size = ctypes.c_size_t()
+    getattr(nvrtc, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
+    found = ctypes.create_string_buffer(size.value)
+    getattr(nvrtc, f"nvrtcGet{what}")(program, found)
+    return found.raw
 
 
 @pytest.fixture

@@ -1,11 +1,7 @@
 """Kernels compiled by NVRTC, without a GPU: registers, spills, loads and instructions counted."""
 
-import ctypes
-import importlib.util
-import os
 import re
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,51 +21,14 @@ from gradkit.engines.cuda.key import key_of
 from gradkit.engines.cuda.names import name
 from gradkit.engines.cuda.source import BLOCK, source
 
+from .conftest import compiled, find
+
 ARCHITECTURES = (75, 80, 90, 100, 120)
-REQUIRED = "nvrtc" in os.environ.get("GRADKIT_REQUIRE_BACKENDS", "").split()
-
-
-def find(pattern):
-    """A file of NVIDIA's wheels; where it is missing, skip with the reason, or fail if required."""
-    spec = importlib.util.find_spec("nvidia")
-    folders = [] if spec is None else spec.submodule_search_locations
-    found = [path for folder in folders for path in sorted(Path(folder).glob(pattern))]
-    if not found:
-        message = f"{pattern} is not installed: pip install 'gradkit[test]'"
-        pytest.fail(message) if REQUIRED else pytest.skip(message)
-    return found[0]
-
-
-@pytest.fixture(scope="session")
-def nvrtc():
-    return ctypes.CDLL(str(find("cu13/lib/libnvrtc.so.13")))
 
 
 @pytest.fixture(scope="session")
 def nvdisasm():
     return find("cu13/bin/nvdisasm")
-
-
-def compiled(nvrtc, text, architecture, more=()):
-    """The machine code of a kernel, and what the compiler says of it."""
-    program = ctypes.c_void_p()
-    created = nvrtc.nvrtcCreateProgram(
-        ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None
-    )
-    assert created == 0
-    options = [b"--std=c++17", b"-ftz=true", b"-arch=sm_%d" % architecture, *more]
-    array = (ctypes.c_char_p * len(options))(*options)
-    done = nvrtc.nvrtcCompileProgram(program, len(options), array)
-    assert done == 0, _answer(nvrtc, program, "ProgramLog").decode(errors="replace")[:3000]
-    return _answer(nvrtc, program, "CUBIN")
-
-
-def _answer(nvrtc, program, what):
-    size = ctypes.c_size_t()
-    getattr(nvrtc, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
-    found = ctypes.create_string_buffer(size.value)
-    getattr(nvrtc, f"nvrtcGet{what}")(program, found)
-    return found.raw
 
 
 COORDINATES = Axis(coordinates=np.cumsum(np.arange(1.0, 65)))

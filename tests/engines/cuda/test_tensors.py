@@ -2,12 +2,24 @@
 
 import ctypes
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import gradkit
-from gradkit import Axis, Curl, D, Dirichlet, Divergence, Gradient, Grid, Hessian, Laplacian
+from gradkit import (
+    Axis,
+    Curl,
+    D,
+    Dirichlet,
+    Divergence,
+    Gradient,
+    Grid,
+    Hessian,
+    Laplacian,
+    Operator,
+)
 from gradkit.engines import cuda
 from gradkit.engines.cuda.source import source
 from gradkit.engines.cuda.tensors import OnTorch
@@ -22,6 +34,7 @@ class OnTheHost(OnTorch):
 
     folder = None
     launches = ()
+    compiles = ("float32", "float64")
     compile_error = RuntimeError
     place = torch.device("cpu")
 
@@ -52,7 +65,6 @@ def launches(kernels, monkeypatch):
     """The keys of the kernels that are launched while tensors of the CPU count as on a device."""
     monkeypatch.setattr(OnTheHost, "folder", kernels)
     monkeypatch.setattr(OnTheHost, "launches", [])
-    monkeypatch.setattr(OnTheHost, "compiles", ("float32", "float64"), raising=False)
     monkeypatch.setattr(cuda, "device_of", lambda f: OnTheHost(0))
     return OnTheHost.launches
 
@@ -72,6 +84,9 @@ PLANS = {
     "hessian": Hessian(2).on(SPACE, (7, 8)),
     "array": (np.linspace(1, 2, 8) * D(0) + D(1)).on(SPACE, (7, 8)),
     "complex": (2j * D(0)).on(WALLED, (7, 8)),
+    "equal results of two shapes": Operator.matrix(
+        [[D(0, to="inner")], [D(1, to="inner")], [D(1, to="inner")]]
+    ).on(Grid(Axis(0.3), Axis(0.2)), (7, 8)),
     "staggered": D(0, to="inner").on(Grid(Axis(0.3), None), (7, 8)),
 }
 
@@ -167,10 +182,15 @@ def test_results_are_written_where_they_are_wanted(launches, rng):
         assert out._version > version
     with torch.inference_mode():
         PLANS["laplacian"](f, out=torch.empty(7, 8, dtype=f.dtype))
+    conjugate = torch.empty(7, 8, dtype=torch.complex128).conj()
+    PLANS["complex"](f, out=conjugate)
+    torch.testing.assert_close(conjugate, *reference(PLANS["complex"], f))
 
 
-def test_a_kernel_that_does_not_compile_leaves_the_call_to_the_reference(launches, rng):
-    OnTheHost.compiles = ()
+def test_a_kernel_that_does_not_compile_leaves_the_call_to_the_reference(
+    launches, rng, monkeypatch
+):
+    monkeypatch.setattr(OnTheHost, "compiles", ())
     plan = Laplacian(2).on(SPACE, (7, 8))
     f = torch.tensor(rng.normal(size=(7, 8)), requires_grad=True)
     torch.testing.assert_close(plan(f), *reference(plan, f))
@@ -204,6 +224,106 @@ def test_transformed_tensors_are_left_to_the_reference(launches, rng):
 )
 def test_what_kernels_do_not_serve_has_a_reason(launches, make, reason):
     assert reason in cuda.supports(PLANS["laplacian"], [make(torch.zeros(7, 8))])
+
+
+def test_whoever_traces_records_the_reference(launches, rng):
+    plan, f = PLANS["laplacian"], torch.tensor(rng.normal(size=(7, 8)))
+    traced = torch.fx.experimental.proxy_tensor.make_fx(plan)(torch.zeros_like(f))
+    torch.testing.assert_close(traced(f), *reference(plan, f))
+    assert launches == []
+
+
+def test_tangents_of_coefficients_are_left_to_the_reference(launches, rng):
+    f, a, t = torch.tensor(rng.normal(size=(3, 7, 8)))
+    with torch.autograd.forward_ad.dual_level():
+        result = (torch.autograd.forward_ad.make_dual(a, t) * D(0)).on(SPACE, (7, 8))(f)
+        tangent = torch.autograd.forward_ad.unpack_dual(result).tangent
+    torch.testing.assert_close(tangent, *reference((t * D(0)).on(SPACE, (7, 8)), f))
+
+
+@pytest.mark.parametrize("name", ["laplacian", "complex", "array"])
+def test_gradients_of_a_batch_at_once(launches, rng, name):
+    f = torch.tensor(rng.normal(size=(7, 8)))
+    at_once, one_by_one = (
+        torch.autograd.functional.jacobian(
+            lambda g: abs(PLANS[name](g)) ** 2, f, vectorize=vectorize
+        )
+        for vectorize in (True, False)
+    )
+    torch.testing.assert_close(at_once, one_by_one)
+
+
+def test_gradients_of_a_batch_of_a_result_that_is_zero(launches, rng):
+    plan = Operator.matrix([[D(0)], [0 * D(0)]]).on(Grid(Axis(0.3), None), (7, 8))
+    f = torch.tensor(rng.normal(size=(7, 8)), requires_grad=True)
+    assert torch.autograd.gradcheck(plan, f, check_batched_grad=True)
+
+
+def test_gradients_may_be_nan_where_inputs_may_not(launches):
+    plan = D(0).on(Grid(Axis(0.5)), (6,), nan="raise")
+    f = torch.ones(6, dtype=torch.float64, requires_grad=True)
+    plan(f).sqrt().mul(0).sum().backward()
+    assert f.grad.isnan().all()
+
+
+def test_gradients_are_had_where_the_adjoint_has_no_kernel(launches, rng):
+    plan = Hessian(3).on(Grid(*[Axis(0.3)] * 3), (7, 7, 7))
+    f = torch.tensor(rng.normal(size=(7, 7, 7)), requires_grad=True)
+    assert cuda.supports(plan, [f]) is None
+    assert cuda.supports(plan.H, [f] * 9) is not None
+    with gradkit.use_engine("cuda"):
+        sum(v.sum() for v in plan(f)).backward()
+    g = f.detach().requires_grad_()
+    sum(v.sum() for v in reference(plan, g)).backward()
+    torch.testing.assert_close(f.grad, g.grad)
+
+
+class NoStream:
+    """CuPy without a device: notes which device and stream it is told to use."""
+
+    def __init__(self):
+        self.told = []
+        self.cuda = self
+        self.Stream = self
+
+    def Device(self, number):
+        self.told.append(number)
+        return nullcontext()
+
+    def from_external(self, stream):
+        self.told.append(stream.__cuda_stream__())
+        return nullcontext()
+
+
+def test_launches_are_on_the_stream_of_torch(monkeypatch):
+    cupy = NoStream()
+    monkeypatch.setattr(OnTorch, "cupy", cupy)
+    stream = SimpleNamespace(cuda_stream=77)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda place: stream)
+    with OnTorch(1).current():
+        pass
+    assert cupy.told == [1, (0, 77)]
+
+
+def on_cuda(**options):
+    """What looks like a tensor on the second device."""
+    return SimpleNamespace(device=SimpleNamespace(type="cuda", index=1), **options)
+
+
+def test_tensors_have_kernels_where_cupy_can_be_used(monkeypatch):
+    monkeypatch.setattr(cuda._array, "library", lambda f: "torch")
+    found = []
+    for reason in (None, "no driver"):
+        cuda._reason_against_cupy.cache_clear()
+        monkeypatch.setattr(cuda, "cuda_unavailable", lambda reason=reason: reason)
+        found.append(cuda.device_of(on_cuda()))
+    assert found == [OnTorch(1), "compiles kernels through cupy: no driver"]
+    cuda._reason_against_cupy.cache_clear()
+    monkeypatch.setattr(torch.version, "hip", "6.0")
+    assert cuda.device_of(on_cuda()) == "has no kernels for AMD's GPUs"
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert "while it traces" in cuda.device_of(on_cuda())
+    cuda._reason_against_cupy.cache_clear()
 
 
 def test_gradients_of_coefficients_are_left_to_the_reference(launches, rng):

@@ -2,8 +2,8 @@
 
 import ctypes
 import importlib.util
-import os
 import subprocess
+from contextlib import nullcontext
 from hashlib import sha256
 from itertools import product
 
@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 
 from gradkit import Axis, D, Dirichlet, FiniteDifference, Gradient, Grid, Laplacian
+from gradkit.engines import cuda, reference
 from gradkit.engines.cuda.views import (
     C_TYPES,
     ViewKey,
     declaration,
     differentiated,
+    kept_passage,
     operation,
     passage_of,
 )
 from gradkit.weights import Stencil
 
-from .conftest import FLAGS, SHIM, Host
-from .test_compiled import compiled, nvrtc  # noqa: F401  (a fixture)
+from .conftest import FLAGS, SHIM, Host, compiled, skip_or_fail
 
 ON_HOST = """
 #include <complex>
@@ -43,9 +44,7 @@ ROUGH = np.cumsum(np.random.default_rng(5).uniform(0.5, 1.5, 40))
 def cupy():
     """CuPy, which makes kernels without a GPU."""
     if importlib.util.find_spec("cupy") is None:
-        message = "cupy is not installed: pip install 'gradkit[cuda13]'"
-        required = "elementwise" in os.environ.get("GRADKIT_REQUIRE_BACKENDS", "").split()
-        pytest.fail(message) if required else pytest.skip(message)
+        skip_or_fail("elementwise", "cupy is not installed: pip install 'gradkit[cuda13]'")
     import cupy
 
     return cupy
@@ -176,16 +175,6 @@ def test_layouts_of_views_are_kept(device, rng, view):
     assert np.array_equal(np.argsort(found.strides), np.argsort(np.empty_like(f).strides))
 
 
-def test_points_beyond_a_view_are_not_read(device, rng):
-    whole = np.full((20, 30), np.nan)
-    whole[3:17, 4:26] = rng.normal(size=(14, 22))
-    for axis in (0, 1):
-        axes = [None, None]
-        axes[axis] = Axis(coordinates=ROUGH[: (14, 22)[axis]])
-        plan = D(axis).on(Grid(*axes), (14, 22), method=FiniteDifference(4))
-        assert np.isfinite(assert_alike(plan, whole[3:17, 4:26], device)).all()
-
-
 def test_staggered_results(device, rng):
     f = rng.normal(size=(8, 20)).T
     plan = D(0, to="inner").on(Grid(Axis(0.3), None), (20, 8))
@@ -205,6 +194,35 @@ def test_a_run_of_rows_is_one_launch(device, rng):
     f = rng.normal(size=(8, 20)).T
     assert_alike(D(0).on(Grid(Axis(coordinates=ROUGH[:20]), None), (20, 8)), f, device)
     assert len(device.names) == 3
+
+
+def test_a_passage_is_made_once_and_waited_for(device, monkeypatch):
+    waits = []
+    monkeypatch.setattr(device, "settle", lambda: waits.append(1))
+    plan, f = D(0).on(Grid(Axis(coordinates=ROUGH[:20]), None), (20, 8)), np.zeros((8, 20)).T
+    first = kept_passage(plan, [f], device)
+    assert kept_passage(plan, [f], device) is first
+    assert len(waits) == 1
+    # Weights of another dtype are others.
+    assert kept_passage(plan, [f.astype("float32")], device) is not first
+    assert len(waits) == 2
+
+
+def test_a_kernel_that_does_not_compile_leaves_the_call_to_a_copy(device, rng, monkeypatch):
+    def broken(*arguments):
+        raise ArithmeticError("a header is missing")
+
+    monkeypatch.setattr(device, "elementwise", broken)
+    monkeypatch.setattr(device, "compile_error", ArithmeticError, raising=False)
+    monkeypatch.setattr(device, "current", nullcontext, raising=False)
+    monkeypatch.setattr(cuda, "device_of", lambda f: device)
+    plan, f = D(0).on(Grid(Axis(0.3), None), (20, 8)), rng.normal(size=(8, 20)).T
+    (wanted,) = reference.run(plan, [f])
+    for _ in range(2):
+        (found,) = cuda.run(plan, [f])
+        np.testing.assert_allclose(found, wanted, atol=1e-12)
+    assert len(device.launches) == 2
+    assert cuda.supports(plan, [f]) is None
 
 
 OPEN = Grid(Axis(0.3), Axis(0.3))
@@ -251,7 +269,7 @@ def test_names_tell_the_whole_key():
 
 
 @pytest.mark.parametrize("dtype", C_TYPES)
-def test_what_cupy_makes_of_a_kernel_compiles(cupy, nvrtc, dtype):  # noqa: F811
+def test_what_cupy_makes_of_a_kernel_compiles(cupy, nvrtc, dtype):
     from cupy._core import _kernel, core
 
     real = {"float16": "float32", "complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
