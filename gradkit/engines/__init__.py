@@ -16,7 +16,7 @@ from typing import Any
 
 from gradkit import _array
 from gradkit._array import Array
-from gradkit.engines import choice, chunked, cuda, reference
+from gradkit.engines import choice, chunked, cpu, cuda, reference
 from gradkit.engines.choice import AUTO
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, EngineError, one_of
 from gradkit.grid import Axis, Grid
@@ -58,6 +58,7 @@ TABLE = (
         cuda.supports,
         cuda.run,
     ),
+    Engine("cpu", "numpy arrays, tile by tile in the caches of all cores", cpu.supports, cpu.run),
     Engine("reference", "every array API library", reference.supports, reference.run),
 )
 
@@ -167,6 +168,7 @@ def explain_engine(*inputs: Any, plan: Plan | None = None) -> Explanation:
     run by reference
       chunked: serves dask arrays, the input is a numpy array
       cuda: serves cupy arrays and torch tensors, the input is a numpy array
+      cpu: leaves arrays of fewer than 4096 elements to the reference
       reference: can serve this call
     """
     arrays = [_array.as_array(f, f"inputs[{i}]") for i, f in enumerate(inputs)]

@@ -122,10 +122,11 @@ class Program:
     `conversions` has, per input, the function that makes it ready for differences (None: it is);
     `arrays` the coefficients, ready for use or as functions that make them ready in every call;
     `sums` the distinct results, shape and sequels to add up; `outputs` the number of the sum of
-    each output.
+    each output; differences and sums have the dtype `compute`.
     """
 
     xp: Namespace
+    compute: Any
     conversions: tuple[Callable[[Array], Any] | None, ...]
     arrays: tuple[Any, ...]
     sums: tuple[tuple[tuple[int, ...], tuple[Sequel, ...]], ...]
@@ -177,6 +178,7 @@ class _Compiler:
         )
         return Program(
             self.xp,
+            self.compute,
             tuple(map(self._conversion, self.inputs, self.precision.splits)),
             tuple(self._array(self.plan.parameters[slot], form) for slot, form in self.arrays),
             sums,

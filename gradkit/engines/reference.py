@@ -19,7 +19,7 @@ from gradkit._array import Array, Namespace, Split
 from gradkit.engines.program import Known, Passage, Piece, Sequel, Window, program_of
 from gradkit.plan import Plan
 
-__all__ = ["run", "supports"]
+__all__ = ["plain", "run", "settled", "supports"]
 
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
@@ -57,9 +57,7 @@ def _apply(xp: Namespace, chain: Sequel, f: Any, arrays: Sequence[Any]) -> Array
             if step.dtype is not None:
                 f = _array.cast(xp, _value(f), step.dtype)
             rows = [
-                _plain(xp, piece, f)
-                if piece.is_plain
-                else _settled(xp, piece, f, arrays, step.axis)
+                plain(xp, piece, f) if piece.is_plain else settled(xp, piece, f, arrays, step.axis)
                 for piece in step.pieces
             ]
             f = rows[0] if len(rows) == 1 else xp.concat(rows, axis=step.axis)
@@ -70,7 +68,7 @@ def _apply(xp: Namespace, chain: Sequel, f: Any, arrays: Sequence[Any]) -> Array
     return f if chain.coefficient is None else xp.multiply(f, chain.coefficient)
 
 
-def _plain(xp: Namespace, piece: Piece, f: Any) -> Array:
+def plain(xp: Namespace, piece: Piece, f: Any) -> Array:
     """Weighted differences of slices."""
     total = None
     for high, low, weight in piece.differences:
@@ -83,7 +81,7 @@ def _plain(xp: Namespace, piece: Piece, f: Any) -> Array:
     return total
 
 
-def _settled(xp: Namespace, piece: Piece, f: Any, arrays: Sequence[Any], axis: int) -> Array:
+def settled(xp: Namespace, piece: Piece, f: Any, arrays: Sequence[Any], axis: int) -> Array:
     """Weighted differences, some of them of values that come around an end or are known."""
     total = None
     for high, low, weight in piece.differences:

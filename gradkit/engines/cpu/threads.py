@@ -1,0 +1,140 @@
+"""Threads that calls share: as many as there are cores, however many calls run at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import TypeVar
+
+from gradkit.errors import ArgumentValueError
+
+__all__ = ["in_parallel", "limit"]
+
+Task = TypeVar("Task")
+
+#: More threads than this do not copy faster on one socket.
+MOST_THREADS = 8
+#: Environment variables that say how many threads to use, the first that is set counts. Process
+#: pools (joblib, dask.distributed) set the second one in their workers.
+VARIABLES = ("GRADKIT_NUM_THREADS", "OMP_NUM_THREADS")
+
+
+def limit() -> int:
+    """The number of threads that all calls of this process together use at most.
+
+    Raises
+    ------
+    ArgumentValueError
+        If ``GRADKIT_NUM_THREADS`` is not a positive integer.
+    """
+    for variable in VARIABLES:
+        value = os.environ.get(variable, "").strip()
+        if value.isdecimal() and int(value):
+            return int(value)
+        if value and variable == VARIABLES[0]:
+            raise ArgumentValueError(f"{variable}={value!r}: wanted a positive number of threads")
+    return min(_cores(), MOST_THREADS)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Crew:
+    """The threads of this process beside those that call, made when they are first wanted."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.busy = 0
+        self.size = 0
+        self.executor: ThreadPoolExecutor | None = None
+
+    def join(self, wanted: int) -> int:
+        """Count a caller as busy, and as many others as it may have; returns their number."""
+        most = limit()
+        with self.lock:
+            others = max(min(wanted, most - self.busy) - 1, 0)
+            self.busy += 1 + others
+        return others
+
+    def leave(self, others: int) -> None:
+        """Give back what `join` counted."""
+        with self.lock:
+            self.busy -= 1 + others
+
+    def hired(self, others: int) -> ThreadPoolExecutor:
+        """An executor of that many threads at least."""
+        with self.lock:
+            if self.executor is None or self.size < others:
+                self.size = max(others, limit() - 1)
+                # Threads of a smaller one end when its work is done.
+                self.executor = ThreadPoolExecutor(self.size, thread_name_prefix="gradkit")
+            return self.executor
+
+
+_crew = _Crew()
+
+
+def _after_fork() -> None:
+    """A forked process has none of the threads, and perhaps a lock that nobody will release."""
+    global _crew  # noqa: PLW0603
+    _crew = _Crew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def in_parallel(
+    worker: Callable[[], Callable[[Task], None]], tasks: Iterable[Task], threads: int
+) -> None:
+    """Do all tasks, in this thread and in others that are free.
+
+    Parameters
+    ----------
+    worker : callable
+        Called once in every thread; returns the function that does one task.
+    tasks : iterable
+        What to do. Threads take the next task whenever they are done with one.
+    threads : int
+        How many threads to use at most, this one included.
+
+    Notes
+    -----
+    Calls that run at the same time share `limit` threads, those that they were made from included.
+    The first error stops all threads, and is raised when they have stopped.
+    """
+    # The iterator of a list hands out each task once, whichever threads ask.
+    left = iter(list(tasks))
+    crew = _crew
+    others = crew.join(threads)
+    try:
+        if not others:
+            _work(worker, left)
+            return
+        executor = crew.hired(others)
+        futures = [executor.submit(_work, worker, left) for _ in range(others)]
+        try:
+            _work(worker, left)
+        finally:
+            errors = [future.exception() for future in futures if not future.cancel()]
+        for error in errors:
+            if error is not None:
+                raise error
+    finally:
+        crew.leave(others)
+
+
+def _work(worker: Callable[[], Callable[[Task], None]], left: Iterator[Task]) -> None:
+    try:
+        do = worker()
+        for task in left:
+            do(task)
+    except BaseException:
+        for _ in left:
+            pass
+        raise
