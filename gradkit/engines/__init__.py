@@ -54,7 +54,7 @@ TABLE = (
     CHUNKED,
     Engine(
         "cuda",
-        "cupy and torch arrays on a GPU, in one kernel",
+        "cupy, torch and jax arrays on a GPU, in one kernel",
         cuda.supports,
         cuda.run,
     ),
@@ -166,7 +166,7 @@ def explain_engine(*inputs: Any, plan: Plan | None = None) -> Explanation:
     >>> print(explain_engine(np.zeros(5)))
     run by reference
       chunked: serves dask arrays, the input is a numpy array
-      cuda: serves cupy arrays and torch tensors, the input is a numpy array
+      cuda: serves cupy, torch and jax arrays, the input is a numpy array
       reference: can serve this call
     """
     arrays = [_array.as_array(f, f"inputs[{i}]") for i, f in enumerate(inputs)]

@@ -18,7 +18,16 @@ from gradkit.engines.cuda.source import BLOCK
 from gradkit.engines.program import ready_parameter
 from gradkit.plan import Plan
 
-__all__ = ["Launch", "Prepared", "launched", "layout", "prepared", "reject"]
+__all__ = [
+    "Launch",
+    "Prepared",
+    "launch_of",
+    "launched",
+    "layout",
+    "prepared",
+    "reject",
+    "start",
+]
 
 #: Blocks along the second and third axis of a grid, at most.
 MOST_BLOCKS = 65535
@@ -148,20 +157,36 @@ def launched(
         else out[i]
         for i in distinct
     ]
-    vector = next(
-        width
-        for width in made.vectors
-        if all(_is_aligned(array, width, device) for array in (*given, *results))
-    )
-    launch = made.launches.get(vector)
-    if launch is None:
-        launch = made.launches[vector] = _launch(made, vector, device)
-    arrays = (*given, *made.arrays, made.edges, *made.tables, *results)
-    launch.kernel(launch.grid, launch.block, (*launch.numbers, *arrays))
+    start(made, (*given, *made.arrays, made.edges, *made.tables), results, device)
     for result in results if out is not None else ():
         device.written(result)
     by_number = dict(zip(distinct, results, strict=True))
     return _array.delivered([by_number[i] for i in plan.same], out)
+
+
+def start(
+    made: Prepared, operands: Sequence[Array], results: Sequence[Array], device: Device
+) -> None:
+    """Launch the widest kernel that the addresses allow.
+
+    `operands` are the inputs, the arrays, the weights of rows at ends and the tables.
+    """
+    inputs = operands[: len(made.key.inputs)]
+    vector = next(
+        width
+        for width in made.vectors
+        if all(_is_aligned(array, width, device) for array in (*inputs, *results))
+    )
+    launch = launch_of(made, vector, device)
+    launch.kernel(launch.grid, launch.block, (*launch.numbers, *operands, *results))
+
+
+def launch_of(made: Prepared, vector: int, device: Device) -> Launch:
+    """The launch of vectors of some width, kept for the next call."""
+    found = made.launches.get(vector)
+    if found is None:
+        found = made.launches[vector] = _launch(made, vector, device)
+    return found
 
 
 def _launch(made: Prepared, vector: int, device: Device) -> Launch:

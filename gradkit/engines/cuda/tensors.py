@@ -6,8 +6,8 @@ Memory and streams are those of torch; CuPy compiles the kernels and launches th
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -18,30 +18,21 @@ from gradkit import _array
 from gradkit._array import Array, Namespace
 from gradkit.engines import reference
 from gradkit.engines.choice import AUTO, prefer
-from gradkit.engines.cuda.device import Kernel, OnCuPy
-from gradkit.engines.cuda.key import Key
+from gradkit.engines.cuda.device import ByAddress
 from gradkit.plan import Plan
 
-__all__ = ["OnTorch", "is_recording", "reason_against_tensor", "recorded"]
+__all__ = [
+    "OnTorch",
+    "device_of_tensor",
+    "is_recording",
+    "reason_against_tensor",
+    "recorded",
+]
 
 
 @dataclass(frozen=True)
-class _Stream:
-    """A stream by its address, in the form that CuPy takes; older versions of torch have none."""
-
-    address: int
-
-    def __cuda_stream__(self) -> tuple[int, int]:
-        """Version of the protocol, and the address."""
-        return (0, self.address)
-
-
-@dataclass(frozen=True)
-class OnTorch(OnCuPy):
-    """A CUDA device, by its number, whose arrays are torch tensors.
-
-    Elementwise kernels are CuPy's, of its own arrays alone: strided tensors are copied.
-    """
+class OnTorch(ByAddress):
+    """A CUDA device, by its number, whose arrays are torch tensors."""
 
     @property
     def torch(self) -> Namespace:
@@ -53,13 +44,9 @@ class OnTorch(OnCuPy):
         """The device as torch names it."""
         return self.torch.device("cuda", self.number)
 
-    @contextmanager
-    def current(self) -> Generator[None]:
+    def current(self) -> AbstractContextManager[Any]:
         """A block in which CuPy launches on this device and on the current stream of torch."""
-        address = self.torch.cuda.current_stream(self.place).cuda_stream
-        cuda = self.cupy.cuda
-        with cuda.Device(self.number), cuda.Stream.from_external(_Stream(address)):
-            yield
+        return self.on_stream(self.torch.cuda.current_stream(self.place).cuda_stream)
 
     def contiguous(self, array: Array) -> Array:
         """A tensor in C order that is what its memory says, itself if it is."""
@@ -85,17 +72,17 @@ class OnTorch(OnCuPy):
         """Tell torch that a tensor was written to, so that it knows which gradients are void."""
         self.torch.autograd.graph.increment_version(array)
 
-    def kernel(self, key: Key) -> Kernel:
-        """The compiled kernel of a key, for tensors instead of arrays of CuPy."""
-        compiled = super().kernel(key)
 
-        def launch(grid: Any, block: Any, arguments: Sequence[Any]) -> None:
-            compiled(grid, block, tuple(map(self._as_argument, arguments)))
-
-        return launch
-
-    def _as_argument(self, argument: Any) -> Any:
-        return np.uintp(argument.data_ptr()) if _array.is_torch(argument) else argument
+def device_of_tensor(f: Array) -> OnTorch | str:
+    """The device that a tensor lives on, or why there are no kernels for it."""
+    torch = sys.modules["torch"]
+    if torch.compiler.is_compiling():
+        return "leaves tensors to the compiler of torch while it traces"
+    if f.device.type != "cuda":
+        return f"serves tensors on cuda, the input is on {f.device.type}"
+    if torch.version.hip is not None:
+        return "has no kernels for AMD's GPUs"
+    return OnTorch(f.device.index)
 
 
 def reason_against_tensor(plan: Plan, f: Array) -> str | None:

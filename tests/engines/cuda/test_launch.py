@@ -163,8 +163,11 @@ def test_inputs_are_not_changed(host):
 def test_other_libraries_are_left_to_other_engines(library):
     plan = D(0).on(Grid(Axis()), (8,))
     f = library.asarray(np.arange(8.0))
-    reasons = {"torch": "serves tensors on cuda, the input is on cpu"}
-    general = f"serves cupy arrays and torch tensors, the input is a {library.name} array"
+    reasons = {
+        "torch": "serves tensors on cuda, the input is on cpu",
+        "jax": "serves arrays on cuda, the input is on cpu",
+    }
+    general = f"serves cupy, torch and jax arrays, the input is a {library.name} array"
     assert cuda.supports(plan, [f]) == reasons.get(library.name, general)
     with gradkit.use_engine("cuda"), pytest.raises(EngineError, match="serves"):
         plan(f)
