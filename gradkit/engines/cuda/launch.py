@@ -12,7 +12,8 @@ import numpy as np
 from gradkit import _array, _dtypes
 from gradkit._array import Array
 from gradkit.engines.cuda.device import Device, Kernel
-from gradkit.engines.cuda.key import Key, Numbers, key_of, reason_against
+from gradkit.engines.cuda.from_plan import key_of, reason_against
+from gradkit.engines.cuda.key import Key, Numbers
 from gradkit.engines.cuda.preamble import DTYPES
 from gradkit.engines.cuda.source import BLOCK
 from gradkit.engines.program import ready_parameter
@@ -113,10 +114,12 @@ def _prepare(
     key, numbers = made
     xp = _array.namespace(inputs[0])
     arrays = [
-        device.contiguous(
-            ready_parameter(xp, plan.parameters[slot], form, precision.real, inputs[0])
-        )
+        ready_parameter(xp, plan.parameters[slot], form, precision.real, inputs[0])
         for slot, form, _ in numbers.arrays
+    ]
+    arrays = [
+        device.contiguous(array if part is None else array[part])
+        for array, (_, _, part) in zip(arrays, numbers.arrays, strict=True)
     ]
     tables = tuple(map(device.upload, numbers.tables))
     # An array that nothing is read from has an address, too.
@@ -212,7 +215,9 @@ def _widths(key: Key, sizes: Sequence[int]) -> list[int]:
         and all(isinstance(k, int | None) for pair in rule.middle for k in pair)
         for rule in rules
     )
-    if not in_line:
+    chains = [chain.first[last] for chain in key.chains()]
+    extras = [array.extras[last] for array in (*key.inputs, *key.outputs)]
+    if not in_line or any(chains) or any(extras):
         return [1]
     widest = max(_dtypes.itemsize(n) for n in (*(f.dtype for f in key.inputs), key.result))
     powers = (VECTOR_BYTES // widest >> k for k in range(VECTOR_BYTES))

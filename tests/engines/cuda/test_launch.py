@@ -72,7 +72,6 @@ def test_plans_are_prepared_once_per_dtype(host):
         (D(0).on(Grid(Axis()), (8,)), "longdouble", "has no kernels for"),
         (D(0).on(Grid(Axis(), None), (8, 0)), "float64", "without elements"),
         (D(0, 4).on(Grid(Axis(1e-30)), (8,)), "float32", "beyond the range of float32"),
-        (D(0).on(Grid(Axis()), (9,)).block([(2, 5)], [2]), "float64", "blocks of plans"),
         (
             (D(0, 3) * D(1, 3) * D(2, 3)).on(Grid(Axis(), Axis(), Axis()), (9, 9, 9)),
             "float64",
@@ -84,7 +83,7 @@ def test_plans_are_prepared_once_per_dtype(host):
             "differences at their ends",
         ),
     ],
-    ids=["times", "longdouble", "empty", "weights", "block", "reads", "offsets"],
+    ids=["times", "longdouble", "empty", "weights", "reads", "offsets"],
 )
 def test_what_kernels_do_not_serve_has_a_reason(host, plan, dtype, reason):
     found = prepared(plan, [np.zeros(plan.input_shape, dtype)], host())
