@@ -143,20 +143,32 @@ def _applied() -> Any:
             plan = ctx.plan
             if any(map(torch._C._functorch.is_legacy_batchedtensor, gradients)):
                 return (None, None, *_by_torch(plan, ctx.inputs, gradients))
-            given = dict(zip(dict.fromkeys(plan.same), gradients, strict=True))
-            # Equal results are one tensor, whose gradient is the sum of all of theirs.
-            each = [
-                given[first] if first == i else torch.zeros_like(given[first])
-                for i, first in enumerate(plan.same)
-            ]
+            wanted = [i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
             # Autograd runs this in threads of its own: the engine asked for is not known there.
             with prefer(AUTO):
-                found = replace(plan.H, nan="propagate").apply(each)
+                found = dict(zip(wanted, _adjoint(plan, wanted).apply(gradients), strict=True))
+            each = [found.get(i) for i in range(len(ctx.inputs))]
             # Torch casts gradients to the dtype of the input, but for their imaginary parts.
-            pairs = zip(found, ctx.inputs, strict=True)
-            return (None, None, *(g if t.is_complex else _real(g) for g, (t, _) in pairs))
+            pairs = zip(each, ctx.inputs, strict=True)
+            return (
+                None,
+                None,
+                *(g if g is None or t.is_complex else _real(g) for g, (t, _) in pairs),
+            )
 
     return Applied
+
+
+def _adjoint(plan: Plan, wanted: Sequence[int]) -> Plan:
+    """What takes gradients of distinct results to those of some inputs, kept on the plan.
+
+    Equal results are one tensor, whose gradient is the sum of all of theirs.
+    """
+    key = ("adjoint", *wanted)
+    if key not in plan.memo:
+        bound = plan.H.bound.part(list(dict.fromkeys(plan.same)), wanted)
+        plan.memo[key] = replace(plan.H, nan="propagate", bound=bound)
+    return plan.memo[key]
 
 
 def _by_torch(

@@ -266,16 +266,51 @@ def test_gradients_may_be_nan_where_inputs_may_not(launches):
     assert f.grad.isnan().all()
 
 
-def test_gradients_are_had_where_the_adjoint_has_no_kernel(launches, rng):
+def gradient_of(plan, f):
+    f = f.detach().requires_grad_()
+    sum((v * (k + 1)).sum() for k, v in enumerate(plan.apply([f]))).backward()
+    return f.grad
+
+
+def test_gradients_of_equal_results_are_read_once(launches, rng):
     plan = Hessian(3).on(Grid(*[Axis(0.3)] * 3), (7, 7, 7))
-    f = torch.tensor(rng.normal(size=(7, 7, 7)), requires_grad=True)
-    assert cuda.supports(plan, [f]) is None
-    assert cuda.supports(plan.H, [f] * 9) is not None
-    with gradkit.use_engine("cuda"):
-        sum(v.sum() for v in plan(f)).backward()
-    g = f.detach().requires_grad_()
-    sum(v.sum() for v in reference(plan, g)).backward()
-    torch.testing.assert_close(f.grad, g.grad)
+    f = torch.tensor(rng.normal(size=(7, 7, 7)))
+    found = gradient_of(plan, f)
+    forward, backward = launches
+    assert (len(forward.outputs), len(backward.inputs)) == (6, 6)
+    with gradkit.use_engine("reference"):
+        torch.testing.assert_close(found, gradient_of(plan, f))
+
+
+def test_gradients_are_had_where_the_adjoint_has_no_kernel(launches, rng, monkeypatch):
+    monkeypatch.setattr("gradkit.engines.cuda.from_plan.MOST_READS", 100)
+    plan = Hessian(3).on(Grid(*[Axis(0.3)] * 3), (7, 7, 7))
+    f = torch.tensor(rng.normal(size=(7, 7, 7)))
+    found = gradient_of(plan, f)
+    assert len(launches) == 1
+    with gradkit.use_engine("reference"):
+        torch.testing.assert_close(found, gradient_of(plan, f))
+
+
+def test_gradients_that_nobody_wants_are_not_computed(launches, rng):
+    plan = PLANS["divergence"]
+    inputs = [torch.tensor(rng.normal(size=(7, 8)), requires_grad=k == 1) for k in range(2)]
+    plan(inputs).square().sum().backward()
+    assert inputs[0].grad is None
+    assert [len(key.outputs) for key in launches] == [1, 1]
+    again = [torch.tensor(f.detach().numpy(), requires_grad=True) for f in inputs]
+    sum((v**2).sum() for v in reference(plan, *again)).backward()
+    torch.testing.assert_close(inputs[1].grad, again[1].grad)
+
+
+def test_adjoints_are_made_once(launches, rng, monkeypatch):
+    made = []
+    prepare = cuda.launch._prepare
+    monkeypatch.setattr(cuda.launch, "_prepare", lambda *a: made.append(1) or prepare(*a))
+    plan = Laplacian(2).on(SPACE, (7, 8))
+    for _ in range(3):
+        gradient_of(plan, torch.tensor(rng.normal(size=(7, 8))))
+    assert len(made) == 2
 
 
 class NoStream:
