@@ -16,7 +16,7 @@ from gradkit._array import Array
 from gradkit.devices import cuda_unavailable
 from gradkit.engines import reference
 from gradkit.engines.choice import ENGINE
-from gradkit.engines.cuda.device import ByAddress, Device, ElementwiseDevice, OnCuPy
+from gradkit.engines.cuda.device import Device, ElementwiseDevice, OnCuPy
 from gradkit.engines.cuda.jax_arrays import OnJax, called, device_of_array, reason_against_array
 from gradkit.engines.cuda.launch import launched, prepared, reject
 from gradkit.engines.cuda.tensors import (
@@ -106,15 +106,39 @@ def _without_a_copy(
     plan: Plan, device: Device, inputs: Sequence[Array], out: Sequence[Array] | None
 ) -> Sequence[Array] | None:
     """One derivative of a strided array, by an elementwise kernel; None for all else."""
-    if isinstance(device, ByAddress) or device.is_contiguous(inputs[0]):
+    if isinstance(device, OnJax) or device.is_contiguous(inputs[0]):
         return None
-    viewing = cast("ElementwiseDevice", device)
-    passage = kept_passage(plan, inputs, viewing)
+    if isinstance(device, OnTorch):
+        return _of_tensors(plan, device, inputs, out)
+    return _of_views(plan, cast("ElementwiseDevice", device), inputs, out)
+
+
+def _of_views(
+    plan: Plan, device: ElementwiseDevice, inputs: Sequence[Array], out: Sequence[Array] | None
+) -> Sequence[Array] | None:
+    passage = kept_passage(plan, inputs, device)
     if passage is None:
         return None
     try:
-        return differentiated(plan, inputs[0], passage, viewing, out)
-    except viewing.compile_error:
+        return differentiated(plan, inputs[0], passage, device, out)
+    except device.compile_error:
         # It includes headers of CuPy, which the kernel for a copy does not need.
-        give_up(plan, inputs, viewing)
+        give_up(plan, inputs, device)
         return None
+
+
+def _of_tensors(
+    plan: Plan, device: OnTorch, inputs: Sequence[Array], out: Sequence[Array] | None
+) -> Sequence[Array] | None:
+    """The same of a tensor, whose memory CuPy looks at."""
+    if not all(map(device.is_viewable, (*inputs, *(out or ())))):
+        return None
+    views = list(map(device.view, inputs))
+    if kept_passage(plan, views, device.viewing) is None:
+        return None
+    dtype = _array.native(_array.namespace(inputs[0]), plan.precision(inputs).result)
+    target = device.empty_like(inputs[0], plan.output_shapes[0], dtype) if out is None else out[0]
+    if _of_views(plan, device.viewing, views, [device.view(target)]) is None:
+        return None
+    device.written(target)
+    return _array.delivered([target] * len(plan.same), out)

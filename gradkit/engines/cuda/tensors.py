@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from gradkit import _array
+from gradkit import _array, _dtypes
 from gradkit._array import Array, Namespace
 from gradkit.engines import reference
 from gradkit.engines.choice import AUTO, prefer
-from gradkit.engines.cuda.device import ByAddress
+from gradkit.engines.cuda.device import ByAddress, ElementwiseDevice, OnCuPy
 from gradkit.plan import Plan
 
 __all__ = [
@@ -71,6 +71,28 @@ class OnTorch(ByAddress):
     def written(self, array: Array) -> None:
         """Tell torch that a tensor was written to, so that it knows which gradients are void."""
         self.torch.autograd.graph.increment_version(array)
+
+    # --- tensors as arrays of CuPy, for elementwise kernels ---------------------------------------
+
+    @property
+    def viewing(self) -> ElementwiseDevice:
+        """The device as that of views of tensors."""
+        return OnCuPy(self.number)
+
+    def is_viewable(self, array: Array) -> bool:
+        """Whether CuPy has a dtype for a tensor, and its memory is what it says."""
+        is_known = _dtypes.dtype_name(array.dtype) != "bfloat16"
+        return is_known and not (array.is_conj() or array.is_neg())
+
+    def view(self, array: Array) -> Array:
+        """A tensor as an array of CuPy, of the same memory, on the current stream."""
+        return self.cupy.from_dlpack(array.detach())
+
+    def empty_like(self, array: Array, shape: Sequence[int], dtype: Any) -> Array:
+        """A new tensor whose axes have the order in memory of those of another one."""
+        order = sorted(range(array.ndim), key=lambda axis: -array.stride(axis))
+        found = self.empty([shape[axis] for axis in order], dtype)
+        return found.permute([order.index(axis) for axis in range(array.ndim)])
 
 
 def device_of_tensor(f: Array) -> OnTorch | str:
