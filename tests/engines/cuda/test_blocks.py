@@ -21,12 +21,17 @@ from gradkit import (
     Symmetric,
 )
 from gradkit.engines import cuda
+from gradkit.engines.cuda.from_plan import key_of
 from gradkit.engines.cuda.launch import prepared
+from gradkit.engines.cuda.names import name as name_of
 
 da = pytest.importorskip("dask.array")
 
-ROUGH = np.cumsum([0.0, 0.5, 1.0, 0.25, 2.0, 1.5, 0.5, 1.0, 0.75, 1.25, 0.5, 1.0])
-A = np.arange(96.0).reshape(12, 8) % 7 + 1
+SHAPE = (24, 12)
+ROUGH = np.cumsum(np.random.default_rng(3).uniform(0.5, 1.5, 24))
+A = np.arange(288.0).reshape(SHAPE) % 7 + 1
+#: Chunks of the axis that most operators differentiate along.
+ROWS = ((8, 8, 8), (12,))
 LOOP, TURN = Axis(0.3, boundary="periodic"), Axis(0.3, boundary="antiperiodic")
 OPEN = Grid(Axis(0.3), Axis(0.7))
 FOUR = {"method": FiniteDifference(4)}
@@ -56,70 +61,71 @@ def computed(plan, inputs, chunks=None):
 def assert_same_bits(plan, device, chunks, rng, dtype="float64"):
     inputs = [abs(rng.normal(scale=9, size=s)).astype(dtype) for s in plan.input_shapes]
     wanted = computed(plan, inputs)
-    whole = len(device.launches)
+    assert len(device.launches) == 1
     for got, want in zip(computed(plan, inputs, chunks), wanted, strict=True):
         assert got.dtype == want.dtype
         np.testing.assert_array_equal(got, want)
-    keys = {key for key, _, _ in device.launches[whole:]}
-    assert whole == 1
-    return keys
+    assert len(device.launches) > 2, "the chunks have been merged into one"
+    return {key for key, _, _ in device.launches[1:]}
 
 
 PLANS = {
-    "axis 0": D(0).on(OPEN, (12, 8)),
-    "axis 1 beside it": D(1).on(OPEN, (12, 8)),
-    "wide": D(0, 2).on(OPEN, (12, 8), **FOUR),
-    "gradient": Gradient(2).on(OPEN, (12, 8), edge_order=1),
-    "laplacian": Laplacian(2).on(OPEN, (12, 8), **FOUR),
-    "hessian": Hessian(2).on(OPEN, (12, 8)),
-    "divergence": Divergence(2).on(OPEN, (12, 8)),
-    "curl": Curl(2).on(Grid(LOOP, Axis(0.7)), (12, 8)),
-    "coordinates": D(0).on(Grid(Axis(coordinates=ROUGH), Axis(0.7)), (12, 8)),
-    "periodic": D(0, 2).on(Grid(LOOP, None), (12, 8), **FOUR),
+    "axis 0": D(0).on(OPEN, SHAPE),
+    "axis 1 beside it": D(1).on(OPEN, SHAPE),
+    "wide": D(0, 2).on(OPEN, SHAPE, **FOUR),
+    "gradient": Gradient(2).on(OPEN, SHAPE, edge_order=1),
+    "laplacian": Laplacian(2).on(OPEN, SHAPE, **FOUR),
+    "hessian": Hessian(2).on(OPEN, SHAPE),
+    "divergence": Divergence(2).on(OPEN, SHAPE),
+    "curl": Curl(2).on(Grid(LOOP, Axis(0.7)), SHAPE),
+    "coordinates": D(0).on(Grid(Axis(coordinates=ROUGH), Axis(0.7)), SHAPE),
+    "periodic": D(0, 2).on(Grid(LOOP, None), SHAPE, **FOUR),
     "periodic coordinates": (D(0) @ (A * D(0))).on(
-        Grid(Axis(coordinates=ROUGH, boundary="periodic", period=11.0), None), (12, 8)
+        Grid(Axis(coordinates=ROUGH, boundary="periodic", period=30.0), None), SHAPE
     ),
-    "antiperiodic": D(0, 3).on(Grid(TURN, LOOP), (12, 8)),
-    "antiperiodic, twice": (D(0) @ (A * D(0)) + D(1)).on(Grid(TURN, Axis()), (12, 8)),
-    "antiperiodic adjoint": D(0).on(Grid(TURN, None), (12, 8), **FOUR).T,
-    "mixed": (D(0) * D(1)).on(OPEN, (12, 8)),
-    "array in front": (A * D(0) + D(1)).on(OPEN, (12, 8)),
-    "conservative": (D(0) @ (A * D(0)) + D(1) @ (A[0] * D(1))).on(OPEN, (12, 8)),
-    "complex": (1j * D(0) + (A * 2j) * D(1)).on(OPEN, (12, 8)),
+    "antiperiodic": D(0, 3).on(Grid(TURN, LOOP), SHAPE),
+    "antiperiodic, twice": (D(0) @ (A * D(0)) + D(1)).on(Grid(TURN, Axis()), SHAPE),
+    "antiperiodic adjoint": D(0).on(Grid(TURN, None), SHAPE, **FOUR).T,
+    "mixed": (D(0) * D(1)).on(OPEN, SHAPE),
+    "array in front": (A * D(0) + D(1)).on(OPEN, SHAPE),
+    "conservative": (D(0) @ (A * D(0)) + D(1) @ (A[0] * D(1))).on(OPEN, SHAPE),
+    "complex": (1j * D(0) + (A * 2j) * D(1)).on(OPEN, SHAPE),
     "walls": Laplacian(2).on(
         Grid(Axis(0.3, boundary=(Dirichlet(2.0), Neumann(1.5))), Axis(boundary=Symmetric())),
-        (12, 8),
+        SHAPE,
     ),
     "arrays along walls": D(0, 2).on(
-        Grid(Axis(0.3, boundary=Dirichlet(np.arange(8.0) + 1)), None), (12, 8)
+        Grid(Axis(0.3, boundary=Dirichlet(np.arange(12.0) + 1)), None), SHAPE
     ),
-    "to inner faces": D(0, to="inner").on(OPEN, (12, 8)),
-    "to all faces": Gradient(2, to="outer").on(OPEN, (12, 8)),
-    "flux": (D(0, to="centre") @ D(0, to="outer") + D(1)).on(OPEN, (12, 8)),
-    "adjoint": D(0).on(OPEN, (12, 8)).T,
+    "to inner faces": D(0, to="inner").on(OPEN, SHAPE),
+    "to all faces": Gradient(2, to="outer").on(OPEN, SHAPE),
+    "flux": (D(0, to="centre") @ D(0, to="outer") + D(1)).on(OPEN, SHAPE),
+    "adjoint": D(0).on(OPEN, SHAPE).T,
 }
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_blocks_give_the_bits_of_the_whole(device, rng, name):
-    assert_same_bits(PLANS[name], device, ((4, 4, 4), (8,)), rng)
+    assert_same_bits(PLANS[name], device, ROWS, rng)
 
 
 @pytest.mark.parametrize("name", ["gradient", "antiperiodic, twice", "conservative"])
-@pytest.mark.parametrize("chunks", [((3, 4, 5), (4, 4)), ((12,), (2, 3, 3)), ((1,) * 12, (1,) * 8)])
+@pytest.mark.parametrize(
+    "chunks", [((7, 8, 9), (6, 6)), ((24,), (5, 3, 4)), ((1,) * 24, (1,) * 12)]
+)
 def test_any_chunks(device, rng, name, chunks):
     assert_same_bits(PLANS[name], device, chunks, rng)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "complex64", "int8", "int64", "uint16"])
 def test_every_kind_of_number(device, rng, dtype):
-    assert_same_bits(PLANS["laplacian"], device, ((4, 4, 4), (8,)), rng, dtype)
+    assert_same_bits(PLANS["laplacian"], device, ROWS, rng, dtype)
 
 
 def test_large_integers_stay_exact(device):
-    f = 2**60 + 3 * np.arange(96).reshape(12, 8)
-    (found,) = computed(D(1).on(Grid(None, Axis()), (12, 8)), [f], ((4, 8), (3, 5)))
-    np.testing.assert_array_equal(found, np.full((12, 8), 3.0))
+    f = 2**60 + 3 * np.arange(288).reshape(SHAPE)
+    (found,) = computed(D(1).on(Grid(None, Axis()), SHAPE), [f], ((8, 16), (3, 9)))
+    np.testing.assert_array_equal(found, np.full(SHAPE, 3.0))
 
 
 def test_blocks_of_a_chunking_share_few_kernels(device, rng):
@@ -133,8 +139,25 @@ def test_blocks_of_a_chunking_share_few_kernels(device, rng):
 
 
 def test_blocks_keep_the_vectors_of_the_axis_that_is_whole(device, rng):
-    keys = assert_same_bits(PLANS["gradient"], device, ((4, 8), (8,)), rng, "float32")
+    keys = assert_same_bits(PLANS["gradient"], device, ((8, 16), (12,)), rng, "float32")
     assert {key.vector for key in keys} == {4}
+
+
+def test_names_tell_where_a_term_begins_and_what_is_turned():
+    plan = PLANS["antiperiodic"]
+    f = np.zeros(SHAPE)
+    key, _ = key_of(plan, ["float64"], plan.precision([f]))
+    (rule,), (output,) = key.rules, key.outputs
+    (chain,) = output.chains
+    keys = {key}
+    for turned in ((1, 0), (0, 1), (2, 3)):
+        keys.add(key._replace(rules=(rule._replace(turned=turned),)))
+    for first in ((1, 0), (0, 1), (11, 0)):
+        moved = output._replace(chains=(chain._replace(first=first),))
+        keys.add(key._replace(outputs=(moved,)))
+    assert len(keys) == 7
+    assert len({name_of(key) for key in keys}) == 7
+    assert all(name_of(key).isidentifier() for key in keys)
 
 
 def test_equal_derivatives_in_a_block_are_one_rule(host):
@@ -146,10 +169,10 @@ def test_equal_derivatives_in_a_block_are_one_rule(host):
 
 
 def test_nan_stays_where_it_is_used(device, rng):
-    f = rng.normal(size=(12, 8))
-    f[4, 3] = np.nan
+    f = rng.normal(size=SHAPE)
+    f[8, 3] = np.nan
     plan = PLANS["laplacian"]
-    (found,) = computed(plan, [f], ((4, 4, 4), (8,)))
+    (found,) = computed(plan, [f], ROWS)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(computed(plan, [f])[0]))
 
 

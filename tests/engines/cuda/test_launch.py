@@ -170,3 +170,15 @@ def test_other_libraries_are_left_to_other_engines(library):
     assert cuda.supports(plan, [f]) == reasons.get(library.name, general)
     with gradkit.use_engine("cuda"), pytest.raises(EngineError, match="serves"):
         plan(f)
+
+
+def test_without_a_gpu_the_engine_asked_for_raises_one_error_and_auto_serves():
+    plan, f = D(0).on(Grid(Axis()), (8,)), np.arange(8.0)
+    with gradkit.use_engine("cuda"), pytest.raises(EngineError) as raised:
+        plan(f)
+    wanted = "it serves cupy, torch and jax arrays, the input is a numpy array"
+    assert str(raised.value) == f"engine 'cuda' cannot serve this call: {wanted}"
+    assert raised.value.__context__ is None
+    with gradkit.use_engine("auto"):
+        np.testing.assert_array_equal(plan(f), np.ones(8))
+    assert wanted.removeprefix("it ") in str(gradkit.explain_engine(f, plan=plan))
