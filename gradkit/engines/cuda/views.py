@@ -98,7 +98,8 @@ def passage_of(plan: Plan, inputs: Sequence[Array]) -> Passage | None:
     A plan with several results reads its input several times, which a copy does not.
     """
     precision = plan.precision(inputs)
-    if len(inputs) > 1 or precision.splits[0] or precision.result not in C_TYPES:
+    is_plain = len(inputs) == 1 and not plan.parameters
+    if not is_plain or precision.splits[0] or precision.result not in C_TYPES:
         return None
     program = program_of(plan, inputs)
     terms = [term for _, terms in program.sums for term in terms]

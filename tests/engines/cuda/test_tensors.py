@@ -187,6 +187,14 @@ def test_one_derivative_of_a_strided_tensor_is_taken_without_a_copy(
     assert len(views.names) == 6  # two runs of rows at ends, and those in the middle
 
 
+def test_strided_tensors_with_tensors_of_an_operator_are_copied(launches, views, rng):
+    a, f = torch.tensor(rng.normal(size=(2, 8, 7))).mT
+    plan = (a * D(0)).on(Grid(Axis(0.3), None), (7, 8))
+    # What CuPy would be given is not a tensor, as the array of the operator is.
+    torch.testing.assert_close(plan(f), *reference(plan, f))
+    assert len(launches) == 1
+
+
 def test_gradients_and_places_of_strided_tensors(launches, views, rng):
     f = torch.tensor(rng.normal(size=(8, 7))).T
     plan = D(0, to="inner").on(Grid(Axis(0.3), None), (7, 8))
