@@ -43,6 +43,17 @@ def test_kernels_give_what_the_reference_gives(tensors, name, dtype):
             torch.testing.assert_close(got, want, rtol=8 * eps, atol=400 * eps)
 
 
+def test_one_derivative_of_a_strided_tensor_is_taken_without_a_copy(tensors):
+    view = tensors().permute(2, 0, 1)[::2]
+    plan = D(1).on(Grid(None, Axis(0.3), None), tuple(view.shape))
+    (wanted,) = on("reference", plan, view)
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    (found,) = on("cuda", plan, view)
+    assert torch.cuda.max_memory_allocated() - before <= found.nbytes + 512
+    torch.testing.assert_close(found, wanted, rtol=1e-13, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", PLANS)
 def test_gradients_are_those_of_the_reference(tensors, name):
     values = tensors()

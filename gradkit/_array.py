@@ -372,6 +372,20 @@ def table(xp: Namespace, values: np.ndarray, like: Array) -> Array:
     return xp.asarray(values, device=device(like))
 
 
+def settle(like: Array) -> None:
+    """Wait until what was uploaded for a CuPy array is there, for calls on other streams.
+
+    Other libraries see to it themselves. A stream that is being captured cannot be waited for.
+    """
+    if not array_api_compat.is_cupy_array(like):
+        return
+    cuda = sys.modules["cupy"].cuda
+    with cuda.Device(device(like).id):
+        stream = cuda.get_current_stream()
+        if not stream.is_capturing():
+            stream.synchronize()
+
+
 def keeping(like: Array) -> AbstractContextManager[Any]:
     """Where tensors are made that are kept: usable with gradients, even if this call is without."""
     if is_torch(like) and sys.modules["torch"].is_inference_mode_enabled():

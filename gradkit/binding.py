@@ -109,6 +109,26 @@ class Bound:
             same_outputs=self.same_inputs,
         )
 
+    def part(self, inputs: Sequence[int], outputs: Sequence[int]) -> Bound:
+        """Some outputs alone, as they are where the other inputs are 0."""
+        numbers = {source: number for number, source in enumerate(inputs)}
+        kept = tuple(
+            tuple(
+                replace(chain, source=numbers[chain.source])
+                for chain in self.outputs[i]
+                if chain.source in numbers
+            )
+            for i in outputs
+        )
+        return replace(
+            self,
+            outputs=kept,
+            inputs_at=tuple(self.inputs_at[i] for i in inputs),
+            outputs_at=tuple(self.outputs_at[i] for i in outputs),
+            same_inputs=_same_among(self.same_inputs, inputs),
+            same_outputs=_same_among(self.same_outputs, outputs),
+        )
+
     def on_host(self) -> Bound:
         """The same with all arrays on the host; itself where they are."""
         arrays = [parameter.array for parameter in self.parameters]
@@ -123,6 +143,12 @@ class Bound:
         nothing = np.zeros(())
         kept = tuple(parameter._replace(array=nothing) for parameter in self.parameters)
         return replace(self, parameters=kept)
+
+
+def _same_among(same: Sequence[int], kept: Sequence[int]) -> tuple[int, ...]:
+    """Per array that is kept, the number among these of the first one that is like it."""
+    likes = [same[i] for i in kept]
+    return tuple(map(likes.index, likes))
 
 
 def bind(

@@ -505,7 +505,7 @@ class Plan:
         halo (1,), at least 1600 bytes in float64 (1 array read, 1 written)
         run by reference
           chunked: serves dask arrays, the input is a numpy array
-          cuda: serves cupy arrays and torch tensors, the input is a numpy array
+          cuda: serves cupy, torch and jax arrays, the input is a numpy array
           reference: can serve this call
         """
         return report.explanation(self, inputs)

@@ -463,7 +463,7 @@ def test_block_has_no_stencil_of_its_own():
 ON_NUMPY = """
 run by reference
   chunked: serves dask arrays, the input is a numpy array
-  cuda: serves cupy arrays and torch tensors, the input is a numpy array
+  cuda: serves cupy, torch and jax arrays, the input is a numpy array
   reference: can serve this call"""
 
 #: Name -> plan, and the explanation but for the engine. Bytes: 8 per number read and written.
@@ -712,10 +712,11 @@ def test_inputs_choose_the_engine(library):
     given = f"the input is a {library.kind} array"
     reasons = {
         "chunked": f"serves dask arrays, {given}",
-        "cuda": f"serves cupy arrays and torch tensors, {given}",
+        "cuda": f"serves cupy, torch and jax arrays, {given}",
     }
-    if library.kind == "torch":
-        reasons["cuda"] = "serves tensors on cuda, the input is on cpu"
+    if library.kind in ("torch", "jax"):
+        arrays = {"torch": "tensors", "jax": "arrays"}[library.kind]
+        reasons["cuda"] = f"serves {arrays} on cuda, the input is on cpu"
     reasons[served] = reasons["reference"] = "can serve this call"
     lines = [f"  {engine}: {reasons[engine]}" for engine in ("chunked", "cuda", "reference")]
     wanted = "\n".join([f"run by {served}", *lines])

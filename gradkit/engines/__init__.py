@@ -54,7 +54,7 @@ TABLE = (
     CHUNKED,
     Engine(
         "cuda",
-        "cupy and torch arrays on a GPU, in one kernel",
+        "cupy, torch and jax arrays on a GPU, in one kernel",
         cuda.supports,
         cuda.run,
     ),
@@ -167,7 +167,7 @@ def explain_engine(*inputs: Any, plan: Plan | None = None) -> Explanation:
     >>> print(explain_engine(np.zeros(5)))
     run by reference
       chunked: serves dask arrays, the input is a numpy array
-      cuda: serves cupy arrays and torch tensors, the input is a numpy array
+      cuda: serves cupy, torch and jax arrays, the input is a numpy array
       cpu: leaves arrays of fewer than 4096 elements to the reference
       reference: can serve this call
     """

@@ -148,8 +148,11 @@ def program_of(plan: Plan, inputs: Sequence[Array]) -> Program:
         )
     program = plan.memo.get(key)
     if program is None:
+        compiler = _Compiler(plan, inputs)
         with _array.keeping(f):
-            program = _Compiler(plan, inputs).program()
+            program = compiler.program()
+        if compiler.uploads:
+            _array.settle(f)
         if not _array.is_fake(f):
             plan.memo[key] = program
     return program
@@ -168,6 +171,8 @@ class _Compiler:
         self.passages: dict[Any, Passage] = {}
         #: The arrays that are used, in which form: number of the parameter and form -> number.
         self.arrays: dict[tuple[int, str], int] = {}
+        #: Whether something was made on the device.
+        self.uploads = False
 
     def program(self) -> Program:
         plan = self.plan
@@ -200,6 +205,7 @@ class _Compiler:
     def _array(self, parameter: Parameter, form: str) -> Any:
         """An array to multiply by, or a function that makes it, where it must not be kept."""
         make = partial(ready_parameter, self.xp, parameter, form, self.precision.real, self.like)
+        self.uploads = True
         return make if _array.is_live(parameter.array) else make()
 
     def _slot(self, number: int, form: str) -> int:
@@ -235,6 +241,7 @@ class _Compiler:
     def _constant(self, value: Any) -> Any:
         if isinstance(value, complex):
             exact = np.asarray(value, self.precision.compute)
+            self.uploads = True
             return _array.table(self.xp, exact, self.like)
         return _array.constant(self.xp, Fraction(value), self.precision.real)
 
@@ -344,6 +351,7 @@ class _Compiler:
         # An infinite weight would turn the difference 0 into NaN.
         limit = np.finfo(real).max
         values = np.clip(weights, -limit, limit).astype(real)
+        self.uploads = True
         return _array.table(self.xp, values.reshape((-1,) + (1,) * trailing), self.like)
 
 

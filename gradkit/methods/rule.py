@@ -95,6 +95,11 @@ class Rows:
             weights = weights[:, first - self.start : last - self.start]
         return replace(self, start=first, stop=last, weights=weights)
 
+    def moved(self, by: int, offset: int) -> Rows:
+        """The same rows, counted from elsewhere, with something added to all offsets."""
+        pairs = tuple((_added(high, offset), _added(low, offset)) for high, low in self.pairs)
+        return replace(self, start=self.start + by, stop=self.stop + by, pairs=pairs)
+
     def collected(self) -> dict[Point, Any]:
         """The weight of every point: a Fraction, or an array with one number per row."""
         found: dict[Point, Any] = {}
@@ -228,6 +233,30 @@ class Rule:
             found.append((start - offset, end - offset, sign))
             start = end
         return _joined(found)
+
+    def local(self) -> Rule:
+        """The same rows and points, both counted from 0, for an input that is taken as it is.
+
+        Where the axis continues with negatives, rows that reach around its ends are runs of their
+        own; who uses the rule must turn the points beyond the ends.
+        """
+        begin = self.rows[0].start
+        rows: list[Rows] = []
+        for run in self.rows:
+            low, high = min(run.offsets, default=0), max(run.offsets, default=0)
+            ends = (-low, self.size - high) if self.wrap < 0 else ()
+            bounds = sorted({run.start, run.stop, *(e for e in ends if run.start < e < run.stop)})
+            for start, stop in pairwise(bounds):
+                part = run.between(start, stop)
+                if part is None:
+                    continue
+                moved = part.moved(-begin, begin - self.first)
+                if self.wrap < 0:
+                    rows.append(moved)
+                else:
+                    _append(rows, moved)
+        size = self.last - self.first
+        return replace(self, size=size, wrap=0, rows=tuple(rows), first=0, last=size)
 
     # --- other renderings of the same stencils ------------------------------------------------
 
@@ -373,6 +402,10 @@ def _append(rows: list[Rows], following: Rows) -> None:
             rows[-1] = replace(last, stop=following.stop)
             return
     rows.append(following)
+
+
+def _added(point: Point, offset: int) -> Point:
+    return point + offset if isinstance(point, int) else point
 
 
 def exact(value: Any) -> Fraction:

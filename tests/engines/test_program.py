@@ -1,6 +1,9 @@
 """Programs: what a plan becomes for one library and dtype, and how long it is kept."""
 
+import sys
+from contextlib import nullcontext
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from gradkit import (
     Grid,
     Hessian,
     Neumann,
+    _array,
 )
 from gradkit.engines.program import Known, Passage, Product, Window, program_of
 
@@ -281,3 +285,43 @@ def test_arrays_of_jax_are_made_ready_in_every_call():
     assert callable(program.arrays[0])
     host = program_of((np.arange(4.0) * D(0)).on(LINE, (4,)), [jnp.ones(4)])
     assert isinstance(host.arrays[0], np.ndarray)
+
+
+@pytest.mark.parametrize(
+    ("plan", "waits"),
+    [
+        (D(0).on(Grid(Axis(0.5)), (9,)), 0),
+        (D(0).on(Grid(Axis(coordinates=np.arange(9.0) ** 2)), (9,)), 1),
+        ((np.arange(9.0) * D(0)).on(Grid(Axis(0.5)), (9,)), 1),
+        ((2j * D(0)).on(Grid(Axis(0.5)), (9,)), 1),
+    ],
+    ids=["numbers", "table", "array", "complex number"],
+)
+def test_what_was_uploaded_is_waited_for_once(plan, waits, monkeypatch):
+    settled = []
+    monkeypatch.setattr("gradkit._array.settle", settled.append)
+    f = np.zeros(9)
+    for _ in range(2):
+        program_of(plan, [f])
+    assert len(settled) == waits
+
+
+@pytest.mark.parametrize("captures", [False, True])
+def test_uploads_are_waited_for_on_the_device_of_the_array(captures, monkeypatch):
+    told = []
+    stream = SimpleNamespace(
+        is_capturing=lambda: captures, synchronize=lambda: told.append("synchronize")
+    )
+    cuda = SimpleNamespace(
+        Device=lambda number: told.append(number) or nullcontext(),
+        get_current_stream=lambda: stream,
+    )
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=cuda))
+    monkeypatch.setattr(_array.array_api_compat, "is_cupy_array", lambda f: True)
+    monkeypatch.setattr(_array, "device", lambda f: SimpleNamespace(id=3))
+    _array.settle(object())
+    assert told == ([3] if captures else [3, "synchronize"])
+
+
+def test_other_libraries_wait_for_nothing():
+    _array.settle(np.zeros(3))

@@ -476,3 +476,27 @@ def test_exact_values_are_fractions(value):
     found = exact(value)
     assert isinstance(found, Fraction)
     assert found == Fraction(*map(int, value.as_integer_ratio()))
+
+
+@pytest.mark.parametrize("wrap", ["one-sided", "periodic", "antiperiodic"])
+@pytest.mark.parametrize("rows", [(0, 4), (3, 7), (6, 12), (5, 6)])
+def test_the_local_rule_of_a_block_counts_its_rows_and_points_from_0(wrap, rows):
+    rule = FiniteDifference(4).rule(2, Line(Axis(0.5, boundary=wrap), 12), None)
+    first, last = rule.needed(*rows)
+    local = rule.block(*rows, first, last).local()
+    assert (local.size, local.wrap, local.targets) == (last - first, 0, rows[1] - rows[0])
+    assert local.rows[0].start == 0
+    for index in range(*rows):
+        wanted = {index + k: weight for k, weight in rule.row(index).items()}
+        at = index - rows[0]
+        moved = {at + k + first: weight for k, weight in local.row(at).items()}
+        assert moved == wanted
+
+
+def test_local_rules_part_rows_that_meet_negatives_of_the_other_end():
+    rule = FiniteDifference(2).rule(2, Line(Axis(0.5, boundary="antiperiodic"), 12), None)
+    runs = [
+        [run.stop - run.start for run in rule.block(*rows, rows[0] - 1, rows[1] + 1).local().rows]
+        for rows in ((0, 4), (4, 8), (8, 12))
+    ]
+    assert runs == [[1, 3], [4], [3, 1]]

@@ -2,23 +2,30 @@
 
 `key` settles what a kernel must do, `source` writes it, `launch` fits it to a call. One derivative
 of an array that is not contiguous is left to an elementwise kernel on views of it (`views`).
-Arrays are CuPy's, or torch tensors (`tensors`).
+Arrays are CuPy's, torch tensors (`tensors`), or JAX's (`jax_arrays`).
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from functools import cache, partial
+from typing import cast
 
 from gradkit import _array
 from gradkit._array import Array
 from gradkit.devices import cuda_unavailable
 from gradkit.engines import reference
 from gradkit.engines.choice import ENGINE
-from gradkit.engines.cuda.device import Device, OnCuPy
+from gradkit.engines.cuda.device import Device, ElementwiseDevice, OnCuPy
+from gradkit.engines.cuda.jax_arrays import OnJax, called, device_of_array, reason_against_array
 from gradkit.engines.cuda.launch import launched, prepared, reject
-from gradkit.engines.cuda.tensors import OnTorch, is_recording, reason_against_tensor, recorded
+from gradkit.engines.cuda.tensors import (
+    OnTorch,
+    device_of_tensor,
+    is_recording,
+    reason_against_tensor,
+    recorded,
+)
 from gradkit.engines.cuda.views import differentiated, give_up, kept_passage
 from gradkit.errors import EngineError
 from gradkit.plan import Plan
@@ -31,21 +38,18 @@ def device_of(f: Array) -> Device | str:
     library = _array.library(f)
     if library == "cupy":
         return OnCuPy(int(_array.device(f).id))
-    if library != "torch":
-        return f"serves cupy arrays and torch tensors, the input is a {library} array"
-    if sys.modules["torch"].compiler.is_compiling():
-        return "leaves tensors to the compiler of torch while it traces"
-    if f.device.type != "cuda":
-        return f"serves tensors on cuda, the input is on {f.device.type}"
-    reason = _reason_against_cupy()
-    return OnTorch(f.device.index) if reason is None else reason
+    if library == "torch":
+        device = device_of_tensor(f)
+    elif _array.is_jax(f):
+        device = device_of_array(f)
+    else:
+        return f"serves cupy, torch and jax arrays, the input is a {library} array"
+    return _reason_against_cupy() or device if isinstance(device, OnTorch | OnJax) else device
 
 
 @cache
 def _reason_against_cupy() -> str | None:
-    """Why CuPy does not compile kernels for tensors here; found out once."""
-    if sys.modules["torch"].version.hip is not None:
-        return "has no kernels for AMD's GPUs"
+    """Why CuPy does not compile kernels for arrays of other libraries here; found out once."""
     reason = cuda_unavailable()
     return None if reason is None else f"compiles kernels through cupy: {reason}"
 
@@ -55,11 +59,14 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
     device = device_of(inputs[0])
     if isinstance(device, str):
         return device
-    if _array.is_torch(inputs[0]):
+    reason = None
+    if isinstance(device, OnTorch):
         reasons = (reason_against_tensor(plan, f) for f in inputs)
         reason = next((reason for reason in reasons if reason is not None), None)
-        if reason is not None:
-            return reason
+    elif isinstance(device, OnJax):
+        reason = reason_against_array(plan, inputs)
+    if reason is not None:
+        return reason
     with device.current():
         made = prepared(plan, inputs, device)
     return made if isinstance(made, str) else None
@@ -81,19 +88,57 @@ def _run(
         made = prepared(plan, inputs, device)
         reason = made if isinstance(made, str) else None
         if not isinstance(made, str):
-            passage = None
-            if not (isinstance(device, OnTorch) or device.is_contiguous(inputs[0])):
-                passage = kept_passage(plan, inputs, device)
-            if passage is not None:
-                try:
-                    return differentiated(plan, inputs[0], passage, device, out)
-                except device.compile_error:
-                    # It includes headers of CuPy, which the kernel for a copy does not need.
-                    give_up(plan, inputs, device)
+            found = _without_a_copy(plan, device, inputs, out)
+            if found is not None:
+                return found
             try:
+                if isinstance(device, OnJax):
+                    return called(plan, inputs, made, device)
                 return launched(plan, inputs, made, device, out)
             except device.compile_error as error:
                 reason = reject(plan, inputs, device, error)
     if ENGINE.get() == "cuda":
         raise EngineError(f"engine 'cuda' cannot serve this call: it {reason}")
     return reference.run(plan, inputs, out)
+
+
+def _without_a_copy(
+    plan: Plan, device: Device, inputs: Sequence[Array], out: Sequence[Array] | None
+) -> Sequence[Array] | None:
+    """One derivative of a strided array, by an elementwise kernel; None for all else."""
+    if isinstance(device, OnJax) or device.is_contiguous(inputs[0]):
+        return None
+    if isinstance(device, OnTorch):
+        return _of_tensors(plan, device, inputs, out)
+    return _of_views(plan, cast("ElementwiseDevice", device), inputs, out)
+
+
+def _of_views(
+    plan: Plan, device: ElementwiseDevice, inputs: Sequence[Array], out: Sequence[Array] | None
+) -> Sequence[Array] | None:
+    passage = kept_passage(plan, inputs, device)
+    if passage is None:
+        return None
+    try:
+        return differentiated(plan, inputs[0], passage, device, out)
+    except device.compile_error:
+        # It includes headers of CuPy, which the kernel for a copy does not need.
+        give_up(plan, inputs, device)
+        return None
+
+
+def _of_tensors(
+    plan: Plan, device: OnTorch, inputs: Sequence[Array], out: Sequence[Array] | None
+) -> Sequence[Array] | None:
+    """The same of a tensor, whose memory CuPy looks at."""
+    if not all(map(device.is_viewable, (*inputs, *(out or ())))):
+        return None
+    views = list(map(device.view, inputs))
+    if kept_passage(plan, views, device.viewing) is None:
+        return None
+    dtype = _array.native(_array.namespace(inputs[0]), plan.precision(inputs).result)
+    target = device.empty_like(inputs[0], plan.output_shapes[0], dtype) if out is None else out[0]
+    if _of_views(plan, device.viewing, views, [device.view(target)]) is None:
+        return None
+    device.written(target)
+    return _array.delivered([target] * len(plan.same), out)

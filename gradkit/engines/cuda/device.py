@@ -6,8 +6,8 @@ launches on the host.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from gradkit.engines.cuda.key import Key
 from gradkit.engines.cuda.names import name as kernel_name
 from gradkit.engines.cuda.source import source
 
-__all__ = ["Device", "Elementwise", "Kernel", "OnCuPy"]
+__all__ = ["ByAddress", "Device", "Elementwise", "ElementwiseDevice", "Kernel", "OnCuPy"]
 
 Kernel = Callable[[tuple[int, int, int], tuple[int, int, int], tuple[Any, ...]], None]
 Elementwise = Callable[..., Any]
@@ -38,10 +38,6 @@ class Device(Protocol):
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         """A new array of the device."""
-        ...
-
-    def empty_like(self, array: Array, shape: Sequence[int], dtype: Any) -> Array:
-        """A new array whose axes have the order in memory of those of another one."""
         ...
 
     def is_contiguous(self, array: Array) -> bool:
@@ -72,6 +68,14 @@ class Device(Protocol):
         """The compiled kernel of a key, kept for the next call."""
         ...
 
+
+class ElementwiseDevice(Device, Protocol):
+    """A device that runs elementwise kernels on views of its arrays, too."""
+
+    def empty_like(self, array: Array, shape: Sequence[int], dtype: Any) -> Array:
+        """A new array whose axes have the order in memory of those of another one."""
+        ...
+
     def elementwise(self, inputs: str, output: str, operation: str, name: str) -> Elementwise:
         """An elementwise kernel, whose name tells all the rest, kept for the next call."""
         ...
@@ -84,18 +88,25 @@ _ELEMENTWISE: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
-class OnCuPy:
-    """A CUDA device, by its number, through CuPy."""
+class _Stream:
+    """A stream by its address, in the form that CuPy takes."""
+
+    address: int
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        """Version of the protocol, and the address."""
+        return (0, self.address)
+
+
+@dataclass(frozen=True)
+class _Compiler:
+    """CuPy, on a CUDA device given by its number: compiles and launches."""
 
     number: int
 
-    def current(self) -> AbstractContextManager[Any]:
-        """A block in which this is the current device."""
-        return self.cupy.cuda.Device(self.number)
-
     @property
     def cupy(self) -> Namespace:
-        """CuPy, which compiles and launches."""
+        """CuPy itself."""
         import cupy  # pyright: ignore[reportMissingImports]
 
         return cupy
@@ -104,6 +115,58 @@ class OnCuPy:
     def compile_error(self) -> type[Exception]:
         """What a kernel that does not compile raises."""
         return self.cupy.cuda.compiler.CompileException
+
+    def settle(self) -> None:
+        """Wait for the current stream, unless it is being captured."""
+        stream = self.cupy.cuda.get_current_stream()
+        if not stream.is_capturing():
+            stream.synchronize()
+
+    def compiled(self, key: Key) -> Any:
+        """CuPy's kernel of a key, kept for the next call."""
+        found = _KERNELS.get((self.number, key))
+        if found is None:
+            found = self.cupy.RawKernel(source(key), kernel_name(key), options=("--std=c++17",))
+            _KERNELS[self.number, key] = found
+        return found
+
+
+@dataclass(frozen=True)
+class ByAddress(_Compiler):
+    """A CUDA device with the arrays of a library other than CuPy, which kernels take by address."""
+
+    def address(self, array: Array) -> int:
+        """Where the first element lies."""
+        raise NotImplementedError
+
+    @contextmanager
+    def on_stream(self, address: int) -> Generator[None]:
+        """A block in which CuPy launches on this device and on the stream at an address."""
+        cuda = self.cupy.cuda
+        with cuda.Device(self.number), cuda.Stream.from_external(_Stream(address)):
+            yield
+
+    def kernel(self, key: Key) -> Kernel:
+        """The compiled kernel of a key, for arrays of that library instead of CuPy's."""
+        compiled = self.compiled(key)
+
+        def launch(grid: Any, block: Any, arguments: Sequence[Any]) -> None:
+            compiled(grid, block, tuple(map(self._as_argument, arguments)))
+
+        return launch
+
+    def _as_argument(self, argument: Any) -> Any:
+        is_number = isinstance(argument, np.generic)
+        return argument if is_number else np.uintp(self.address(argument))
+
+
+@dataclass(frozen=True)
+class OnCuPy(_Compiler):
+    """A CUDA device with arrays of CuPy."""
+
+    def current(self) -> AbstractContextManager[Any]:
+        """A block in which this is the current device."""
+        return self.cupy.cuda.Device(self.number)
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         """A new array of the device."""
@@ -125,12 +188,6 @@ class OnCuPy:
         """An array of the device with the values of one on the host."""
         return self.cupy.asarray(values)
 
-    def settle(self) -> None:
-        """Wait for the current stream, unless it is being captured."""
-        stream = self.cupy.cuda.get_current_stream()
-        if not stream.is_capturing():
-            stream.synchronize()
-
     def address(self, array: Array) -> int:
         """Where the first element lies."""
         return array.data.ptr
@@ -140,11 +197,7 @@ class OnCuPy:
 
     def kernel(self, key: Key) -> Kernel:
         """The compiled kernel of a key, kept for the next call."""
-        found = _KERNELS.get((self.number, key))
-        if found is None:
-            found = self.cupy.RawKernel(source(key), kernel_name(key), options=("--std=c++17",))
-            _KERNELS[self.number, key] = found
-        return found
+        return self.compiled(key)
 
     def elementwise(self, inputs: str, output: str, operation: str, name: str) -> Elementwise:
         """An elementwise kernel, whose name tells all the rest, kept for the next call."""

@@ -12,13 +12,23 @@ import numpy as np
 from gradkit import _array, _dtypes
 from gradkit._array import Array
 from gradkit.engines.cuda.device import Device, Kernel
-from gradkit.engines.cuda.key import Key, Numbers, key_of, reason_against
+from gradkit.engines.cuda.from_plan import key_of, reason_against
+from gradkit.engines.cuda.key import Key, Numbers
 from gradkit.engines.cuda.preamble import DTYPES
 from gradkit.engines.cuda.source import BLOCK
 from gradkit.engines.program import ready_parameter
 from gradkit.plan import Plan
 
-__all__ = ["Launch", "Prepared", "launched", "layout", "prepared", "reject"]
+__all__ = [
+    "Launch",
+    "Prepared",
+    "launch_of",
+    "launched",
+    "layout",
+    "prepared",
+    "reject",
+    "start",
+]
 
 #: Blocks along the second and third axis of a grid, at most.
 MOST_BLOCKS = 65535
@@ -104,10 +114,12 @@ def _prepare(
     key, numbers = made
     xp = _array.namespace(inputs[0])
     arrays = [
-        device.contiguous(
-            ready_parameter(xp, plan.parameters[slot], form, precision.real, inputs[0])
-        )
+        ready_parameter(xp, plan.parameters[slot], form, precision.real, inputs[0])
         for slot, form, _ in numbers.arrays
+    ]
+    arrays = [
+        device.contiguous(array if part is None else array[part])
+        for array, (_, _, part) in zip(arrays, numbers.arrays, strict=True)
     ]
     tables = tuple(map(device.upload, numbers.tables))
     # An array that nothing is read from has an address, too.
@@ -148,20 +160,36 @@ def launched(
         else out[i]
         for i in distinct
     ]
-    vector = next(
-        width
-        for width in made.vectors
-        if all(_is_aligned(array, width, device) for array in (*given, *results))
-    )
-    launch = made.launches.get(vector)
-    if launch is None:
-        launch = made.launches[vector] = _launch(made, vector, device)
-    arrays = (*given, *made.arrays, made.edges, *made.tables, *results)
-    launch.kernel(launch.grid, launch.block, (*launch.numbers, *arrays))
+    start(made, (*given, *made.arrays, made.edges, *made.tables), results, device)
     for result in results if out is not None else ():
         device.written(result)
     by_number = dict(zip(distinct, results, strict=True))
     return _array.delivered([by_number[i] for i in plan.same], out)
+
+
+def start(
+    made: Prepared, operands: Sequence[Array], results: Sequence[Array], device: Device
+) -> None:
+    """Launch the widest kernel that the addresses allow.
+
+    `operands` are the inputs, the arrays, the weights of rows at ends and the tables.
+    """
+    inputs = operands[: len(made.key.inputs)]
+    vector = next(
+        width
+        for width in made.vectors
+        if all(_is_aligned(array, width, device) for array in (*inputs, *results))
+    )
+    launch = launch_of(made, vector, device)
+    launch.kernel(launch.grid, launch.block, (*launch.numbers, *operands, *results))
+
+
+def launch_of(made: Prepared, vector: int, device: Device) -> Launch:
+    """The launch of vectors of some width, kept for the next call."""
+    found = made.launches.get(vector)
+    if found is None:
+        found = made.launches[vector] = _launch(made, vector, device)
+    return found
 
 
 def _launch(made: Prepared, vector: int, device: Device) -> Launch:
@@ -187,7 +215,9 @@ def _widths(key: Key, sizes: Sequence[int]) -> list[int]:
         and all(isinstance(k, int | None) for pair in rule.middle for k in pair)
         for rule in rules
     )
-    if not in_line:
+    chains = [chain.first[last] for chain in key.chains()]
+    extras = [array.extras[last] for array in (*key.inputs, *key.outputs)]
+    if not in_line or any(chains) or any(extras):
         return [1]
     widest = max(_dtypes.itemsize(n) for n in (*(f.dtype for f in key.inputs), key.result))
     powers = (VECTOR_BYTES // widest >> k for k in range(VECTOR_BYTES))

@@ -40,6 +40,8 @@ def _signed(numbers: Sequence[int | None]) -> str:
 def _rule_name(rule: RuleKey) -> str:
     head = f"a{rule.axis}{_signed([rule.sources, rule.targets, rule.wrap])}"
     head += ("t" if rule.is_table else "u") + ("f" if rule.middle_folds else "")
+    if any(rule.turned):
+        head += f"k{_signed(rule.turned)}"
     runs = [f"{run.rows}r{_pairs_name(run.pairs)}" for run in rule.first]
     runs += ["n" + _pairs_name(rule.middle)]
     runs += [f"{run.rows}r{_pairs_name(run.pairs)}" for run in rule.last]
@@ -66,7 +68,8 @@ def _output_name(output: OutputKey) -> str:
             for step in chain.steps
         ]
         scalar = "" if chain.scalar is None else f"k{chain.scalar}"
-        chains.append("".join([f"f{chain.source}", *steps, scalar]))
+        first = f"s{_signed(chain.first)}" if any(chain.first) else ""
+        chains.append("".join([f"f{chain.source}{first}", *steps, scalar]))
     return "_".join([f"o{_signed(output.extras)}", *chains])
 
 

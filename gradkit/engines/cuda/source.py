@@ -11,13 +11,14 @@ the host can execute it, too (see tests/engines/cuda).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from itertools import accumulate
 from typing import Any
 
 from gradkit import _dtypes
 from gradkit.engines.cuda.key import ArrayKey, ChainKey, InputKey, Key, OutputKey, RuleKey
+from gradkit.engines.cuda.loops import loops, offset_of, size_of
 from gradkit.engines.cuda.names import name
 from gradkit.engines.cuda.preamble import DTYPES, HALF, PREAMBLE
 from gradkit.methods import WALL
@@ -132,21 +133,7 @@ def _body(key: Key) -> Iterator[str]:
         yield from _Functions(key, key.vector).text()
     if key.march > 1:
         yield from _Functions(key, key.vector, in_middle=True).text()
-    yield from _loops(key)
-
-
-def _size(axis: int, extra: int) -> str:
-    return f"n{axis}" if not extra else f"(n{axis} {'+' if extra > 0 else '-'} {abs(extra)})"
-
-
-def _offset(indices: Sequence[str], extras: Sequence[int | None]) -> str:
-    """Where an element lies in a contiguous array; None where it is broadcast."""
-    kept = [(i, axis, extra) for axis, (i, extra) in enumerate(zip(indices, extras, strict=True))]
-    kept = [(i, axis, extra) for i, axis, extra in kept if extra is not None]
-    text = ""
-    for index, axis, extra in kept:
-        text = f"({text} * {_size(axis, extra)} + {index})" if text else f"({index})"
-    return text or "0"
+    yield from loops(key)
 
 
 class _Functions:
@@ -175,7 +162,7 @@ class _Functions:
         """What is read: elements of inputs and arrays."""
         n = self.width
         for i, given in enumerate(self.key.inputs):
-            place = _offset(self.names, given.extras)
+            place = offset_of(self.names, given.extras)
             yield f"auto in{i}_{n} = [&]({self.parameters}) INLINE {{"
             yield f"  auto p = load<{n}>(f{i} + {place});"
             yield f"  Vec<decltype(read{i}(p.v[0])), {n}> r;"
@@ -186,7 +173,7 @@ class _Functions:
             yield self._function(f"array{i}", self._array(i, array))
 
     def _array(self, number: int, array: ArrayKey) -> str:
-        place = f"a{number} + {_offset(self.names, array.extras)}"
+        place = f"a{number} + {offset_of(self.names, array.extras)}"
         if array.extras[-1] is None:
             return f"splat<{self.width}>(*({place}))"
         return f"load<{self.width}>({place})"
@@ -215,7 +202,7 @@ class _Functions:
         if not rule.before + rule.after:
             return
         index, zero = f"i{rule.axis}", f"splat<{self.width}>(A{{}})"
-        middle = f"{_size(rule.axis, rule.targets)} - {rule.after}"
+        middle = f"{size_of(rule.axis, rule.targets)} - {rule.after}"
         yield f"  if ({index} < {rule.before} || {index} >= {middle}) {{"
         yield f"    const I from_end = {rule.before} + {index} - ({middle});"
         yield f"    const I row = {index} < {rule.before} ? {index} : from_end;"
@@ -255,7 +242,8 @@ class _Functions:
             return f"val({upper})"
         if high is None:
             return f"neg(val({lower}))"
-        if high in WALL or low in WALL or (folds and rule.wrap < 0):
+        is_turned = (folds and rule.wrap < 0) or (any(rule.turned) and isinstance(high, str))
+        if high in WALL or low in WALL or is_turned:
             return f"sub(val({upper}), val({lower}))"
         return f"sub({upper}, {lower})"
 
@@ -266,18 +254,21 @@ class _Functions:
         if point in WALL:
             return f"{('first', 'last')[WALL.index(point)]}({self.indices})"
         index = f"i{rule.axis} + {point}" if point else f"i{rule.axis}"
-        size = _size(rule.axis, rule.sources)
+        size = size_of(rule.axis, rule.sources)
         places = list(self.names)
         places[rule.axis] = f"fold({index}, {size})" if folds else index
         value = f"g({', '.join(places)})"
         if folds and rule.wrap < 0:
             value = f"turned(val({value}), {index} < 0 || {index} >= {size})"
+        if any(rule.turned) and isinstance(point, str):
+            first, last = rule.turned
+            value = f"turned(val({value}), {index} < {first} || {index} >= {size} - {last})"
         return value
 
     def _window(self, number: int, rule: RuleKey) -> Iterator[str]:
         """Rows along the last axis, several at once: all that they take, then the differences."""
         n, x = self.width, self.names[-1]
-        size = _size(rule.axis, rule.sources)
+        size = size_of(rule.axis, rule.sources)
         low, high = rule.spread
         before, after = max(-low, 0), max(high, 0)
         at = ", ".join([*self.names[:-1], "{}"])
@@ -321,7 +312,8 @@ class _Functions:
 
     def _chain(self, level: str, chain: ChainKey) -> Iterator[str]:
         """One function per level of a chain."""
-        given = f"in{chain.source}_{self.width}({self.indices})"
+        places = [f"{i} + {k}" if k else i for i, k in zip(self.names, chain.first, strict=True)]
+        given = f"in{chain.source}_{self.width}({', '.join(places)})"
         yield self._function(f"{level}0", given)
         for i, step in enumerate(chain.steps):
             below = f"{level}{i}{self.suffix}"
@@ -349,168 +341,10 @@ def _middle_weight(key: Key, number: int, rule: RuleKey, p: int) -> str:
     if not rule.is_table:
         return f"w{sum(len(r.middle) for r in before if not r.is_table) + p}"
     table = sum(r.is_table for r in before)
-    return f"t{table}[{p} * {_size(rule.axis, rule.targets)} + i{rule.axis}]"
+    return f"t{table}[{p} * {size_of(rule.axis, rule.targets)} + i{rule.axis}]"
 
 
 def _first_edge(key: Key, number: int) -> int:
     """Number of weights of rows at ends before those of a rule."""
     runs = [run for rule in key.rules[:number] for run in (*rule.first, *rule.last)]
     return sum(len(run.pairs) * run.rows for run in runs)
-
-
-# --- the loops ------------------------------------------------------------------------------------
-
-
-def _loops(key: Key) -> Iterator[str]:
-    """Which results a thread computes."""
-    last = key.ndim - 1
-    counts = [max(output.extras[axis] for output in key.outputs) for axis in range(key.ndim)]
-    yield f"const I x = ((I)blockIdx.x * blockDim.x + threadIdx.x) * {key.vector};"
-    yield f"if (x >= {_size(last, counts[last])}) return;"
-    depth = 0
-    if key.ndim > 2:
-        others = [_steps(key, axis, counts) for axis in range(last - 1)]
-        total = " * ".join(others)
-        yield f"for (I z = blockIdx.z; z < {total}; z += gridDim.z) {{"
-        depth += 1
-        yield from _decoded(key, others)
-    if key.ndim > 1:
-        row = last - 1
-        first = "(I)blockIdx.y * blockDim.y + threadIdx.y"
-        steps = _steps(key, row, counts)
-        yield f"for (I y = {first}; y < {steps}; y += (I)gridDim.y * blockDim.y) {{"
-        depth += 1
-        factor = f" * {key.march}" if key.marched == row else ""
-        yield f"  const I i{row} = y{factor};"
-    for line in _results(key, counts):
-        yield f"  {line}"
-    yield "}" * depth
-
-
-def _steps(key: Key, axis: int, counts: Sequence[int]) -> str:
-    """Number of turns of a loop along an axis."""
-    size = _size(axis, counts[axis])
-    if key.marched != axis or key.march == 1:
-        return size
-    return f"(({size} + {key.march - 1}) / {key.march})"
-
-
-def _decoded(key: Key, counts: Sequence[str]) -> Iterator[str]:
-    """The indices of all axes but the last two, from their common count."""
-    if len(counts) == 1:
-        factor = f" * {key.march}" if key.marched == 0 else ""
-        yield f"  const I i0 = z{factor};"
-        return
-    yield "  I rest = z;"
-    for axis in reversed(range(len(counts))):
-        factor = f" * {key.march}" if key.marched == axis else ""
-        value = f"rest % {counts[axis]}" if axis else "rest"
-        yield f"  const I i{axis} = ({value}){factor};"
-        if axis:
-            yield f"  rest /= {counts[axis]};"
-
-
-def _results(key: Key, counts: Sequence[int]) -> Iterator[str]:
-    """What a thread computes: vectors of neighbours, then what is left, one by one.
-
-    Rows at the ends of the last axis are written twice: with what is there, then as they should be.
-    """
-    last = key.ndim - 1
-    size = _size(last, counts[last])
-    if key.vector > 1:
-        yield f"if (x + {key.vector} <= {size}) {{"
-        yield from _many(key, counts)
-        yield "}"
-        yield from _singles(key, counts)
-    else:
-        yield from _many(key, counts)
-
-
-def _many(key: Key, counts: Sequence[int]) -> Iterator[str]:
-    if key.march == 1:
-        yield from _stores(key, counts, f"_{key.vector}", "x")
-        return
-    yield f"if ({' && '.join(_inside(key))}) {{"
-    yield f'  _Pragma("unroll") for (int m = 0; m < {key.march}; ++m) {{'
-    yield f"    const I j = i{key.marched} + m;"
-    yield from _stores(key, counts, "_m", "x")
-    yield "  }"
-    yield "} else {"
-    yield from _row_by_row(key, counts, f"_{key.vector}", "x")
-    yield "}"
-
-
-def _inside(key: Key) -> Iterator[str]:
-    """Conditions for all rows of a thread to be in the middle of all axes before the last one."""
-    for axis in range(key.ndim - 1):
-        first, after = (max(_margin(key, o, axis, side) for o in key.outputs) for side in (0, 1))
-        size = _size(axis, min(output.extras[axis] for output in key.outputs))
-        rows = key.march if axis == key.marched else 1
-        if first:
-            yield f"i{axis} >= {first}"
-        if after or rows > 1:
-            yield f"i{axis} + {rows} <= {size} - {after}"
-
-
-def _singles(key: Key, counts: Sequence[int]) -> Iterator[str]:
-    """Results that vectors do not reach, or take for rows of the middle."""
-    last = key.ndim - 1
-    size = _size(last, counts[last])
-    first, after = (max(_margin(key, o, last, side) for o in key.outputs) for side in (0, 1))
-    n = key.vector
-    yield f"if (x < {first} || x + {n} > {size} - {after}) {{"
-    yield f'  _Pragma("unroll 1") for (int e = 0; e < {n}; ++e) {{'
-    yield "    const I y1 = x + e;"
-    yield f"    if (y1 >= {size}) break;"
-    yield f"    if (y1 >= {first} && y1 < {size} - {after} && x + {n} <= {size}) continue;"
-    yield from _row_by_row(key, counts, "_1", "y1")
-    yield "  }"
-    yield "}"
-
-
-def _row_by_row(key: Key, counts: Sequence[int], form: str, index: str) -> Iterator[str]:
-    if key.march == 1:
-        yield from _stores(key, counts, form, index)
-        return
-    axis = key.marched
-    yield f'  _Pragma("unroll 1") for (int m = 0; m < {key.march}; ++m) {{'
-    yield f"    const I j = i{axis} + m;"
-    yield f"    if (j >= {_size(axis, counts[axis])}) break;"
-    yield from _stores(key, counts, form, index)
-    yield "  }"
-
-
-def _stores(key: Key, counts: Sequence[int], form: str, index: str) -> Iterator[str]:
-    """Compute and write the results of all outputs at one row."""
-    rows = [
-        "j" if axis == key.marched and key.march > 1 else f"i{axis}" for axis in range(key.ndim - 1)
-    ]
-    places = [*rows, index]
-    for number, output in enumerate(key.outputs):
-        exists = [
-            f"{place} < {_size(axis, output.extras[axis])}"
-            for axis, place in enumerate(places)
-            if output.extras[axis] < counts[axis]
-        ]
-        target = f"o{number} + {_offset(places, output.extras)}"
-        text = f"store({target}, out{number}{form}({', '.join(places)}));"
-        yield f"    if ({' && '.join(exists)}) {text}" if exists else f"    {text}"
-
-
-def _margin(key: Key, output: OutputKey, axis: int, side: int) -> int:
-    """Rows at an end for which some level takes a row at an end."""
-    margin = 0
-    for chain in output.chains:
-        found = 0
-        for step in chain.steps:
-            if step.rule is None or key.rules[step.rule].axis != axis:
-                continue
-            rule = key.rules[step.rule]
-            low, high = rule.spread
-            inner = found + (-low if side == 0 else high)
-            if side:
-                # Counted from the end of the results, of which there may be more or fewer.
-                inner += rule.targets - rule.sources
-            found = max(rule.after if side else rule.before, inner if found else 0)
-        margin = max(margin, found)
-    return margin

@@ -6,42 +6,33 @@ Memory and streams are those of torch; CuPy compiles the kernels and launches th
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from gradkit import _array
+from gradkit import _array, _dtypes
 from gradkit._array import Array, Namespace
 from gradkit.engines import reference
 from gradkit.engines.choice import AUTO, prefer
-from gradkit.engines.cuda.device import Kernel, OnCuPy
-from gradkit.engines.cuda.key import Key
+from gradkit.engines.cuda.device import ByAddress, ElementwiseDevice, OnCuPy
 from gradkit.plan import Plan
 
-__all__ = ["OnTorch", "is_recording", "reason_against_tensor", "recorded"]
+__all__ = [
+    "OnTorch",
+    "device_of_tensor",
+    "is_recording",
+    "reason_against_tensor",
+    "recorded",
+]
 
 
 @dataclass(frozen=True)
-class _Stream:
-    """A stream by its address, in the form that CuPy takes; older versions of torch have none."""
-
-    address: int
-
-    def __cuda_stream__(self) -> tuple[int, int]:
-        """Version of the protocol, and the address."""
-        return (0, self.address)
-
-
-@dataclass(frozen=True)
-class OnTorch(OnCuPy):
-    """A CUDA device, by its number, whose arrays are torch tensors.
-
-    Elementwise kernels are CuPy's, of its own arrays alone: strided tensors are copied.
-    """
+class OnTorch(ByAddress):
+    """A CUDA device, by its number, whose arrays are torch tensors."""
 
     @property
     def torch(self) -> Namespace:
@@ -53,13 +44,9 @@ class OnTorch(OnCuPy):
         """The device as torch names it."""
         return self.torch.device("cuda", self.number)
 
-    @contextmanager
-    def current(self) -> Generator[None]:
+    def current(self) -> AbstractContextManager[Any]:
         """A block in which CuPy launches on this device and on the current stream of torch."""
-        address = self.torch.cuda.current_stream(self.place).cuda_stream
-        cuda = self.cupy.cuda
-        with cuda.Device(self.number), cuda.Stream.from_external(_Stream(address)):
-            yield
+        return self.on_stream(self.torch.cuda.current_stream(self.place).cuda_stream)
 
     def contiguous(self, array: Array) -> Array:
         """A tensor in C order that is what its memory says, itself if it is."""
@@ -85,17 +72,39 @@ class OnTorch(OnCuPy):
         """Tell torch that a tensor was written to, so that it knows which gradients are void."""
         self.torch.autograd.graph.increment_version(array)
 
-    def kernel(self, key: Key) -> Kernel:
-        """The compiled kernel of a key, for tensors instead of arrays of CuPy."""
-        compiled = super().kernel(key)
+    # --- tensors as arrays of CuPy, for elementwise kernels ---------------------------------------
 
-        def launch(grid: Any, block: Any, arguments: Sequence[Any]) -> None:
-            compiled(grid, block, tuple(map(self._as_argument, arguments)))
+    @property
+    def viewing(self) -> ElementwiseDevice:
+        """The device as that of views of tensors."""
+        return OnCuPy(self.number)
 
-        return launch
+    def is_viewable(self, array: Array) -> bool:
+        """Whether CuPy has a dtype for a tensor, and its memory is what it says."""
+        is_known = _dtypes.dtype_name(array.dtype) != "bfloat16"
+        return is_known and not (array.is_conj() or array.is_neg())
 
-    def _as_argument(self, argument: Any) -> Any:
-        return np.uintp(argument.data_ptr()) if _array.is_torch(argument) else argument
+    def view(self, array: Array) -> Array:
+        """A tensor as an array of CuPy, of the same memory, on the current stream."""
+        return self.cupy.from_dlpack(array.detach())
+
+    def empty_like(self, array: Array, shape: Sequence[int], dtype: Any) -> Array:
+        """A new tensor whose axes have the order in memory of those of another one."""
+        order = sorted(range(array.ndim), key=lambda axis: -array.stride(axis))
+        found = self.empty([shape[axis] for axis in order], dtype)
+        return found.permute([order.index(axis) for axis in range(array.ndim)])
+
+
+def device_of_tensor(f: Array) -> OnTorch | str:
+    """The device that a tensor lives on, or why there are no kernels for it."""
+    torch = sys.modules["torch"]
+    if torch.compiler.is_compiling():
+        return "leaves tensors to the compiler of torch while it traces"
+    if f.device.type != "cuda":
+        return f"serves tensors on cuda, the input is on {f.device.type}"
+    if torch.version.hip is not None:
+        return "has no kernels for AMD's GPUs"
+    return OnTorch(f.device.index)
 
 
 def reason_against_tensor(plan: Plan, f: Array) -> str | None:
@@ -156,20 +165,32 @@ def _applied() -> Any:
             plan = ctx.plan
             if any(map(torch._C._functorch.is_legacy_batchedtensor, gradients)):
                 return (None, None, *_by_torch(plan, ctx.inputs, gradients))
-            given = dict(zip(dict.fromkeys(plan.same), gradients, strict=True))
-            # Equal results are one tensor, whose gradient is the sum of all of theirs.
-            each = [
-                given[first] if first == i else torch.zeros_like(given[first])
-                for i, first in enumerate(plan.same)
-            ]
+            wanted = [i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
             # Autograd runs this in threads of its own: the engine asked for is not known there.
             with prefer(AUTO):
-                found = replace(plan.H, nan="propagate").apply(each)
+                found = dict(zip(wanted, _adjoint(plan, wanted).apply(gradients), strict=True))
+            each = [found.get(i) for i in range(len(ctx.inputs))]
             # Torch casts gradients to the dtype of the input, but for their imaginary parts.
-            pairs = zip(found, ctx.inputs, strict=True)
-            return (None, None, *(g if t.is_complex else _real(g) for g, (t, _) in pairs))
+            pairs = zip(each, ctx.inputs, strict=True)
+            return (
+                None,
+                None,
+                *(g if g is None or t.is_complex else _real(g) for g, (t, _) in pairs),
+            )
 
     return Applied
+
+
+def _adjoint(plan: Plan, wanted: Sequence[int]) -> Plan:
+    """What takes gradients of distinct results to those of some inputs, kept on the plan.
+
+    Equal results are one tensor, whose gradient is the sum of all of theirs.
+    """
+    key = ("adjoint", *wanted)
+    if key not in plan.memo:
+        bound = plan.H.bound.part(list(dict.fromkeys(plan.same)), wanted)
+        plan.memo[key] = replace(plan.H, nan="propagate", bound=bound)
+    return plan.memo[key]
 
 
 def _by_torch(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from gradkit import _array, _dtypes
 from gradkit._array import Array
 from gradkit._dtypes import Precision
-from gradkit.engines.cuda.device import Device
+from gradkit.engines.cuda.device import ElementwiseDevice
 from gradkit.engines.program import Passage, Piece, program_of
 from gradkit.plan import Plan
 
@@ -98,7 +98,8 @@ def passage_of(plan: Plan, inputs: Sequence[Array]) -> Passage | None:
     A plan with several results reads its input several times, which a copy does not.
     """
     precision = plan.precision(inputs)
-    if len(inputs) > 1 or precision.splits[0] or precision.result not in C_TYPES:
+    is_plain = len(inputs) == 1 and not plan.parameters
+    if not is_plain or precision.splits[0] or precision.result not in C_TYPES:
         return None
     program = program_of(plan, inputs)
     terms = [term for _, terms in program.sums for term in terms]
@@ -111,7 +112,7 @@ def passage_of(plan: Plan, inputs: Sequence[Array]) -> Passage | None:
     return step if is_served and step.dtype is None else None
 
 
-def kept_passage(plan: Plan, inputs: Sequence[Array], device: Device) -> Passage | None:
+def kept_passage(plan: Plan, inputs: Sequence[Array], device: ElementwiseDevice) -> Passage | None:
     """`passage_of`, kept on the plan with its weights, which are there for any stream."""
     key = _memo_key(inputs, device)
     if key not in plan.memo:
@@ -120,12 +121,14 @@ def kept_passage(plan: Plan, inputs: Sequence[Array], device: Device) -> Passage
     return plan.memo[key]
 
 
-def give_up(plan: Plan, inputs: Sequence[Array], device: Device) -> None:
+def give_up(plan: Plan, inputs: Sequence[Array], device: ElementwiseDevice) -> None:
     """Remember that a kernel of the passage of a plan does not compile."""
     plan.memo[_memo_key(inputs, device)] = None
 
 
-def _memo_key(inputs: Sequence[Array], device: Device) -> tuple[str, Device, tuple[str, ...]]:
+def _memo_key(
+    inputs: Sequence[Array], device: ElementwiseDevice
+) -> tuple[str, ElementwiseDevice, tuple[str, ...]]:
     return ("views", device, tuple(_dtypes.dtype_name(f.dtype) for f in inputs))
 
 
@@ -140,7 +143,7 @@ def _is_served(piece: Piece, real: str, ndim: int) -> bool:
 
 
 def differentiated(
-    plan: Plan, f: Array, passage: Passage, device: Device, out: Sequence[Array] | None
+    plan: Plan, f: Array, passage: Passage, device: ElementwiseDevice, out: Sequence[Array] | None
 ) -> Sequence[Array]:
     """Run the passage that is all a plan does; the result has the memory layout of the input."""
     precision, shape = plan.precision([f]), plan.output_shapes[0]
@@ -154,7 +157,9 @@ def differentiated(
     return _array.delivered([result] * len(plan.same), out)
 
 
-def _launch(piece: Piece, f: Array, result: Array, precision: Precision, device: Device) -> None:
+def _launch(
+    piece: Piece, f: Array, result: Array, precision: Precision, device: ElementwiseDevice
+) -> None:
     key = ViewKey(
         _dtypes.dtype_name(f.dtype),
         precision.real,

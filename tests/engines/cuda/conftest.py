@@ -19,7 +19,7 @@ import pytest
 from gradkit.engines.cuda.source import source
 
 SHIM = Path(__file__).with_name("shim.h").read_text()
-FLAGS = ["-std=c++17", "-O1", "-fPIC", "-shared", "-w", "-DGRADKIT_ON_HOST"]
+FLAGS = ["-std=c++17", "-O0", "-fPIC", "-shared", "-w", "-DGRADKIT_ON_HOST"]
 #: Bytes before and after every buffer.
 MARGIN = 256
 LAUNCHER = """
@@ -32,6 +32,18 @@ extern "C" void launch(const unsigned* grid, const unsigned* block, {parameters}
   for (threadIdx.y = 0; threadIdx.y < block[1]; ++threadIdx.y)
   for (threadIdx.x = 0; threadIdx.x < block[0]; ++threadIdx.x)
     {kernel}({names});
+}}
+"""
+ON_HOST = """
+#include <complex>
+namespace thrust {{ using std::complex; }}
+using thrust::complex;
+typedef _Float16 float16;
+extern "C" void run(long n, void** arrays) {{
+  for (long i = 0; i < n; ++i) {{
+    {arguments}
+    {operation}
+  }}
 }}
 """
 C_TYPES = {"int32": ctypes.c_int32, "int64": ctypes.c_int64}
@@ -123,6 +135,63 @@ class Host:
         return call
 
 
+class Hooked:
+    """An argument that CuPy hands the call of an elementwise kernel over to."""
+
+    def __init__(self, array, folder):
+        self.array, self.folder = array, folder
+
+    def __cupy_override_elementwise_kernel__(self, kernel, *arguments):
+        arrays = [np.asarray(argument.array) for argument in arguments]
+        declared = [parameter for parameter in kernel.params if parameter.dtype is not None]
+        target = arrays[-1]
+        for array, parameter in zip(arrays, declared, strict=True):
+            # A scalar of the device's compiler takes any number.
+            assert array.ndim == 0 or array.dtype == parameter.dtype
+            assert np.broadcast_shapes(array.shape, target.shape) == target.shape
+        dense = [
+            np.ascontiguousarray(np.broadcast_to(a.astype(p.dtype), target.shape))
+            for a, p in zip(arrays[:-1], declared[:-1], strict=True)
+        ]
+        dense.append(np.empty(target.shape, target.dtype))
+        run_on_host(kernel, declared, dense, self.folder)
+        target[...] = dense[-1]
+
+
+def run_on_host(kernel, declared, arrays, folder):
+    text = SHIM + ON_HOST.format(
+        arguments="\n    ".join(
+            f"{p.ctype}& {p.name} = (({p.ctype}*)arrays[{i}])[i];" for i, p in enumerate(declared)
+        ),
+        operation=kernel.operation,
+    )
+    library = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.so"
+    if not library.exists():
+        library.with_suffix(".cpp").write_text(text)
+        command = ["g++", *FLAGS, str(library.with_suffix(".cpp")), "-o", str(library)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[:4000]
+    pointers = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
+    ctypes.CDLL(str(library)).run(ctypes.c_long(arrays[-1].size), pointers)
+
+
+class OnViews(Host):
+    """A device on the host whose elementwise kernels are CuPy's."""
+
+    def __init__(self, cupy, folder):
+        super().__init__(folder)
+        self.cupy = cupy
+        self.names = []
+
+    def empty_like(self, array, shape, dtype):
+        return np.empty_like(array, dtype=dtype, order="K", shape=shape)
+
+    def elementwise(self, inputs, output, operation, name):
+        kernel = self.cupy.ElementwiseKernel(inputs, output, operation, name)
+        self.names.append(name)
+        return lambda *arguments: kernel(*(Hooked(a, self.folder) for a in arguments))
+
+
 def skip_or_fail(name, message):
     """Skip a test for want of something, or fail it where GRADKIT_REQUIRE_BACKENDS names that."""
     required = name in os.environ.get("GRADKIT_REQUIRE_BACKENDS", "").split()
@@ -135,6 +204,16 @@ def kernels(tmp_path_factory):
     if shutil.which("g++") is None:
         skip_or_fail("g++", "g++ is not installed: kernels are not executed")
     return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture
+def cupy():
+    """CuPy, which makes kernels without a GPU."""
+    if importlib.util.find_spec("cupy") is None:
+        skip_or_fail("elementwise", "cupy is not installed: pip install 'gradkit[cuda13]'")
+    import cupy
+
+    return cupy
 
 
 def find(pattern):

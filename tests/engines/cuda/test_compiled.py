@@ -17,7 +17,7 @@ from gradkit import (
     Hessian,
     Laplacian,
 )
-from gradkit.engines.cuda.key import key_of
+from gradkit.engines.cuda.from_plan import key_of
 from gradkit.engines.cuda.names import name
 from gradkit.engines.cuda.source import BLOCK, source
 

@@ -72,7 +72,6 @@ def test_plans_are_prepared_once_per_dtype(host):
         (D(0).on(Grid(Axis()), (8,)), "longdouble", "has no kernels for"),
         (D(0).on(Grid(Axis(), None), (8, 0)), "float64", "without elements"),
         (D(0, 4).on(Grid(Axis(1e-30)), (8,)), "float32", "beyond the range of float32"),
-        (D(0).on(Grid(Axis()), (9,)).block([(2, 5)], [2]), "float64", "blocks of plans"),
         (
             (D(0, 3) * D(1, 3) * D(2, 3)).on(Grid(Axis(), Axis(), Axis()), (9, 9, 9)),
             "float64",
@@ -84,7 +83,7 @@ def test_plans_are_prepared_once_per_dtype(host):
             "differences at their ends",
         ),
     ],
-    ids=["times", "longdouble", "empty", "weights", "block", "reads", "offsets"],
+    ids=["times", "longdouble", "empty", "weights", "reads", "offsets"],
 )
 def test_what_kernels_do_not_serve_has_a_reason(host, plan, dtype, reason):
     found = prepared(plan, [np.zeros(plan.input_shape, dtype)], host())
@@ -163,8 +162,23 @@ def test_inputs_are_not_changed(host):
 def test_other_libraries_are_left_to_other_engines(library):
     plan = D(0).on(Grid(Axis()), (8,))
     f = library.asarray(np.arange(8.0))
-    reasons = {"torch": "serves tensors on cuda, the input is on cpu"}
-    general = f"serves cupy arrays and torch tensors, the input is a {library.name} array"
+    reasons = {
+        "torch": "serves tensors on cuda, the input is on cpu",
+        "jax": "serves arrays on cuda, the input is on cpu",
+    }
+    general = f"serves cupy, torch and jax arrays, the input is a {library.name} array"
     assert cuda.supports(plan, [f]) == reasons.get(library.name, general)
     with gradkit.use_engine("cuda"), pytest.raises(EngineError, match="serves"):
         plan(f)
+
+
+def test_without_a_gpu_the_engine_asked_for_raises_one_error_and_auto_serves():
+    plan, f = D(0).on(Grid(Axis()), (8,)), np.arange(8.0)
+    with gradkit.use_engine("cuda"), pytest.raises(EngineError) as raised:
+        plan(f)
+    wanted = "it serves cupy, torch and jax arrays, the input is a numpy array"
+    assert str(raised.value) == f"engine 'cuda' cannot serve this call: {wanted}"
+    assert raised.value.__context__ is None
+    with gradkit.use_engine("auto"):
+        np.testing.assert_array_equal(plan(f), np.ones(8))
+    assert wanted.removeprefix("it ") in str(gradkit.explain_engine(f, plan=plan))

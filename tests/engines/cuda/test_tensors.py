@@ -24,7 +24,7 @@ from gradkit.engines import cuda
 from gradkit.engines.cuda.source import source
 from gradkit.engines.cuda.tensors import OnTorch
 
-from .conftest import C_TYPES, build
+from .conftest import C_TYPES, Host, OnViews, build
 
 torch = pytest.importorskip("torch")
 
@@ -38,8 +38,13 @@ class OnTheHost(OnTorch):
     compile_error = RuntimeError
     place = torch.device("cpu")
 
+    viewing = Host(None)
+
     def current(self):
         return nullcontext()
+
+    def view(self, array):
+        return array.detach().numpy()
 
     def settle(self):
         pass
@@ -149,6 +154,73 @@ def test_nothing_is_recorded_where_no_gradient_is_asked_for(launches, rng):
         assert PLANS["laplacian"](f).is_inference()
     assert not PLANS["laplacian"](f.detach()).requires_grad
     assert len(launches) == 3
+
+
+@pytest.fixture
+def views(launches, cupy, kernels, monkeypatch):
+    """The device of views of tensors, which elementwise kernels of CuPy run on."""
+    monkeypatch.setattr(OnTheHost, "viewing", OnViews(cupy, kernels))
+    return OnTheHost.viewing
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "int16"])
+@pytest.mark.parametrize(
+    "view",
+    [lambda f: f.T, lambda f: f[::2, 1:9], lambda f: f[1].expand(9, -1)],
+    ids=["transposed", "strided", "expanded"],
+)
+def test_one_derivative_of_a_strided_tensor_is_taken_without_a_copy(
+    launches, views, rng, dtype, view
+):
+    f = view(torch.tensor(rng.normal(scale=9, size=(10, 12))).to(getattr(torch, dtype)))
+    for plan in (
+        D(0).on(Grid(Axis(0.3), None), tuple(f.shape)),
+        D(1).on(Grid(None, Axis(coordinates=np.arange(f.shape[1]) ** 1.5)), tuple(f.shape)),
+    ):
+        found, (wanted,) = plan(f), reference(plan, f)
+        assert found.dtype == wanted.dtype
+        eps = torch.finfo(wanted.dtype).eps
+        torch.testing.assert_close(found, wanted, rtol=8 * eps, atol=400 * eps)
+        if 0 not in f.stride():
+            assert np.argsort(found.stride()).tolist() == np.argsort(f.stride()).tolist()
+    assert launches == []
+    assert len(views.names) == 6  # two runs of rows at ends, and those in the middle
+
+
+def test_strided_tensors_with_tensors_of_an_operator_are_copied(launches, views, rng):
+    a, f = torch.tensor(rng.normal(size=(2, 8, 7))).mT
+    plan = (a * D(0)).on(Grid(Axis(0.3), None), (7, 8))
+    # What CuPy would be given is not a tensor, as the array of the operator is.
+    torch.testing.assert_close(plan(f), *reference(plan, f))
+    assert len(launches) == 1
+
+
+def test_gradients_and_places_of_strided_tensors(launches, views, rng):
+    f = torch.tensor(rng.normal(size=(8, 7))).T
+    plan = D(0, to="inner").on(Grid(Axis(0.3), None), (7, 8))
+    found = gradient_of(plan, f)
+    with gradkit.use_engine("reference"):
+        torch.testing.assert_close(found, gradient_of(plan, f))
+    out = torch.empty(8, 6, dtype=f.dtype).T
+    version = out._version
+    assert plan(f, out=out) is out
+    assert out._version > version
+    torch.testing.assert_close(out, *reference(plan, f))
+    assert len(views.names) == 2
+
+
+@pytest.mark.parametrize(
+    "view",
+    [lambda f: f.T.conj(), lambda f: torch._neg_view(f.real.T), lambda f: f.real.T.bfloat16()],
+    ids=["conjugate", "negative", "bfloat16"],
+)
+def test_what_cupy_cannot_look_at_is_copied(launches, views, rng, view):
+    f = view(torch.tensor(rng.normal(size=(10, 12)) + 1j * rng.normal(size=(10, 12))))
+    assert not f.is_contiguous()
+    plan = D(0).on(Grid(Axis(0.3), None), (12, 10))
+    torch.testing.assert_close(plan(f), *reference(plan, f))
+    assert len(launches) == 1
+    assert views.names == []
 
 
 @pytest.mark.parametrize(
@@ -266,16 +338,51 @@ def test_gradients_may_be_nan_where_inputs_may_not(launches):
     assert f.grad.isnan().all()
 
 
-def test_gradients_are_had_where_the_adjoint_has_no_kernel(launches, rng):
+def gradient_of(plan, f):
+    f = f.detach().requires_grad_()
+    sum((v * (k + 1)).sum() for k, v in enumerate(plan.apply([f]))).backward()
+    return f.grad
+
+
+def test_gradients_of_equal_results_are_read_once(launches, rng):
     plan = Hessian(3).on(Grid(*[Axis(0.3)] * 3), (7, 7, 7))
-    f = torch.tensor(rng.normal(size=(7, 7, 7)), requires_grad=True)
-    assert cuda.supports(plan, [f]) is None
-    assert cuda.supports(plan.H, [f] * 9) is not None
-    with gradkit.use_engine("cuda"):
-        sum(v.sum() for v in plan(f)).backward()
-    g = f.detach().requires_grad_()
-    sum(v.sum() for v in reference(plan, g)).backward()
-    torch.testing.assert_close(f.grad, g.grad)
+    f = torch.tensor(rng.normal(size=(7, 7, 7)))
+    found = gradient_of(plan, f)
+    forward, backward = launches
+    assert (len(forward.outputs), len(backward.inputs)) == (6, 6)
+    with gradkit.use_engine("reference"):
+        torch.testing.assert_close(found, gradient_of(plan, f))
+
+
+def test_gradients_are_had_where_the_adjoint_has_no_kernel(launches, rng, monkeypatch):
+    monkeypatch.setattr("gradkit.engines.cuda.from_plan.MOST_READS", 100)
+    plan = Hessian(3).on(Grid(*[Axis(0.3)] * 3), (7, 7, 7))
+    f = torch.tensor(rng.normal(size=(7, 7, 7)))
+    found = gradient_of(plan, f)
+    assert len(launches) == 1
+    with gradkit.use_engine("reference"):
+        torch.testing.assert_close(found, gradient_of(plan, f))
+
+
+def test_gradients_that_nobody_wants_are_not_computed(launches, rng):
+    plan = PLANS["divergence"]
+    inputs = [torch.tensor(rng.normal(size=(7, 8)), requires_grad=k == 1) for k in range(2)]
+    plan(inputs).square().sum().backward()
+    assert inputs[0].grad is None
+    assert [len(key.outputs) for key in launches] == [1, 1]
+    again = [torch.tensor(f.detach().numpy(), requires_grad=True) for f in inputs]
+    sum((v**2).sum() for v in reference(plan, *again)).backward()
+    torch.testing.assert_close(inputs[1].grad, again[1].grad)
+
+
+def test_adjoints_are_made_once(launches, rng, monkeypatch):
+    made = []
+    prepare = cuda.launch._prepare
+    monkeypatch.setattr(cuda.launch, "_prepare", lambda *a: made.append(1) or prepare(*a))
+    plan = Laplacian(2).on(SPACE, (7, 8))
+    for _ in range(3):
+        gradient_of(plan, torch.tensor(rng.normal(size=(7, 8))))
+    assert len(made) == 2
 
 
 class NoStream:

@@ -1,10 +1,6 @@
 """Elementwise kernels on views: CuPy's own call, its kernel executed by g++ and read by NVRTC."""
 
-import ctypes
-import importlib.util
-import subprocess
 from contextlib import nullcontext
-from hashlib import sha256
 from itertools import product
 
 import numpy as np
@@ -23,88 +19,9 @@ from gradkit.engines.cuda.views import (
 )
 from gradkit.weights import Stencil
 
-from .conftest import FLAGS, SHIM, Host, compiled, skip_or_fail
+from .conftest import OnViews, compiled
 
-ON_HOST = """
-#include <complex>
-namespace thrust {{ using std::complex; }}
-using thrust::complex;
-typedef _Float16 float16;
-extern "C" void run(long n, void** arrays) {{
-  for (long i = 0; i < n; ++i) {{
-    {arguments}
-    {operation}
-  }}
-}}
-"""
 ROUGH = np.cumsum(np.random.default_rng(5).uniform(0.5, 1.5, 40))
-
-
-@pytest.fixture
-def cupy():
-    """CuPy, which makes kernels without a GPU."""
-    if importlib.util.find_spec("cupy") is None:
-        skip_or_fail("elementwise", "cupy is not installed: pip install 'gradkit[cuda13]'")
-    import cupy
-
-    return cupy
-
-
-class Hooked:
-    """An argument that CuPy hands the call of an elementwise kernel over to."""
-
-    def __init__(self, array, folder):
-        self.array, self.folder = array, folder
-
-    def __cupy_override_elementwise_kernel__(self, kernel, *arguments):
-        arrays = [np.asarray(argument.array) for argument in arguments]
-        declared = [parameter for parameter in kernel.params if parameter.dtype is not None]
-        target = arrays[-1]
-        for array, parameter in zip(arrays, declared, strict=True):
-            # A scalar of the device's compiler takes any number.
-            assert array.ndim == 0 or array.dtype == parameter.dtype
-            assert np.broadcast_shapes(array.shape, target.shape) == target.shape
-        dense = [
-            np.ascontiguousarray(np.broadcast_to(a.astype(p.dtype), target.shape))
-            for a, p in zip(arrays[:-1], declared[:-1], strict=True)
-        ]
-        dense.append(np.empty(target.shape, target.dtype))
-        run_on_host(kernel, declared, dense, self.folder)
-        target[...] = dense[-1]
-
-
-def run_on_host(kernel, declared, arrays, folder):
-    text = SHIM + ON_HOST.format(
-        arguments="\n    ".join(
-            f"{p.ctype}& {p.name} = (({p.ctype}*)arrays[{i}])[i];" for i, p in enumerate(declared)
-        ),
-        operation=kernel.operation,
-    )
-    library = folder / f"{sha256(text.encode()).hexdigest()[:24]}.so"
-    if not library.exists():
-        library.with_suffix(".cpp").write_text(text)
-        command = ["g++", *FLAGS, str(library.with_suffix(".cpp")), "-o", str(library)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[:4000]
-    pointers = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
-    ctypes.CDLL(str(library)).run(ctypes.c_long(arrays[-1].size), pointers)
-
-
-class OnViews(Host):
-    """A device on the host whose elementwise kernels are CuPy's."""
-
-    def __init__(self, cupy, folder):
-        super().__init__(folder)
-        self.cupy = cupy
-        self.names = []
-
-    def empty_like(self, array, shape, dtype):
-        return np.empty_like(array, dtype=dtype, order="K", shape=shape)
-
-    def elementwise(self, inputs, output, operation, name):
-        kernel = self.cupy.ElementwiseKernel(inputs, output, operation, name)
-        self.names.append(name)
-        return lambda *arguments: kernel(*(Hooked(a, self.folder) for a in arguments))
 
 
 @pytest.fixture
