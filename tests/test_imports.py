@@ -110,6 +110,10 @@ def own(imported):
     return imported.removeprefix("gradkit.") if imported.startswith("gradkit.") else None
 
 
+def is_cli(name):
+    return name.partition(".")[0] == "cli"
+
+
 def floor(name):
     return FLOORS[name.partition(".")[0]]
 
@@ -201,7 +205,7 @@ def test_imports_inside_functions_are_of_optional_packages(name):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_optional_packages_are_imported_inside_functions(name):
-    if name == "cli":
+    if is_cli(name):
         return  # needs click and rich whatever it does; __main__ says so where they are missing
     outer = {imported.partition(".")[0] for imported, inside in imports_of(name) if not inside}
     assert not outer & OPTIONAL
@@ -220,7 +224,7 @@ def test_only_numpy_and_the_compatibility_layer_are_needed():
     needed = {
         imported.partition(".")[0]
         for name in MODULES
-        if name != "cli"
+        if not is_cli(name)
         for imported, inside in imports_of(name)
         if not inside
     }
