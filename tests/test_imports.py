@@ -46,6 +46,7 @@ FLOORS = {
     "diagnosis": 6,
     "differences": 6,
     "fields": 6,
+    "bench": 6,
     "": 7,
     "demo": 9,
     "cli": 9,
@@ -54,7 +55,7 @@ FLOORS = {
 
 #: In-function imports: packages that need not be installed, and the module that needs click.
 OPTIONAL = {"click", "cupy", "cupyx", "dask", "jax", "matplotlib", "numba", "rich", "scipy"}
-OPTIONAL |= {"torch", "xarray"}
+OPTIONAL |= {"findiff", "numexpr", "torch", "xarray"}
 LAZY = {("__main__", "cli")}
 
 HEAVY = OPTIONAL | {"array_api_strict", "pandas"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 import gradkit
-from gradkit.cli import demo, gradient, info
+from gradkit.cli import bench, demo, gradient, info
 from gradkit.cli.problems import InputError
 
 __all__ = ["InputError", "app"]
@@ -20,5 +20,5 @@ def app() -> None:
     """Derivatives of arrays, on the library and device where they live."""
 
 
-for command in (gradient.gradient, demo.demo, info.info):
+for command in (gradient.gradient, demo.demo, bench.bench, info.info):
     app.add_command(command)
