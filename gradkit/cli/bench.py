@@ -10,6 +10,7 @@ import click
 import gradkit
 from gradkit import bench as benchmark
 from gradkit.bench import report
+from gradkit.bench.chart import draw
 from gradkit.cli.files import FILE, check_target, write_whole
 from gradkit.cli.problems import InputError, reported
 from gradkit.cli.tables import table
@@ -136,7 +137,7 @@ def bench(
         write_whole(numbers, lambda file: file.write(text), "--json")
         click.echo(f"wrote {numbers}")
     if chart is not None:
-        figure = report.draw(result)
+        figure = draw(result)
         write_whole(chart, lambda file: figure.savefig(file, format="png"), "--chart")
         click.echo(f"wrote {chart}")
     if result.wrong:
