@@ -549,7 +549,7 @@ def test_version():
     assert good("--version").stdout == f"gradkit, version {gradkit.__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["gradient"], ["demo"], ["info"]])
+@pytest.mark.parametrize("command", [[], ["gradient"], ["demo"], ["bench"], ["info"]])
 def test_every_command_has_help(command):
     assert "Usage: " in good(*command, "--help").stdout
 

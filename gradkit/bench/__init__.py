@@ -43,7 +43,7 @@ ROUNDS = {"cuda": 20, "cpu": 5}
 TEMPORARIES = 4
 
 
-class Contestant(NamedTuple):
+class _Contestant(NamedTuple):
     """A call that is timed in every round."""
 
     label: str
@@ -126,7 +126,7 @@ def _measured(
     _check_memory(machine, (plan.reads + 2 * plan.writes) * array)
     inputs = case.inputs(machine.xp, dtype)
     out = [machine.xp.empty(shape, dtype=dtype) for shape in plan.output_shapes]
-    contestants = [Contestant("copy", machine.copy(inputs[0], out[0]), machine.seconds)]
+    contestants = [_Contestant("copy", machine.copy(inputs[0], out[0]), machine.seconds)]
     calls = {"out": case.into(inputs, out), "fresh": case.fresh(inputs)}
     served: dict[str, str] = {}
     wrong: dict[str, str | None] = {}
@@ -136,7 +136,7 @@ def _measured(
             wrong[engine] = _first_problem(case, inputs, out, calls)
         if wrong[engine] is None:
             contestants += [
-                Contestant(f"{label} {engine}", call, machine.seconds, engine)
+                _Contestant(f"{label} {engine}", call, machine.seconds, engine)
                 for label, call in calls.items()
             ]
     skipped: dict[str, str] = {}
@@ -149,7 +149,7 @@ def _measured(
             elif found is not None:
                 functions[peer.name] = found.what
                 timer = clock if found.waits else machine.seconds
-                contestants.append(Contestant(peer.name, found.call, timer))
+                contestants.append(_Contestant(peer.name, found.call, timer))
         seconds = _timed(machine, contestants, rounds)
     else:
         seconds = {}
@@ -209,7 +209,7 @@ def _peer(
 
 
 def _timed(
-    machine: Machine, contestants: Sequence[Contestant], rounds: int
+    machine: Machine, contestants: Sequence[_Contestant], rounds: int
 ) -> dict[str, tuple[float, ...]]:
     """Seconds of each call in each round, after a warm-up."""
     counts: list[int] = []
