@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -190,8 +191,10 @@ class OnCuda:
         return int(free) + int(self.xp.get_default_memory_pool().free_bytes())
 
     def release(self) -> None:
-        """Give the pool's free blocks back, so that other libraries can have them."""
+        """Give back free blocks of the pools of CuPy and torch: each needs what the other keeps."""
         self.xp.get_default_memory_pool().free_all_blocks()
+        if (torch := sys.modules.get("torch")) is not None:
+            torch.cuda.empty_cache()
 
     def describe(self) -> dict[str, Any]:
         """Name of the card, driver, system, versions and date."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 from gradkit._array import Array, Namespace
 from gradkit.bench.cases import SPACING, Case
 from gradkit.bench.composed import PeerCall, composed, positions
+from gradkit.bench.expressions import laplacian_expression, slope_expression
 
 __all__ = ["PEERS", "Peer", "arrays_of", "peers_of"]
 
@@ -165,9 +167,9 @@ def _numexpr(case: Case, inputs: Sequence[Array]) -> PeerCall | None:
     f = inputs[0]
     steps: list[tuple[str, dict[str, Any]]] = []
     if case.family == "laplacian":
-        steps.append(_laplacian_expression(f))
+        steps.append(laplacian_expression(f))
     else:
-        steps += [_slope_expression(f, axis, positions(case, f)) for axis in case.axes]
+        steps += [slope_expression(f, axis, positions(case, f)) for axis in case.axes]
     shapes = [np.broadcast_shapes(*(part.shape for part in parts.values())) for _, parts in steps]
     out = [np.empty(shape, f.dtype) for shape in shapes]
 
@@ -177,39 +179,6 @@ def _numexpr(case: Case, inputs: Sequence[Array]) -> PeerCall | None:
         return tuple(out)
 
     return PeerCall("numexpr.evaluate, inside alone", call)
-
-
-def _slope_expression(f: Array, axis: int, x: Array | None) -> tuple[str, dict[str, Any]]:
-    """What NumPy computes inside, as one expression of shifted views."""
-    views = dict(zip("lmr", _shifted(f, axis), strict=True))
-    if x is None:
-        return "(r - l) / d", {"r": views["r"], "l": views["l"], "d": f.dtype.type(2 * SPACING)}
-    before, after = np.diff(x)[:-1], np.diff(x)[1:]
-    weights = {
-        "a": -after / (before * (before + after)),
-        "b": (after - before) / (before * after),
-        "c": before / (after * (before + after)),
-    }
-    along = (-1,) + (1,) * (f.ndim - 1 - axis)
-    return "a*l + b*m + c*r", {**views, **{k: w.reshape(along) for k, w in weights.items()}}
-
-
-def _laplacian_expression(f: Array) -> tuple[str, dict[str, Any]]:
-    inner = (slice(1, -1),) * f.ndim
-    parts = {"m": f[inner], "n": f.dtype.type(2 * f.ndim), "d": f.dtype.type(SPACING**2)}
-    for axis in range(f.ndim):
-        others = tuple(slice(None) if a == axis else slice(1, -1) for a in range(f.ndim))
-        low, _, high = _shifted(f[others], axis)
-        parts |= {f"l{axis}": low, f"r{axis}": high}
-    total = " + ".join(name for name in parts if name[0] in "lr")
-    return f"({total} - n*m) / d", parts
-
-
-def _shifted(f: Array, axis: int) -> tuple[Array, Array, Array]:
-    """The neighbours before, the points, and the neighbours after them, along an axis."""
-    ends = (slice(None, -2), slice(1, -1), slice(2, None))
-    before, at, after = (f[(slice(None),) * axis + (part,)] for part in ends)
-    return before, at, after
 
 
 # --- which there are ------------------------------------------------------------------------------
@@ -231,6 +200,8 @@ def _torch_on_cuda() -> str | None:
 def _jax_on_cuda() -> str | None:
     if find_spec("jax") is None:
         return "jax is not installed: pip install 'jax[cuda13]'"
+    # Else JAX takes most of the card's memory as soon as it is asked for its devices.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
     found = any(device.platform == "gpu" for device in jax.devices())

@@ -71,7 +71,8 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
 
 
 @pytest.mark.parametrize("name", ["torch", "jax.jit"])
-def test_a_library_without_a_gpu_is_not_called_on_one(name):
+def test_a_library_without_a_gpu_is_not_called_on_one(monkeypatch, name):
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "true")  # restored afterwards
     if importlib.util.find_spec(name.partition(".")[0]) is None:
         pytest.skip(f"{name} is not installed")
     (peer,) = (p for p in peers_of("cuda") if p.name == name)
