@@ -477,7 +477,7 @@ def test_demo_checks_the_name_of_the_picture_first(name):
 
 
 def test_demo_without_matplotlib_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    monkeypatch.setattr(cli.demo, "find_spec", lambda name: None)
     result = run("demo")
     assert result.exit_code == 1
     assert "pip install 'gradkit[demo]'" in result.stderr
@@ -502,7 +502,7 @@ def test_info_names_versions_libraries_device_and_engines():
 
 
 def test_info_tells_how_to_install_what_is_missing(monkeypatch):
-    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "dask" else True)
+    monkeypatch.setattr(cli.info, "find_spec", lambda name: None if name == "dask" else True)
     lines = [" ".join(line.split()) for line in good("info").stdout.splitlines()]
     assert "Dask not installed: pip install 'gradkit[dask]'" in lines
 
@@ -549,7 +549,7 @@ def test_version():
     assert good("--version").stdout == f"gradkit, version {gradkit.__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["gradient"], ["demo"], ["info"]])
+@pytest.mark.parametrize("command", [[], ["gradient"], ["demo"], ["bench"], ["info"]])
 def test_every_command_has_help(command):
     assert "Usage: " in good(*command, "--help").stdout
 
