@@ -1,0 +1,1 @@
+"""Derivatives of functions, and exact derivatives of series."""
