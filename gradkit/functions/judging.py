@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import factorial, inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gradkit._array import Array, Namespace
 from gradkit.functions.schemes import Scheme
 
 __all__ = ["Round", "Tolerances", "judge"]
+
+
+#: The part of the change before the last that an error is never estimated below.
+GUARD = 0.001
 
 
 class Tolerances(NamedTuple):
@@ -47,6 +51,8 @@ class Round(NamedTuple):
         What the steps should be multiplied by in a further round: above 1 where rounding rules.
     kink : Array
         Whether the derivative seems to jump at the point.
+    noisy : Array
+        Whether the error is that of the values, so that longer steps would lessen it.
     """
 
     value: Array
@@ -55,6 +61,7 @@ class Round(NamedTuple):
     limit: Array
     factor: Array
     kink: Array
+    noisy: Array
 
 
 def judge(
@@ -92,11 +99,9 @@ def judge(
     """
     quotients = _quotients(scheme, values, steps)
     finest, pieces = quotients[-1], [a - b for a, b in zip(quotients, quotients[1:], strict=False)]
-    full, lower = (
-        _weighted(weights, pieces, skip) for skip, weights in enumerate(scheme.extrapolations[:2])
-    )
-    value = finest + full
-    truncation = xp.abs(full - lower)
+    full, lower, lowest, coarse = (_weighted(w, pieces) for w in scheme.extrapolations)
+    # The second difference guards against a first one that is small by chance.
+    truncation = xp.maximum(xp.abs(full - lower), GUARD * xp.abs(lower - lowest))
 
     centre = values[(0,) * len(scheme.orders)][0]
     size = _size(xp, scheme, values, centre)
@@ -104,6 +109,8 @@ def judge(
     smallest = xp.abs(_product(scheme, [step[-1] for step in steps]))
     rounding = (scheme.magnitude * scheme.amplification) * unit / smallest
 
+    # Without the finest steps rounding is less; taken where it makes no other difference.
+    value = finest + xp.where(xp.abs(full - coarse) <= 2 * rounding, coarse, full)
     coarse_change, fine_change = xp.abs(pieces[0]), xp.abs(pieces[-1])
     magnitude = xp.abs(value)
     erratic = 3 * fine_change > coarse_change
@@ -112,26 +119,29 @@ def judge(
 
     # The rounding of a ladder as wide as the point allows.
     finest = scheme.ratio ** ((scheme.levels - 1) * scheme.order)
-    negligible = 4 * scheme.magnitude * scheme.amplification * finest / wide
+    negligible = min(4 * scheme.magnitude * scheme.amplification * finest, 1e3) / wide
     least = negligible * unit if tolerances.atol is None else tolerances.atol
     target = tolerances.aim * magnitude + least
     limit = tolerances.accepted * magnitude + least
 
     kink = _kink(xp, scheme, values, centre, steps, xp.maximum(10 * error, limit))
+    # Where all values are the same, steps that are short against 1 may be lost in rounding within func.
     flat = (truncation == 0) & (coarse_change == 0) & (fine_change == 0)
+    narrow = 1e-3**scheme.order * wide > xp.abs(_product(scheme, [step[0] for step in steps]))
+    error = xp.where(flat & narrow, xp.asarray(1 / tolerances.epsilon, dtype=error.dtype), error)
     rules = (erratic & (10 * coarse_change < magnitude)) | flat | (truncation <= 4 * rounding)
     finite = xp.isfinite(error) & xp.isfinite(centre)
     error = xp.where(finite, error, xp.asarray(inf, dtype=error.dtype))
     excess = error / xp.where(target > 0, target, xp.ones_like(target))
     up = xp.clip(4 * excess ** (1 / scheme.order), 2, 1e8)
-    up = xp.where(flat, xp.full_like(up, 1e8), up)
+    up = xp.where(flat, (wide / xp.abs(_product(scheme, [step[0] for step in steps]))) ** (1 / scheme.order), up)
     power = (2 if scheme.symmetric else 1) * (scheme.levels - 1)
     down = xp.clip((4 * excess) ** (-1 / power), 0.02, 0.6)
-    lost = (10 * error > magnitude) & (truncation > 4 * rounding)
+    lost = (10 * error > magnitude) & ~flat & (truncation > 4 * rounding)
     down = xp.where(lost, xp.clip(down, 0.02, 0.05), down)
     down = xp.where(kink, xp.full_like(down, 0.05), down)
     factor = xp.where(rules & finite & ~kink & ~lost, up, down)
-    return Round(value, error, target, limit, factor, kink & finite)
+    return Round(value, error, target, limit, factor, kink & finite, rules & ~flat & finite & ~lost)
 
 
 def _quotients(
@@ -166,10 +176,11 @@ def _product(scheme: Scheme, steps: Sequence[Array]) -> Array:
     return product
 
 
-def _weighted(weights: Sequence[float], pieces: Sequence[Array], skip: int) -> Array:
+def _weighted(weights: Sequence[float], pieces: Sequence[Array]) -> Array:
     total = None
-    for weight, piece in zip(weights[skip:], pieces[skip:], strict=True):
-        total = weight * piece if total is None else total + weight * piece
+    for weight, piece in zip(weights, pieces, strict=True):
+        if weight:
+            total = weight * piece if total is None else total + weight * piece
     return total
 
 

@@ -44,7 +44,8 @@ class Scheme:
         Sum of the magnitudes of the weights of one quotient.
     extrapolations : tuple of tuple of float
         Weights of the differences of neighbouring quotients, coarse ones first, that are added to
-        the finest quotient: from all levels, all but the coarsest, all but the coarsest two.
+        the finest quotient: from all levels, all but the coarsest, all but the coarsest two, and all but
+        the finest ones.
     amplification : float
         How much the extrapolation magnifies the rounding of the finest quotient, at most.
     jumps : tuple of tuple of float
@@ -114,6 +115,7 @@ def _scheme(
     amplification = sum(
         abs(w) * (ratio**j / finest) ** order for j, w in enumerate(full)
     )
+    cuts = ((0, levels), (1, levels), (2, levels), (0, max(3, levels - 2)))
     return Scheme(
         orders,
         float(ratio),
@@ -121,16 +123,17 @@ def _scheme(
         terms,
         tuple(point for point in product(*offsets) if any(point)),
         float(magnitude),
-        tuple(_in_differences(nodes, skipped) for skipped in range(3)),
+        tuple(_in_differences(nodes, first, last) for first, last in cuts),
         float(amplification),
         jumps,
         all(stencil.is_symmetric for stencil in stencils),
     )
 
 
-def _in_differences(nodes: list[Fraction], skipped: int) -> tuple[float, ...]:
-    """Weights c of ``finest + sum c[j] (G[j] - G[j+1])``, extrapolated without the coarsest."""
-    weights = [Fraction(0)] * skipped + fornberg(nodes[skipped:], 0)
+def _in_differences(nodes: list[Fraction], first: int, last: int) -> tuple[float, ...]:
+    """Weights c of ``finest + sum c[j] (G[j] - G[j+1])``, extrapolated from some of the levels."""
+    weights = [Fraction(0)] * len(nodes)
+    weights[first:last] = fornberg(nodes[first:last], 0)
     running, found = Fraction(0), []
     for weight in weights[:-1]:
         running += weight

@@ -185,7 +185,7 @@ def _moved(
             xp.where(lane, factor, old.factor),
             rounds,
         )
-    seen = xp.where(xp.isfinite(error) & (move > 1), error * factor**scheme.order, 0.0)
+    seen = xp.where(judged.noisy, judged.error * factor**scheme.order, 0.0)
     hidden = seen if state is None else xp.maximum(state.hidden, seen)
     short = xp.where(grows, xp.maximum(short, factor), short)
     long = xp.where(grows, long, xp.minimum(long, factor))

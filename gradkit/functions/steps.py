@@ -14,7 +14,10 @@ from gradkit.functions.inputs import is_known, over
 __all__ = ["Room", "first_step", "room", "representable", "scale_of"]
 
 #: The first step, as a part of the size of x.
-SHARE = 0.25
+SHARE = 0.12
+
+#: Beyond 1 the scale of x is this power of it.
+BEYOND = 0.5
 
 #: The part of the way to a bound that steps may take.
 USABLE = 0.9
@@ -36,7 +39,7 @@ def scale_of(x: Array) -> Array:
     size = xp.abs(x)
     tiny = float(xp.finfo(x.dtype).smallest_normal) / epsilon(dtype_name(x.dtype)) ** 2
     ones = xp.ones_like(size)
-    return xp.where(size > 1, xp.sqrt(size), xp.where(size > tiny, size, ones))
+    return xp.where(size > 1, size**BEYOND, xp.where(size > tiny, size, ones))
 
 
 def first_step(x: Array, step: Any) -> Array:
