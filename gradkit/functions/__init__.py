@@ -1,5 +1,15 @@
 """Derivatives of Python functions, with errors."""
 
+from gradkit.functions import polynomial
+from gradkit.functions.check_report import Check
+from gradkit.functions.checks import (
+    assert_gradient,
+    assert_hessian,
+    assert_jacobian,
+    check_gradient,
+    check_hessian,
+    check_jacobian,
+)
 from gradkit.functions.multivariate import (
     directional,
     gradient,
@@ -12,7 +22,14 @@ from gradkit.functions.results import Result
 from gradkit.functions.univariate import derivative
 
 __all__ = [
+    "Check",
     "Result",
+    "assert_gradient",
+    "assert_hessian",
+    "assert_jacobian",
+    "check_gradient",
+    "check_hessian",
+    "check_jacobian",
     "derivative",
     "directional",
     "gradient",
@@ -20,4 +37,5 @@ __all__ = [
     "hessian_diagonal",
     "jacobian",
     "partial",
+    "polynomial",
 ]
