@@ -71,7 +71,7 @@ class Check:
     fits : bool
         Whether that is the shape of the derivative.
     hints : tuple of str
-        What may have gone wrong.
+        What may have gone wrong; first of all the shape, if that does not fit.
     directions : int
         The number of random directions along which was compared, 0 for all entries.
     sweep : tuple of Sweep
@@ -253,7 +253,10 @@ class Check:
             )
         if self.count("kink"):
             lines.append("^ the derivative jumps here, and the claim lies between its two values")
-        return [*lines, *(f"hint: {hint}" for hint in self.hints)]
+        signs = ["hint: "] * len(self.hints)
+        if not self.fits:
+            signs[0] = "* "
+        return [*lines, *map("".join, zip(signs, self.hints, strict=True))]
 
     def _sweep_lines(self) -> list[tuple[str, ...]]:
         return [

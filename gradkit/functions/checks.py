@@ -49,9 +49,9 @@ def check_gradient(
     rtol, atol : float, optional
         An entry is wrong where ``|claimed - numeric| > atol + rtol * |numeric| + error``, with the
         estimate of the error of the numeric derivative. The default is 1e-6 each in double
-        precision. Where x, the function or the claim is in single precision, `rtol` is 1e-3 (1e-2
-        for a hessian), and `atol` is a tenth of that times the largest numeric entry, or 100
-        roundings of ``|func(x)|`` (1000 for a hessian) where that is more.
+        precision. Where x, the function or the claim is in single precision, `rtol` is 1e-3 and
+        `atol` 1e-4 times the largest numeric entry (1e-2 both, for a hessian), or 100 roundings of
+        ``|func(x)|`` (1000) where that is more.
     steps : sequence of float, optional
         Steps of plain central differences with which the claim is compared as well.
     directions : int, optional

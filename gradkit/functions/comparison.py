@@ -26,9 +26,13 @@ LARGE, DIRECTIONS = 1000, 10
 #: The default of both tolerances in double precision.
 DOUBLE = 1e-6
 
-#: In single precision, the relative tolerance, and how many roundings of the value of the function
-#: the absolute one has at least.
-SINGLE = {"gradient": (1e-3, 100), "jacobian": (1e-3, 100), "hessian": (1e-2, 1000)}
+#: In single precision: the relative tolerance; the absolute one, as a part of the largest entry,
+#: and at least so many roundings of the value of the function.
+SINGLE = {
+    "gradient": (1e-3, 1e-4, 100),
+    "jacobian": (1e-3, 1e-4, 100),
+    "hessian": (1e-2, 1e-2, 1000),
+}
 
 _NUMERIC = {"gradient": gradient, "jacobian": jacobian, "hessian": hessian}
 
@@ -209,12 +213,12 @@ def _tolerances(
     """The tolerances of the user, or those that right derivatives keep in this precision."""
     rtol = atol = DOUBLE
     if precision > epsilon("float64"):
-        least, roundings = SINGLE[wanted]
+        least, share, roundings = SINGLE[wanted]
         rtol = max(least, 8 * precision)
         sizes = np.abs(numeric.value[np.isfinite(numeric.value)])
         values = np.abs(value[np.isfinite(value)])
         largest, size = np.max(sizes, initial=0.0), np.max(values, initial=0.0)
-        atol = max(0.1 * rtol * largest, roundings * precision * size)
+        atol = max(share * largest, roundings * precision * size)
     rtol = rtol if keywords.rtol is None else keywords.rtol
     atol = atol if keywords.atol is None else keywords.atol
     return float(rtol), float(atol)

@@ -14,7 +14,10 @@ from scipy import special
 DIGITS = 60
 
 NUMPY = {
-    **{n: getattr(np, n) for n in ("sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh")},
+    **{
+        n: getattr(np, n)
+        for n in ("sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh")
+    },
     **{"atan": np.arctan, "asin": np.arcsin, "log1p": np.log1p, "expm1": np.expm1, "pi": np.pi},
     **{"erf": special.erf, "gamma": special.gamma, "ncdf": special.ndtr, "j0": special.j0},
     **{"airyai": lambda x: special.airy(x)[0], "digamma": special.digamma, "sinc": np.sinc},
@@ -22,8 +25,14 @@ NUMPY = {
     "i": 1j,
 }
 MPMATH = {
-    **{n: getattr(mpmath, n) for n in ("sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh")},
-    **{n: getattr(mpmath, n) for n in ("atan", "asin", "log1p", "expm1", "pi", "erf", "gamma", "ncdf")},
+    **{
+        n: getattr(mpmath, n)
+        for n in ("sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh")
+    },
+    **{
+        n: getattr(mpmath, n)
+        for n in ("atan", "asin", "log1p", "expm1", "pi", "erf", "gamma", "ncdf")
+    },
     **{"airyai": mpmath.airyai, "digamma": mpmath.digamma, "sinc": lambda x: mpmath.sincpi(x)},
     "j0": lambda x: mpmath.besselj(0, x),
     "one": mpmath.mpf(1),
@@ -72,11 +81,14 @@ def _exact(expression, x, order):
     code = compile(expression, expression, "eval")
     digits = DIGITS + (int(-mpmath.log10(abs(x))) if x else 0) * (abs(x) < 1)
     with mpmath.workdps(digits):
+
         def function(t):
             return eval(code, {**MPMATH, "x": t})  # noqa: S307
 
         x = mpmath.mpf(x)
-        value = mpmath.diff(function, x, order, h=mpmath.mpf(10) ** (-(DIGITS // 3)) * (abs(x) or 1))
+        value = mpmath.diff(
+            function, x, order, h=mpmath.mpf(10) ** (-(DIGITS // 3)) * (abs(x) or 1)
+        )
         return complex(value) if isinstance(value, mpmath.mpc) else float(value)
 
 
