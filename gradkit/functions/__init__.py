@@ -1,13 +1,8 @@
 """Derivatives of Python functions, with errors."""
 
-from gradkit.functions.multivariate import (
-    directional,
-    gradient,
-    hessian,
-    hessian_diagonal,
-    jacobian,
-    partial,
-)
+from gradkit.functions.directions import directional
+from gradkit.functions.gradients import gradient, hessian_diagonal, jacobian
+from gradkit.functions.hessians import hessian, partial
 from gradkit.functions.results import Result
 from gradkit.functions.univariate import derivative
 
