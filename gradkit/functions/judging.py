@@ -19,6 +19,10 @@ Values: TypeAlias = Mapping[tuple[int, ...], Array]
 GUARD = 0.001
 
 
+#: What a change is multiplied by where it may be smaller than the noise by chance.
+SAFETY = 5.0
+
+
 class Tolerances(NamedTuple):
     """What is good enough; None for what the rounding of the values suggests.
 
@@ -79,8 +83,8 @@ class Round(NamedTuple):
         What the steps should be multiplied by in a further round: above 1 where rounding rules.
     noisy : Array
         Whether the error is that of the values, so that longer steps would lessen it.
-    kink : Array
-        Whether the derivative seems to jump at the point.
+    jump : Array
+        Size of the jump that the derivative seems to have at the point, 0 for none.
     companion : Array
         Of a mixed derivative, the sum of the second derivatives of its variables as the same values
         give it, in units of the product of the steps; else the value.
@@ -92,7 +96,7 @@ class Round(NamedTuple):
     limit: Array
     factor: Array
     noisy: Array
-    kink: Array
+    jump: Array
     companion: Array
 
 
@@ -125,8 +129,12 @@ def judge(
     quotients = [_difference(scheme, values, k) / divisors[k] for k in _levels(scheme)]
     pieces = [quotients[k] - quotients[k + 1] for k in range(scheme.levels - 1)]
     full, lower, lowest, coarse = (_weighted(w, pieces) for w in scheme.extrapolations)
-    # The second difference guards against a first one that is small by chance.
-    truncation = xp.maximum(xp.abs(full - lower), GUARD * xp.abs(lower - lowest))
+    change, change_before = xp.abs(full - lower), xp.abs(lower - lowest)
+    # In a series that converges changes fall faster and faster; where they do not, the last one is
+    # but a sample of the noise.
+    sample = change * xp.abs(lowest) > change_before**2
+    truncation = xp.where(sample, SAFETY * change, change)
+    truncation = xp.maximum(truncation, GUARD * change_before)
 
     centre = values[(0,) * len(scheme.orders)][0, ...]
     unit = _uncertainty(xp, scheme, values, steps, lanes)
@@ -143,7 +151,8 @@ def judge(
     aim, accepted = tolerances.relative(lanes.epsilon, scheme.order)
     least = _negligible(scheme, unit, lanes) if tolerances.atol is None else tolerances.atol
     target, limit = aim * magnitude + least, accepted * magnitude + least
-    kink = _kink(xp, scheme, values, centre, steps, xp.maximum(10 * error, limit))
+    jump = _jump(xp, scheme, values, centre, steps, xp.maximum(50 * error, limit))
+    kink = jump > 0
 
     # Where all values are the same, they may just not resolve steps as short as these.
     flat = (value == 0) & (first_change == 0) & (last_change == 0)
@@ -162,9 +171,9 @@ def judge(
     down = xp.clip((4 * excess) ** (-1 / power), 0.02, 0.6)
     down = xp.where(lost | kink, xp.clip(down, 0.02, 0.05), down)
     factor = xp.where(noisy, up, down)
-    factor = xp.where(flat & finite, xp.clip(ratio, 2, None) ** (1 / scheme.order), factor)
+    factor = xp.where(flat & finite & ~kink, xp.clip(ratio, 2, None) ** (1 / scheme.order), factor)
     companion = _companion(scheme, values, centre, divisors) if scheme.mixed else value
-    return Round(value, error, target, limit, factor, noisy, kink & finite, companion)
+    return Round(value, error, target, limit, factor, noisy, jump, companion)
 
 
 def _levels(scheme: Scheme) -> range:
@@ -227,7 +236,7 @@ def _negligible(scheme: Scheme, unit: Array, lanes: Sampled) -> Array:
     return min(4 * scheme.magnitude * scheme.amplification * finest, 1e3) * unit / lanes.wide
 
 
-def _kink(
+def _jump(
     xp: Namespace,
     scheme: Scheme,
     values: Values,
@@ -235,9 +244,9 @@ def _kink(
     steps: Sequence[Array],
     least: Array,
 ) -> Array:
-    """Whether the derivative jumps by more than `least`: no less over fine than over coarse steps."""
+    """Size of a jump of the derivative, 0 unless above `least` and much the same over all steps."""
     if not scheme.jumps:
-        return xp.zeros_like(least, dtype=xp.bool)
+        return xp.zeros_like(least)
     order = scheme.order
     above, below = values[1,], values[-1,]
     parts: list[Array] = []
@@ -245,8 +254,10 @@ def _kink(
         high, low = above[level, ...], below[level, ...]
         parts.append((high - centre) + (low - centre) if order % 2 else high - low)
     coarse, fine = (xp.abs(_weighted(weights, parts)) for weights in scheme.jumps)
-    scale = factorial(order) / steps[0][0, ...] ** order
-    return (1.2 * fine > coarse) & (scale * fine > least)
+    jump = fine * factorial(order) / steps[0][0, ...] ** order
+    # Of a cusp such as sqrt(abs(x)) it grows as the steps shrink.
+    alike = (1.1 * fine > coarse) & (fine < 1.6 * coarse)
+    return xp.where(alike & (jump > least), jump, xp.zeros_like(jump))
 
 
 def _companion(

@@ -93,7 +93,7 @@ class _State(NamedTuple):
     short: Array  # the longest steps over which rounding ruled, 0 for none
     long: Array  # the shortest steps over which truncation ruled, infinite for none
     hidden: Array  # error times step**order, as seen where rounding ruled
-    kink: Array  # whether the last round saw one
+    jump: Array  # of the derivative, as the last round saw it, 0 for none
     done: Array
 
 
@@ -164,10 +164,10 @@ def _next(
     between = ((wanted <= short) | (wanted >= long)) & (short > 0) & xp.isfinite(long)
     wanted = xp.where(between, xp.sqrt(short) * xp.sqrt(long), wanted)
     enough = found.target if number < 3 else found.limit
-    good = ((found.error <= enough) & ~judged.kink) | (found.flaw > 0)
+    good = ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
     stuck = (long < 1.5 * scheme.ratio * short) | (wanted == factor)
     done = done | ~_any(xp, ~good) | stuck
-    return _State(found, xp.where(done, factor, wanted), short, long, hidden, judged.kink, done)
+    return _State(found, xp.where(done, factor, wanted), short, long, hidden, judged.jump, done)
 
 
 def _begun(
@@ -180,7 +180,7 @@ def _begun(
         judged.error,
         judged.target,
         judged.limit,
-        xp.zeros_like(judged.kink, dtype=count.dtype),
+        xp.zeros_like(judged.jump, dtype=count.dtype),
         judged.companion,
         xp.zeros_like(factor, dtype=count.dtype) + count,
         lanes.longest * factor,
@@ -196,11 +196,12 @@ def _better(
     # Rounding inside func that was seen over some steps is there over others, too.
     error = judged.error + state.hidden / factor**scheme.order
     # Over long steps the quotients of a bounded function are small, whatever its derivative.
-    apart = xp.abs(judged.value - old.value) > 3 * old.error + error
+    apart = xp.abs(judged.value - old.value) > 3 * old.error + error + 0.03 * xp.abs(old.value)
     astray = (lanes.longest * factor > old.step) & apart
     better = (error < old.error) & ~state.done & ~astray
-    # A true kink looks the same in two rounds.
-    kink = judged.kink & state.kink & ~state.done
+    # A true kink looks much the same in two rounds; what noise looks like grows with 1 / step.
+    alike = (1.3 * judged.jump > state.jump) & (judged.jump < 10 * state.jump)
+    kink = (judged.jump > 0) & (state.jump > 0) & alike & ~state.done
     new = scheme.evaluations * xp.astype(~state.done, old.evaluations.dtype)
     found = Found(
         xp.where(better, judged.value, old.value),
