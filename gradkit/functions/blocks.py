@@ -65,7 +65,9 @@ class Problem:
     memory: int
 
     @classmethod
-    def of(cls, func: Callable[..., Any], x: Any, options: Options, memory: int) -> Problem:
+    def of(
+        cls, func: Callable[..., Any], x: Any, options: Options, order: int, memory: int
+    ) -> Problem:
         """Check the arguments of a call and evaluate the function at x."""
         x = points(x, func)
         xp = _array.namespace(x)
@@ -78,8 +80,8 @@ class Problem:
         if options.noise is None:
             noise: Array | float = 0.0
         else:
-            noise = xp.reshape(steps.start(x[0, ...], replace(options, step=None)).noise, (-1,))
-        start = steps.start(x, replace(options, noise=None))
+            noise = xp.reshape(steps.start(x[0, ...], replace(options, step=None, bounds=None), order).noise, (-1,))
+        start = steps.start(x, replace(options, noise=None), order)
         flat = xp.reshape(x, (x.shape[0], -1))
         begin = steps.Start(*(xp.reshape(p, flat.shape) if _array.is_array(p) else p for p in start))
         evaluator = Evaluator(func, flat, options.vectorized, options.workers)
@@ -245,7 +247,7 @@ def search_moves(
     size, count = max(1, problem.memory // each), len(point)
     founds: list[Found] = []
     for first in range(0, count, size):
-        rows = slice(first, first + size)
+        rows = slice(first, min(first + size, count))
 
         def lanes_of(scheme: Scheme, rows: slice = rows) -> Moves:
             return Moves(problem, scheme, [v[rows] for v in variables], point[rows])

@@ -157,7 +157,7 @@ def directional(
     options = Options(
         method, step, rtol, atol, bounds, args, vectorized, noise, workers, rounds, callback
     ).without_complex_step(1)
-    problem = Problem.of(func, x, options, MEMORY)
+    problem = Problem.of(func, x, options, 1, MEMORY)
     xp, flat = problem.evaluator.xp, problem.x
     shaped = xp.reshape(flat, (flat.shape[0], *problem.batch))
     v = xp.reshape(over(v, shaped, "v"), flat.shape)

@@ -89,7 +89,7 @@ def gradient(
     options = Options(
         method, step, rtol, atol, bounds, args, vectorized, noise, workers, rounds, callback
     )
-    problem = Problem.of(func, x, options, memory)
+    problem = Problem.of(func, x, options, 1, memory)
     if problem.outputs:
         raise ArgumentValueError(
             f"func returned values of shape {problem.outputs} per point: wanted one number; use "
@@ -162,7 +162,7 @@ def jacobian(
     options = Options(
         method, step, rtol, atol, bounds, args, vectorized, noise, workers, rounds, callback
     )
-    problem = Problem.of(func, x, options, memory)
+    problem = Problem.of(func, x, options, 1, memory)
     if sparsity is not None:
         return grouped_jacobian(problem, sparsity)
     return _each_variable(problem, 1)
@@ -217,7 +217,7 @@ def hessian_diagonal(
     options = Options(
         method, step, rtol, atol, bounds, args, vectorized, noise, workers, rounds, callback
     ).without_complex_step(2)
-    return _each_variable(Problem.of(func, x, options, memory), 2)
+    return _each_variable(Problem.of(func, x, options, 2, memory), 2)
 
 
 def _each_variable(problem: Problem, order: int) -> Result:

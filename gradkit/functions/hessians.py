@@ -75,7 +75,7 @@ def hessian(
     options = Options(
         method, step, rtol, atol, bounds, args, vectorized, noise, workers, rounds, callback
     ).without_complex_step(2)
-    problem = Problem.of(func, x, options, memory)
+    problem = Problem.of(func, x, options, 2, memory)
     m = problem.variables
     diagonal = search_moves(problem, (2,), *problem.every_point(range(m)))
     found = [diagonal]
@@ -196,7 +196,7 @@ def partial(
     options = Options(
         method, step, rtol, atol, bounds, args, vectorized, noise, workers, rounds, callback
     ).without_complex_step(sum(wanted))
-    problem = Problem.of(func, x, options, memory)
+    problem = Problem.of(func, x, options, max(1, sum(wanted)), memory)
     if len(wanted) != problem.variables or not any(wanted):
         raise ArgumentValueError(
             f"orders={orders!r}: wanted {problem.variables} integers, one per variable, and not "

@@ -151,11 +151,17 @@ def _next(
         short, long = xp.zeros_like(factor), xp.full_like(factor, inf)
         hidden, grows = seen, move > 1
     else:
-        found, astray = _better(xp, scheme, state, judged, factor, lanes)
+        hidden = xp.maximum(state.hidden, seen)
+        old = state.found
+        # Rounding inside func that is seen over some steps is there over others, too.
+        floor = hidden / (old.step / lanes.longest) ** scheme.order
+        fooled = (floor > 2 * old.error) & ~state.done
+        old = old._replace(error=xp.where(fooled, floor, old.error))
+        found, astray = _better(xp, scheme, state._replace(found=old), judged, factor, lanes)
         move = _one_per_lane(xp, judged)
         grows = (move > 1) & ~_any(xp, astray)
-        short, long, done = state.short, state.long, state.done
-        hidden = xp.maximum(state.hidden, seen)
+        short, done = state.short, state.done
+        long = xp.where(_any(xp, fooled), xp.full_like(factor, inf), state.long)
     short = xp.where(grows, xp.maximum(short, factor), short)
     long = xp.where(grows, long, xp.minimum(long, factor))
     move = xp.where(grows, xp.clip(move, 2, None), xp.clip(move, None, 0.6))
@@ -193,7 +199,6 @@ def _better(
 ) -> tuple[Found, Array]:
     """The better of old and new, and where longer steps gave what shorter ones rule out."""
     old = state.found
-    # Rounding inside func that was seen over some steps is there over others, too.
     error = judged.error + state.hidden / factor**scheme.order
     # Over long steps the quotients of a bounded function are small, whatever its derivative.
     apart = xp.abs(judged.value - old.value) > 3 * old.error + error + 0.03 * xp.abs(old.value)

@@ -13,8 +13,13 @@ from gradkit.functions.inputs import Options, over
 
 __all__ = ["Start", "broad", "ladder", "start"]
 
-#: The longest first step, as a part of the scale of x.
-SHARE = 0.12
+#: The longest first step, as a part of the scale of x, and how it grows with the order: where less
+#: precision is left, rounding weighs more than truncation.
+SHARE = {"float64": 0.12, "float32": 0.35}
+GROWTH = 0.2
+
+#: A step of about the size of x, as a part of it.
+BROAD = 0.12
 
 #: Beyond 1 the scale of x is this power of it: waves and exponentials do not stretch with x.
 BEYOND = 0.5
@@ -42,11 +47,13 @@ class Start(NamedTuple):
     noise: Array | float
 
 
-def start(x: Array, options: Options) -> Start:
+def start(x: Array, options: Options, order: int) -> Start:
     """The first steps about x, the distances to the bounds and the noise, in the shape of x."""
     xp = _array.namespace(x)
     if options.step is None:
-        step = xp.asarray(SHARE * _scale(x))  # NumPy makes scalars of 0-d arrays
+        share = SHARE[dtype_name(x.dtype)] * (1 + GROWTH * (order - 1))
+        share = min(share, 1.6 / (order + 1))  # no further than to 0, where many domains end
+        step = xp.asarray(share * _scale(x))  # NumPy makes scalars of 0-d arrays
     else:
         step = over(options.step, x, "step")
         _check(x, step, xp.isfinite(step) & (step > 0), "step", "finite numbers > 0")
@@ -104,7 +111,7 @@ def _room(x: Array, bounds: Any) -> tuple[Array | None, Array | None]:
 def broad(x: Array) -> Array:
     """A step of about the size of x, at least of about 1."""
     xp = _array.namespace(x)
-    return SHARE * xp.clip(xp.abs(x), 1, None)
+    return BROAD * xp.clip(xp.abs(x), 1, None)
 
 
 def ladder(x: Array, longest: Array, ratio: float, levels: int) -> Array:

@@ -200,14 +200,14 @@ def derivative(
     x = points(x, func)
     xp = _array.namespace(x)
     flat = xp.reshape(x, (-1,))
-    begin = steps.start(x, options)
+    begin = steps.start(x, options, order)
     begin = steps.Start(*(xp.reshape(p, (-1,)) if _array.is_array(p) else p for p in begin))
     spread = [_argument(value, x, i) for i, value in enumerate(options.args)]
     evaluator = Evaluator(func, x, options.vectorized, options.workers)
     size = BLOCK if options.vectorized and not _array.is_traced(x) else max(flat.shape[0], 1)
     founds: list[Found] = []
     for first in range(0, max(flat.shape[0], 1), size):
-        rows = slice(first, first + size)
+        rows = slice(first, min(first + size, flat.shape[0]))
 
         def part(value: Any, rows: slice = rows) -> Any:
             return value[rows] if _array.is_array(value) else value
