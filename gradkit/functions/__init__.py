@@ -10,14 +10,9 @@ from gradkit.functions.checks import (
     check_hessian,
     check_jacobian,
 )
-from gradkit.functions.multivariate import (
-    directional,
-    gradient,
-    hessian,
-    hessian_diagonal,
-    jacobian,
-    partial,
-)
+from gradkit.functions.directions import directional
+from gradkit.functions.gradients import gradient, hessian_diagonal, jacobian
+from gradkit.functions.hessians import hessian, partial
 from gradkit.functions.results import Result
 from gradkit.functions.univariate import derivative
 

@@ -1,68 +1,108 @@
-"""Lanes that move one or more variables of a function of a vector, block by block.
+"""Lanes of a function of a vector, searched block by block.
 
-All points of a round are stacked into one array and go to the function in one call, unless that array
-would take more than the memory allowed: then the lanes are cut into blocks.
+All points of a round are stacked into one array and go to the function in one call, unless that
+array would take more than the memory allowed: then the lanes are cut into blocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from gradkit import _array
-from gradkit._array import Array
+from gradkit._array import Array, Namespace
 from gradkit._dtypes import dtype_name, itemsize
+from gradkit.errors import ArgumentValueError, integer
 from gradkit.functions import steps
+from gradkit.functions.complex_step import complex_step
 from gradkit.functions.evaluate import Evaluator
-from gradkit.functions.judging import Tolerances
-from gradkit.functions.schemes import Scheme
-from gradkit.functions.search import Found, Rounds, search
+from gradkit.functions.inputs import Options, points
+from gradkit.functions.judging import Values
+from gradkit.functions.schemes import Scheme, central_scheme, one_sided_scheme
+from gradkit.functions.search import Found
+from gradkit.functions.sides import Sides, differentiate, facing
 
-__all__ = ["MEMORY", "Moves", "Setting", "joined"]
+__all__ = ["MEMORY", "Moves", "Problem", "search_moves"]
 
-#: Bytes that the points of one call may take.
-MEMORY = 2**24
+#: Bytes that the points of one call may take, by default.
+MEMORY = 3 * 2**23
 
 
-class Setting:
-    """What all lanes of a function of a vector share.
+@dataclass(frozen=True)
+class Problem:
+    """A function of a vector and the points at which it is differentiated.
 
-    Parameters
+    Attributes
     ----------
     evaluator : Evaluator
         The function.
     x : Array
         Points, ``(variables, points)``.
-    args : sequence
-        Further arguments of the function.
-    step : Array
-        Longest step of the first ladder, ``(variables, points)``.
-    room : Array
-        Largest step that the bounds allow, ``(variables, points)``.
-    side : Array or None
-        -1 or 1 where differences are one-sided, ``(variables, points)``.
+    batch : tuple of int
+        The shape of the points as the user gave them, without the variables.
+    options : Options
+        The keywords of the call.
+    begin : Start
+        First steps and distances to the bounds, ``(variables, points)``.
     noise : Array or float
         Absolute error of the values, ``(points,)``.
     centre : Array
         Values of the function at x, ``(..., points)``.
+    memory : int
+        Bytes that the points of one call may take.
     """
 
-    def __init__(
-        self,
-        evaluator: Evaluator,
-        x: Array,
-        args: Sequence[Any],
-        step: Array,
-        room: Array,
-        side: Array | None,
-        noise: Array | float,
-        centre: Array,
-    ) -> None:
-        self.evaluator, self.x, self.args = evaluator, x, args
-        self.step, self.room, self.side = step, room, side
-        self.noise, self.centre = noise, centre
+    evaluator: Evaluator
+    x: Array
+    batch: tuple[int, ...]
+    options: Options
+    begin: steps.Start
+    noise: Array | float
+    centre: Array
+    memory: int
+
+    @classmethod
+    def of(
+        cls, func: Callable[..., Any], x: Any, options: Options, order: int, memory: int
+    ) -> Problem:
+        """Check the arguments of a call and evaluate the function at x."""
+        x = points(x, func)
+        xp = _array.namespace(x)
+        if x.ndim == 0:
+            raise ArgumentValueError(
+                "x is 0-dimensional: wanted a vector of variables, or an array (variables, ...) of "
+                "many such points; use derivative for a function of one number"
+            )
+        memory = integer("memory", memory, 1)
+        if options.noise is None:
+            noise: Array | float = 0.0
+        else:
+            noise = xp.reshape(steps.start(x[0, ...], replace(options, step=None, bounds=None), order).noise, (-1,))
+        start = steps.start(x, replace(options, noise=None), order)
+        flat = xp.reshape(x, (x.shape[0], -1))
+        begin = steps.Start(*(xp.reshape(p, flat.shape) if _array.is_array(p) else p for p in start))
+        evaluator = Evaluator(func, flat, options.vectorized, options.workers)
+        centre = evaluator.columns(flat, options.args)
+        return cls(evaluator, flat, tuple(x.shape[1:]), options, begin, noise, centre, memory)
+
+    @property
+    def variables(self) -> int:
+        """Number of variables."""
+        return self.x.shape[0]
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Shape of the value at one point."""
+        return tuple(self.centre.shape[:-1])
+
+    def every_point(self, *variables: Sequence[int]) -> tuple[list[np.ndarray], np.ndarray]:
+        """Lanes that move these variables about each point: variables and point of each lane."""
+        count = self.x.shape[1]
+        moved = [np.repeat(np.asarray(v, dtype=np.int64), count) for v in variables]
+        return moved, np.tile(np.arange(count), len(variables[0]))
 
 
 class Moves:
@@ -70,10 +110,10 @@ class Moves:
 
     Parameters
     ----------
-    setting : Setting
+    problem : Problem
         What all lanes share.
-    orders : tuple of int
-        Order of the derivative in each variable that is moved.
+    scheme : Scheme
+        Stencil, which knows the orders.
     variables : sequence of ndarray
         Per variable that is moved, its position in x for each lane.
     point : ndarray
@@ -82,121 +122,153 @@ class Moves:
 
     def __init__(
         self,
-        setting: Setting,
-        orders: tuple[int, ...],
+        problem: Problem,
+        scheme: Scheme,
         variables: Sequence[np.ndarray],
         point: np.ndarray,
     ) -> None:
-        self.setting, self.orders = setting, orders
+        self.problem, self.scheme = problem, scheme
         self.variables, self.point = variables, point
-        xp = self.xp = setting.evaluator.xp
-        like = setting.x
-        self._point = _indices(point, like)
-        self._rows = [_indices(v, like) for v in variables]
-        flat = [_indices(v * like.shape[1] + point, like) for v in variables]
+        xp, x = problem.evaluator.xp, problem.x
+        self._xp, self._column = xp, indices(point, x)
+        self._rows = [indices(v, x) for v in variables]
+        flat = [indices(v * x.shape[1] + point, x) for v in variables]
 
-        def picked(part: Array) -> list[Array]:
-            return [xp.take(xp.reshape(part, (-1,)), i, axis=0) for i in flat]
+        def picked(part: Any, where: Array) -> Any:
+            return xp.take(xp.reshape(part, (-1,)), where, axis=0) if _array.is_array(part) else part
 
-        self._moved, self._steps = picked(setting.x), picked(setting.step)
-        self._sides = None if setting.side is None else picked(setting.side)
-        self.widest = _least(xp, [r / s for r, s in zip(picked(setting.room), self._steps)])
-        self.noise = setting.noise
-        if _array.is_array(setting.noise):
-            self.noise = xp.take(setting.noise, self._point, axis=0)
-        self._centre = xp.take(setting.centre, self._point, axis=setting.centre.ndim - 1)[None, ...]
+        self._moved = [picked(x, where) for where in flat]
+        begins = [steps.Start(*(picked(p, where) for p in problem.begin)) for where in flat]
+        self._steps = [begin.step for begin in begins]
+        self._sides = [facing(xp, begin, scheme, problem.options.method) for begin in begins]
+        self.noise = picked(problem.noise, self._column)
+
+    @property
+    def longest(self) -> Array:
+        """Longest step of the first ladder, of the first variable."""
+        return self._steps[0]
+
+    @property
+    def widest(self) -> Array:
+        """The largest factor that the bounds of all variables allow."""
+        widest = self._sides[0].widest
+        for sides in self._sides[1:]:
+            widest = self._xp.minimum(widest, sides.widest)
+        return widest
 
     @property
     def wide(self) -> Array:
-        """Steps about as long as the variables are large, to the power of their orders."""
-        xp, product = self.xp, None
-        for order, moved in zip(self.orders, self._moved, strict=True):
-            part = (steps.SHARE * xp.maximum(xp.abs(moved), xp.ones_like(moved))) ** order
+        """Steps of about the size of the variables, to the power of their orders."""
+        product = None
+        for order, moved in zip(self.scheme.orders, self._moved, strict=True):
+            part = steps.broad(moved) ** order
             product = part if product is None else product * part
         return product
 
     @property
     def position(self) -> Array:
         """Magnitude of the largest variable that is moved."""
-        position = self.xp.abs(self._moved[0])
+        position = self._xp.abs(self._moved[0])
         for moved in self._moved[1:]:
-            position = self.xp.maximum(position, self.xp.abs(moved))
+            position = self._xp.maximum(position, self._xp.abs(moved))
         return position
 
-    def sample(
-        self, scheme: Scheme, factor: Array
-    ) -> tuple[Mapping[tuple[int, ...], Array], Sequence[Array]]:
+    @property
+    def epsilon(self) -> float:
+        """Relative rounding of the values."""
+        return self.problem.evaluator.epsilon
+
+    @property
+    def _centre(self) -> Array:
+        centre = self.problem.centre
+        return self._xp.take(centre, self._column, axis=centre.ndim - 1)[None, ...]
+
+    def sample(self, scheme: Scheme, factor: Array) -> tuple[Values, Sequence[Array]]:
         """Values at all levels and offsets, in one call."""
-        xp, x = self.xp, self.setting.x
+        xp, x = self._xp, self.problem.x
         ladders: list[Array] = []
-        for d, (moved, step) in enumerate(zip(self._moved, self._steps, strict=True)):
-            longest = step * factor
-            ladder = xp.stack([longest / scheme.ratio**j for j in range(scheme.levels)])
-            ladder = steps.representable(moved, ladder)
-            ladders.append(ladder if self._sides is None else ladder * self._sides[d])
-        total = scheme.levels * len(scheme.points)
-        base = xp.take(x, self._point, axis=1)[:, None, :]
-        stacked = xp.broadcast_to(base, (x.shape[0], total, base.shape[-1]))
-        row = xp.reshape(_indices(np.arange(x.shape[0]), x), (-1, 1, 1))
+        for moved, step, sides in zip(self._moved, self._steps, self._sides, strict=True):
+            ladder = steps.ladder(moved, step * factor, scheme.ratio, scheme.levels)
+            ladders.append(ladder if sides.side is None else ladder * sides.side)
+        base = xp.take(x, self._column, axis=1)[:, None, :]
+        stacked = xp.broadcast_to(base, (x.shape[0], scheme.evaluations, base.shape[-1]))
+        row = xp.reshape(indices(np.arange(x.shape[0]), x), (-1, 1, 1))
         for d, (moved, ladder) in enumerate(zip(self._moved, ladders, strict=True)):
-            placed = xp.concat([moved + point[d] * ladder for point in scheme.points])
+            placed = xp.concat([moved + ladder * point[d] for point in scheme.points])
             stacked = xp.where(row == self._rows[d], placed, stacked)
-        values = self.setting.evaluator.columns(
-            xp.reshape(stacked, (x.shape[0], -1)), self.setting.args
-        )
-        values = xp.reshape(values, (*values.shape[:-1], total, base.shape[-1]))
-        values = xp.moveaxis(values, -2, 0)
-        count = scheme.levels
-        found = {
-            point: values[i * count : (i + 1) * count, ...] for i, point in enumerate(scheme.points)
-        }
-        found[(0,) * len(self.orders)] = self._centre
-        return found, ladders
+        return sampled(self.problem, scheme, stacked, self._centre), ladders
+
+    def complex_step(self, real: Found) -> Found:
+        """The derivative by complex steps, `real` being what differences found."""
+        xp, x = self._xp, self.problem.x
+        row = xp.reshape(indices(np.arange(x.shape[0]), x), (-1, 1, 1))
+
+        def call(z: Array) -> Array:
+            base = xp.astype(xp.take(x, self._column, axis=1)[:, None, :], z.dtype)
+            stacked = xp.where(row == self._rows[0], z, base)
+            values = self.problem.evaluator.columns(
+                xp.reshape(stacked, (x.shape[0], -1)), self.problem.options.args
+            )
+            return xp.moveaxis(xp.reshape(values, (*values.shape[:-1], *z.shape)), -2, 0)
+
+        return complex_step(xp, call, self._moved[0], self.longest, real, self.epsilon)
 
     def take(self, index: Array) -> Moves:
         """Some of the lanes."""
         host = _array.to_host(index, "index")
-        return Moves(self.setting, self.orders, [v[host] for v in self.variables], self.point[host])
-
-    @property
-    def longest(self) -> Array:
-        """The longest step of the first ladder, of the first variable."""
-        return self._steps[0]
+        variables = [v[host] for v in self.variables]
+        return Moves(self.problem, self.scheme, variables, self.point[host])
 
 
-def joined(
-    setting: Setting,
-    scheme: Scheme,
-    variables: Sequence[np.ndarray],
-    point: np.ndarray,
-    tolerances: Tolerances,
-    plan: Rounds,
-    memory: int,
-) -> tuple[Found, Array]:
-    """Search in all lanes, block by block: what was found, and the longest first steps."""
-    xp, x = setting.evaluator.xp, setting.x
-    each = x.shape[0] * scheme.levels * len(scheme.points) * itemsize(dtype_name(x.dtype))
-    size = max(1, memory // each)
+def sampled(problem: Problem, scheme: Scheme, stacked: Array, centre: Array) -> Values:
+    """Values by offset from points ``(variables, evaluations, lanes)``, in one call."""
+    xp, (variables, total, lanes) = problem.evaluator.xp, stacked.shape
+    values = problem.evaluator.columns(
+        xp.reshape(stacked, (variables, total * lanes)), problem.options.args
+    )
+    values = xp.moveaxis(xp.reshape(values, (*values.shape[:-1], total, lanes)), -2, 0)
+    found = {(0,) * len(scheme.orders): centre}
+    for i, point in enumerate(scheme.points):
+        found[point] = values[i * scheme.levels : (i + 1) * scheme.levels, ...]
+    return found
+
+
+def search_moves(
+    problem: Problem, orders: tuple[int, ...], variables: Sequence[np.ndarray], point: np.ndarray
+) -> Found:
+    """Search in lanes that move variables about points, block by block."""
+    xp, options = problem.evaluator.xp, problem.options
+    schemes = (central_scheme(orders), one_sided_scheme(orders))
+    used = schemes[1:] if options.method in ("forward", "backward") else schemes[:1]
+    if problem.begin.below is not None:
+        used = schemes
+    most = max(scheme.evaluations for scheme in used)
+    each = problem.variables * most * itemsize(dtype_name(problem.x.dtype))
+    size, count = max(1, problem.memory // each), len(point)
     founds: list[Found] = []
-    longest: list[Array] = []
-    for start in range(0, len(point), size):
-        part = slice(start, start + size)
-        lanes = Moves(setting, scheme.orders, [v[part] for v in variables], point[part])
-        founds.append(search(xp, scheme, lanes, tolerances, plan))
-        longest.append(lanes.longest)
+    for first in range(0, count, size):
+        rows = slice(first, min(first + size, count))
+
+        def lanes_of(scheme: Scheme, rows: slice = rows) -> Moves:
+            return Moves(problem, scheme, [v[rows] for v in variables], point[rows])
+
+        plan = options.plan(problem.x, first, count)
+        bounded = problem.begin.below is not None
+        tolerances = options.tolerances
+        found = differentiate(xp, orders, options.method, bounded, lanes_of, tolerances, plan)
+        if options.method == "complex":
+            found = lanes_of(used[0]).complex_step(found)
+        founds.append(found)
+    return joined(xp, founds)
+
+
+def joined(xp: Namespace, founds: Sequence[Found]) -> Found:
+    """What was found in several blocks of lanes, together."""
     if len(founds) == 1:
-        return founds[0], longest[0]
-    columns = zip(*founds, strict=True)
-    return Found(*(xp.concat(part, axis=-1) for part in columns)), xp.concat(longest)
+        return founds[0]
+    return Found(*(xp.concat(list(parts), axis=-1) for parts in zip(*founds, strict=True)))
 
 
-def _least(xp: Any, parts: Sequence[Array]) -> Array:
-    least = parts[0]
-    for part in parts[1:]:
-        least = xp.minimum(least, part)
-    return least
-
-
-def _indices(values: np.ndarray, like: Array) -> Array:
+def indices(values: np.ndarray, like: Array) -> Array:
     """Integers on the device of an array."""
-    return _array.namespace(like).asarray(values.astype(np.int64), device=_array.device(like))
+    return _array.namespace(like).asarray(values, device=_array.device(like))

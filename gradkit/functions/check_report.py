@@ -59,7 +59,8 @@ class Check:
     claimed : ndarray
         The claimed derivative; along random directions, what it says about these.
     numeric, error : ndarray
-        The numeric one, of the same shape, and the estimate of its error.
+        The numeric one, of the same shape, and the estimate of its error, ten times as large where
+        it has not converged.
     left, right : ndarray
         One-sided derivatives at kinks, NaN elsewhere.
     verdict : ndarray of str

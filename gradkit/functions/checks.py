@@ -86,7 +86,8 @@ def check_gradient(
 
     Notes
     -----
-    An entry that the numeric derivative is too inaccurate to decide is reported as undecided. At a
+    An entry that the numeric derivative is too inaccurate to decide is reported as undecided; the
+    error of one that has not converged counts ten times, and is shown so. At a
     kink, any claim between the derivatives from the left and from the right is reported as a kink,
     and passes. A NaN or an infinity on either side fails. The sum of two errors of opposite sign
     may vanish along a direction, for half of all directions at most: 10 of them miss it once in

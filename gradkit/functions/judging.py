@@ -1,41 +1,73 @@
-"""One round of steps judged: the derivative it gives, the error of that, and where to go next."""
+"""One ladder of steps judged: the derivative it gives, the error of that, and where to go next."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import factorial, inf
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, TypeAlias
 
 from gradkit._array import Array, Namespace
 from gradkit.functions.schemes import Scheme
 
-__all__ = ["Round", "Tolerances", "judge"]
+__all__ = ["Round", "Sampled", "Tolerances", "Values", "judge"]
 
+#: Values of a function by offset, ``(levels, ..., lanes)``, coarsest step first; those at the point
+#: itself ``(1, ..., lanes)``.
+Values: TypeAlias = Mapping[tuple[int, ...], Array]
 
-#: The part of the change before the last that an error is never estimated below.
+#: An error is never estimated below this part of the change before the last one.
 GUARD = 0.001
 
 
+#: What a change is multiplied by where it may be smaller than the noise by chance.
+SAFETY = 5.0
+
+
 class Tolerances(NamedTuple):
-    """What is good enough, and what is known about the values of a function.
+    """What is good enough; None for what the rounding of the values suggests.
 
     Attributes
     ----------
-    aim : float
-        Relative error at which the search stops.
-    accepted : float
-        Relative error up to which a search is a success.
+    rtol : float or None
+        Relative error. By default the search aims at ``epsilon**(2 / (order + 2))``, and an error of
+        ``sqrt(epsilon)`` is a success.
     atol : float or None
-        Absolute error at which the search stops; None for the rounding of the values over a step of
-        the size of x.
-    epsilon : float
-        Relative rounding of the values.
+        Absolute error, by default the rounding of the values over steps of about the size of x.
     """
 
-    aim: float
-    accepted: float
+    rtol: float | None
     atol: float | None
-    epsilon: float
+
+    def relative(self, epsilon: float, order: int) -> tuple[float, float]:
+        """The relative error to aim at, and the one that is a success."""
+        if self.rtol is not None:
+            return self.rtol, self.rtol
+        aim = epsilon ** (2 / (order + 2))
+        return aim, max(epsilon**0.5, aim)
+
+
+class Sampled(Protocol):
+    """What is known about lanes beside the values in them; arrays are ``(lanes,)``."""
+
+    @property
+    def wide(self) -> Array:
+        """Product of steps of about the size of the variables, to the power of the orders."""
+        ...
+
+    @property
+    def position(self) -> Array:
+        """Magnitude of the variable, whose rounding within func shows in its values."""
+        ...
+
+    @property
+    def noise(self) -> Array | float:
+        """Absolute error of the values beyond rounding."""
+        ...
+
+    @property
+    def epsilon(self) -> float:
+        """Relative rounding of the values."""
+        ...
 
 
 class Round(NamedTuple):
@@ -49,10 +81,13 @@ class Round(NamedTuple):
         The error at which the search stops, and the one up to which it is a success.
     factor : Array
         What the steps should be multiplied by in a further round: above 1 where rounding rules.
-    kink : Array
-        Whether the derivative seems to jump at the point.
     noisy : Array
         Whether the error is that of the values, so that longer steps would lessen it.
+    jump : Array
+        Size of the jump that the derivative seems to have at the point, 0 for none.
+    companion : Array
+        Of a mixed derivative, the sum of the second derivatives of its variables as the same values
+        give it, in units of the product of the steps; else the value.
     """
 
     value: Array
@@ -60,18 +95,17 @@ class Round(NamedTuple):
     target: Array
     limit: Array
     factor: Array
-    kink: Array
     noisy: Array
+    jump: Array
+    companion: Array
 
 
 def judge(
     xp: Namespace,
     scheme: Scheme,
-    values: Mapping[tuple[int, ...], Array],
+    values: Values,
     steps: Sequence[Array],
-    wide: Array,
-    position: Array,
-    noise: Array | float,
+    lanes: Sampled,
     tolerances: Tolerances,
 ) -> Round:
     """Extrapolate the quotients of one ladder and estimate the error.
@@ -83,97 +117,91 @@ def judge(
     scheme : Scheme
         Stencil and weights.
     values : mapping
-        Values of the function by offset, shape ``(levels, ..., lanes)``, coarsest step first; those
-        at the point itself ``(1, ..., lanes)``.
+        Values of the function.
     steps : sequence of Array
         Steps of each variable, ``(levels, lanes)``.
-    wide : Array
-        ``(lanes,)``: product of the steps of a ladder as wide as x allows, for the scale below
-        which a derivative counts as zero.
-    position : Array
-        ``(lanes,)``: magnitude of the variable, whose rounding within func shows in its values.
-    noise : Array or float
-        Absolute error of the values beyond rounding.
+    lanes : Sampled
+        What is known about the lanes.
     tolerances : Tolerances
         What is good enough.
     """
-    quotients = _quotients(scheme, values, steps)
-    finest, pieces = quotients[-1], [a - b for a, b in zip(quotients, quotients[1:], strict=False)]
+    divisors = [_divisor(scheme, [step[level, ...] for step in steps]) for level in _levels(scheme)]
+    quotients = [_difference(scheme, values, k) / divisors[k] for k in _levels(scheme)]
+    pieces = [quotients[k] - quotients[k + 1] for k in range(scheme.levels - 1)]
     full, lower, lowest, coarse = (_weighted(w, pieces) for w in scheme.extrapolations)
-    # The second difference guards against a first one that is small by chance.
-    truncation = xp.maximum(xp.abs(full - lower), GUARD * xp.abs(lower - lowest))
+    change, change_before = xp.abs(full - lower), xp.abs(lower - lowest)
+    # In a series that converges changes fall faster and faster; where they do not, the last one is
+    # but a sample of the noise.
+    sample = change * xp.abs(lowest) > change_before**2
+    truncation = xp.where(sample, SAFETY * change, change)
+    truncation = xp.maximum(truncation, GUARD * change_before)
 
-    centre = values[(0,) * len(scheme.orders)][0]
-    size = _size(xp, scheme, values, centre)
-    unit = tolerances.epsilon * (size + 0.5 * position * _slope(xp, scheme, values, steps)) + noise
-    smallest = xp.abs(_product(scheme, [step[-1] for step in steps]))
-    rounding = (scheme.magnitude * scheme.amplification) * unit / smallest
-
+    centre = values[(0,) * len(scheme.orders)][0, ...]
+    unit = _uncertainty(xp, scheme, values, steps, lanes)
+    rounding = (scheme.magnitude * scheme.amplification) * unit / xp.abs(divisors[-1])
     # Without the finest steps rounding is less; taken where it makes no other difference.
-    value = finest + xp.where(xp.abs(full - coarse) <= 2 * rounding, coarse, full)
-    coarse_change, fine_change = xp.abs(pieces[0]), xp.abs(pieces[-1])
+    value = quotients[-1] + xp.where(xp.abs(full - coarse) <= 2 * rounding, coarse, full)
     magnitude = xp.abs(value)
-    erratic = 3 * fine_change > coarse_change
+
+    first_change, last_change = xp.abs(pieces[0]), xp.abs(pieces[-1])
+    erratic = 3 * last_change > first_change  # in a series that converges it is a tenth
     error = truncation + rounding
-    error = xp.where(erratic, error + (coarse_change + fine_change), error)
+    error = xp.where(erratic, error + (first_change + last_change), error)
 
-    # The rounding of a ladder as wide as the point allows.
-    finest = scheme.ratio ** ((scheme.levels - 1) * scheme.order)
-    negligible = min(4 * scheme.magnitude * scheme.amplification * finest, 1e3) / wide
-    least = negligible * unit if tolerances.atol is None else tolerances.atol
-    target = tolerances.aim * magnitude + least
-    limit = tolerances.accepted * magnitude + least
+    aim, accepted = tolerances.relative(lanes.epsilon, scheme.order)
+    least = _negligible(scheme, unit, lanes) if tolerances.atol is None else tolerances.atol
+    target, limit = aim * magnitude + least, accepted * magnitude + least
+    jump = _jump(xp, scheme, values, centre, steps, xp.maximum(50 * error, limit))
+    kink = jump > 0
 
-    kink = _kink(xp, scheme, values, centre, steps, xp.maximum(10 * error, limit))
-    # Where all values are the same, steps that are short against 1 may be lost in rounding within func.
-    flat = (truncation == 0) & (coarse_change == 0) & (fine_change == 0)
-    narrow = 1e-3**scheme.order * wide > xp.abs(_product(scheme, [step[0] for step in steps]))
-    error = xp.where(flat & narrow, xp.asarray(1 / tolerances.epsilon, dtype=error.dtype), error)
-    rules = (erratic & (10 * coarse_change < magnitude)) | flat | (truncation <= 4 * rounding)
+    # Where all values are the same, they may just not resolve steps as short as these.
+    flat = (value == 0) & (first_change == 0) & (last_change == 0)
+    ratio = lanes.wide / xp.abs(divisors[0])
     finite = xp.isfinite(error) & xp.isfinite(centre)
+    unresolved = flat & (ratio > 1e3**scheme.order)
+    error = xp.where(unresolved, xp.asarray(1 / lanes.epsilon, dtype=error.dtype), error)
     error = xp.where(finite, error, xp.asarray(inf, dtype=error.dtype))
+
+    lost = (10 * error > magnitude) & (truncation > 4 * rounding)
+    rules = (erratic & (10 * first_change < magnitude)) | (truncation <= 4 * rounding)
+    noisy = rules & ~flat & finite & ~lost & ~kink
     excess = error / xp.where(target > 0, target, xp.ones_like(target))
     up = xp.clip(4 * excess ** (1 / scheme.order), 2, 1e8)
-    up = xp.where(flat, (wide / xp.abs(_product(scheme, [step[0] for step in steps]))) ** (1 / scheme.order), up)
     power = (2 if scheme.symmetric else 1) * (scheme.levels - 1)
     down = xp.clip((4 * excess) ** (-1 / power), 0.02, 0.6)
-    lost = (10 * error > magnitude) & ~flat & (truncation > 4 * rounding)
-    down = xp.where(lost, xp.clip(down, 0.02, 0.05), down)
-    down = xp.where(kink, xp.full_like(down, 0.05), down)
-    factor = xp.where(rules & finite & ~kink & ~lost, up, down)
-    return Round(value, error, target, limit, factor, kink & finite, rules & ~flat & finite & ~lost)
+    down = xp.where(lost | kink, xp.clip(down, 0.02, 0.05), down)
+    factor = xp.where(noisy, up, down)
+    factor = xp.where(flat & finite & ~kink, xp.clip(ratio, 2, None) ** (1 / scheme.order), factor)
+    companion = _companion(scheme, values, centre, divisors) if scheme.mixed else value
+    return Round(value, error, target, limit, factor, noisy, jump, companion)
 
 
-def _quotients(
-    scheme: Scheme, values: Mapping[tuple[int, ...], Array], steps: Sequence[Array]
-) -> list[Array]:
-    """Difference quotient of each level."""
-
-    def difference(prefix: tuple[int, ...], level: int) -> Array:
-        variable = len(prefix)
-        if variable == len(scheme.terms):
-            found = values[prefix]
-            return found[level if any(prefix) else 0]
-        total = None
-        for high, low, weight in scheme.terms[variable]:
-            part = difference((*prefix, high), level) - difference((*prefix, low), level)
-            part = part if weight == 1 else part * weight
-            total = part if total is None else total + part
-        return total
-
-    return [
-        difference((), level) / _product(scheme, [step[level] for step in steps])
-        for level in range(scheme.levels)
-    ]
+def _levels(scheme: Scheme) -> range:
+    return range(scheme.levels)
 
 
-def _product(scheme: Scheme, steps: Sequence[Array]) -> Array:
-    """What a quotient is divided by: the steps to the power of the orders."""
+def _divisor(scheme: Scheme, steps: Sequence[Array]) -> Array:
+    """What a difference is divided by: the steps to the power of the orders."""
     product = None
     for order, step in zip(scheme.orders, steps, strict=True):
         part = step if order == 1 else step**order
         product = part if product is None else product * part
     return product
+
+
+def _difference(
+    scheme: Scheme, values: Values, level: int, fixed: tuple[int, ...] = ()
+) -> Array:
+    """The differences in one variable after the other; `fixed` are the offsets chosen so far."""
+    if len(fixed) == len(scheme.terms):
+        return values[fixed][level if any(fixed) else 0, ...]
+    total = None
+    for high, low, weight in scheme.terms[len(fixed)]:
+        upper = _difference(scheme, values, level, (*fixed, high))
+        part = upper - _difference(scheme, values, level, (*fixed, low))
+        part = part if weight == 1 else part * weight
+        total = part if total is None else total + part
+    return total
 
 
 def _weighted(weights: Sequence[float], pieces: Sequence[Array]) -> Array:
@@ -184,55 +212,61 @@ def _weighted(weights: Sequence[float], pieces: Sequence[Array]) -> Array:
     return total
 
 
-def _size(
-    xp: Namespace, scheme: Scheme, values: Mapping[tuple[int, ...], Array], centre: Array
+def _uncertainty(
+    xp: Namespace, scheme: Scheme, values: Values, steps: Sequence[Array], lanes: Sampled
 ) -> Array:
-    """Magnitude of the values, whose rounding is that of the quotients."""
-    size = xp.abs(centre)
+    """How far the values may be off: their rounding, that of the variable within func, noise."""
+    centre = (0,) * len(scheme.orders)
+    size = xp.abs(values[centre][0, ...])
     for point in scheme.points:
-        for level in (0, scheme.levels - 1):
-            size = xp.maximum(size, xp.abs(values[point][level]))
-    return size
+        for level in (0, -1):
+            size = xp.maximum(size, xp.abs(values[point][level, ...]))
+    first, last = scheme.points[0] if scheme.symmetric else centre, scheme.points[-1]
+    change = xp.abs(values[last][-1, ...] - values[first][0 if first == centre else -1, ...])
+    span = None
+    for a, b, step in zip(first, last, steps, strict=True):
+        part = abs(b - a) * xp.abs(step[-1, ...])
+        span = part if span is None else span + part
+    return lanes.epsilon * (size + (0.5 * lanes.position / span) * change) + lanes.noise
 
 
-def _slope(
-    xp: Namespace, scheme: Scheme, values: Mapping[tuple[int, ...], Array], steps: Sequence[Array]
-) -> Array:
-    """Magnitude of the slope between the outermost points of the finest level."""
-    first, last = scheme.points[0], scheme.points[-1]
-    if not scheme.symmetric:
-        first = (0,) * len(last)
-    change = values[last][-1] - values[first][-1]
-    span = sum(abs(b - a) * xp.abs(h[-1]) for a, b, h in zip(first, last, steps, strict=True))
-    return xp.abs(change) / span
+def _negligible(scheme: Scheme, unit: Array, lanes: Sampled) -> Array:
+    """The error by which rounding spoils a ladder as wide as the variables are large."""
+    finest = scheme.ratio ** ((scheme.levels - 1) * scheme.order)
+    return min(4 * scheme.magnitude * scheme.amplification * finest, 1e3) * unit / lanes.wide
 
 
-def _kink(
+def _jump(
     xp: Namespace,
     scheme: Scheme,
-    values: Mapping[tuple[int, ...], Array],
+    values: Values,
     centre: Array,
     steps: Sequence[Array],
     least: Array,
 ) -> Array:
-    """Whether the derivative jumps by more than `least`: by as much over coarse as over fine steps."""
-    none = xp.zeros_like(least, dtype=xp.bool)
+    """Size of a jump of the derivative, 0 unless above `least` and much the same over all steps."""
     if not scheme.jumps:
-        return none
+        return xp.zeros_like(least)
     order = scheme.order
-    above, below = values[(1,)], values[(-1,)]
-    estimates: list[Array] = []
-    for weights in scheme.jumps:
-        total = None
-        for level, weight in enumerate(weights):
-            if weight:
-                if order % 2:
-                    part = (above[level] - centre) + (below[level] - centre)
-                else:
-                    part = above[level] - below[level]
-                total = weight * part if total is None else total + weight * part
-        estimates.append(xp.abs(total))
-    scale = factorial(order) / steps[0][0] ** order
-    coarse, fine = estimates
-    alike = (coarse < 1.2 * fine) & (fine < 1.2 * coarse)
-    return alike & (scale * fine > least)
+    above, below = values[1,], values[-1,]
+    parts: list[Array] = []
+    for level in _levels(scheme):
+        high, low = above[level, ...], below[level, ...]
+        parts.append((high - centre) + (low - centre) if order % 2 else high - low)
+    coarse, fine = (xp.abs(_weighted(weights, parts)) for weights in scheme.jumps)
+    jump = fine * factorial(order) / steps[0][0, ...] ** order
+    # Of a cusp such as sqrt(abs(x)) it grows as the steps shrink.
+    alike = (1.1 * fine > coarse) & (fine < 1.6 * coarse)
+    return xp.where(alike & (jump > least), jump, xp.zeros_like(jump))
+
+
+def _companion(
+    scheme: Scheme, values: Values, centre: Array, divisors: Sequence[Array]
+) -> Array:
+    """The sum of the two pure second derivatives, as the points of the mixed one give it."""
+    quotients: list[Array] = []
+    for level, divisor in zip(_levels(scheme), divisors, strict=True):
+        corners = [values[point][level, ...] - centre for point in scheme.points]
+        quotients.append(((corners[0] + corners[1]) + (corners[2] + corners[3])) / (2 * divisor))
+    pieces = [quotients[k] - quotients[k + 1] for k in range(scheme.levels - 1)]
+    return quotients[-1] + _weighted(scheme.extrapolations[0], pieces)

@@ -10,18 +10,19 @@ import numpy as np
 
 from gradkit import _array
 from gradkit._array import Array
-from gradkit.functions.schemes import Scheme
 from gradkit.functions.search import Found
 
 __all__ = ["STATUSES", "Result", "result"]
 
-#: Words for the codes of `Result.status`.
-STATUSES = ("converged", "inaccurate", "kink", "non-finite")
+#: Words for the codes of `Result.code`.
+STATUSES = ("converged", "inaccurate", "kink", "non-finite", "not-analytic")
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
     """A derivative with an estimate of its error.
+
+    All arrays have the shape of `value` and its library and device.
 
     Attributes
     ----------
@@ -30,24 +31,24 @@ class Result:
     error : Array
         Estimate of the absolute error of `value`; infinite where there is none.
     success : Array
-        Boolean: whether the error is within the tolerances.
+        Boolean: whether the error is within the tolerances, and nothing speaks against the value.
     code : Array
-        Position in `STATUSES` of what happened, per value.
+        Integer: position in `STATUSES` of the word for what happened.
     evaluations : Array
-        Points at which the function was evaluated, per lane (a point, or a variable of a gradient).
+        Integer: points at which the function was evaluated for this value.
     step : Array
         The longest step of the ladder that gave `value`, in ``[x]``.
     calls : int
-        Calls of the function.
+        Calls of the function, all in all.
 
     Examples
     --------
     >>> import numpy as np
     >>> from gradkit.functions import derivative
     >>> result = derivative(np.exp, 0.0)
-    >>> result.status
-    'converged'
-    >>> bool(abs(result.value - 1) < 1e-12)
+    >>> result.status, bool(result.success), result.calls
+    ('converged', True, 1)
+    >>> bool(abs(result.value - 1) < 10 * result.error)
     True
     """
 
@@ -61,66 +62,62 @@ class Result:
 
     @property
     def status(self) -> Any:
-        """A word, or a NumPy array of words, for what happened.
+        """A word for what happened, or a NumPy array of words.
 
-        ``"converged"``: within the tolerances. ``"inaccurate"``: `error` is an estimate still, but
-        above them. ``"kink"``: the derivative jumps at the point. ``"non-finite"``: NaN or infinite values.
+        - ``"converged"``: the error is within the tolerances.
+        - ``"inaccurate"``: it is not; `error` is still an estimate that holds.
+        - ``"kink"``: the derivative of this order jumps, or is infinite, at the point.
+        - ``"non-finite"``: the function gave NaN or infinite values, at the point or about it.
+        - ``"not-analytic"``: the complex step contradicts a real difference.
         """
-        codes = _array.to_host(self.code, "status")
-        words = np.array(STATUSES)[codes]
+        words = np.array(STATUSES)[_array.to_host(_dense(self.code), "status")]
         return str(words) if words.ndim == 0 else words
 
     def __repr__(self) -> str:
+        name = type(self).__name__
         if _array.is_traced(self.value):
-            return f"{type(self).__name__}(traced, shape={tuple(self.value.shape)})"
-        value = _array.to_host(self.value, "value")
-        error = _array.to_host(self.error, "error")
-        evaluations = int(np.max(_array.to_host(self.evaluations, "evaluations"), initial=0))
-        calls = f"{evaluations} evaluations, {self.calls} call{'s' * (self.calls != 1)}"
+            return f"{name}(traced, shape={tuple(self.value.shape)})"
+        value, error, evaluations = (
+            _array.to_host(_array.detached(_dense(part)), "value")
+            for part in (self.value, self.error, self.evaluations)
+        )
+        most = int(np.max(evaluations, initial=0))
+        work = f"{most} evaluations, {self.calls} call{'s' * (self.calls != 1)}"
         if value.ndim == 0:
-            return f"{type(self).__name__}({value[()]:.16g} ± {error[()]:.1e}, {self.status}, {calls})"
+            return f"{name}({value[()]:.16g} ± {error[()]:.1e}, {self.status}, {work})"
         words, counts = np.unique(self.status, return_counts=True)
         told = ", ".join(f"{n} {word}" for word, n in zip(words, counts, strict=True))
-        worst = f"errors up to {np.max(error):.1e}" if error.size else "empty"
-        return f"{type(self).__name__}(shape={value.shape}, {told}; {worst}; at most {calls})"
+        worst = np.max(error, initial=0)
+        shape = tuple(self.value.shape)
+        return f"{name}(shape={shape}, {told or 'empty'}, errors up to {worst:.1e}, at most {work})"
 
 
-def result(
-    found: Found, longest: Array, shape: tuple[int, ...], scheme: Scheme, calls: int
-) -> Result:
+def _dense(part: Any) -> Any:
+    """The entries of an array, those stored if it is sparse."""
+    return part.data if hasattr(part, "tocsr") else part
+
+
+def result(found: Found, shape: tuple[int, ...], calls: int) -> Result:
     """A result of some shape from what a search found.
 
     Parameters
     ----------
     found : Found
         What the search found, ``(..., lanes)``.
-    longest : Array
-        Longest step of the first ladder of each lane.
     shape : tuple of int
         Shape of the result.
-    scheme : Scheme
-        Stencil of the search.
     calls : int
         Calls of the function.
     """
     xp = _array.namespace(found.value)
     finite = xp.isfinite(found.error)
-    success = (found.error <= found.limit) & ~found.kink
-    failure = xp.where(found.kink, 2, xp.where(finite, 1, 3))
-    code = xp.where(success, xp.zeros_like(failure), failure)
+    sound = found.flaw == 0
+    success = (found.error <= found.limit) & sound
+    zero = xp.zeros_like(found.flaw)
+    unsound = xp.where(sound, xp.where(finite, zero + 1, zero + 3), found.flaw)
+    code = xp.where(success, zero, unsound)
     value = xp.where(finite, found.value, xp.full_like(found.value, nan))
-    evaluations = xp.astype(found.rounds, xp.int64) * (len(scheme.points) * scheme.levels) + 1
-
-    def shaped(part: Array) -> Array:
-        part = xp.reshape(xp.broadcast_to(part, found.value.shape), shape)
-        return part[()] if isinstance(part, np.ndarray) else part
-
-    return Result(
-        shaped(value),
-        shaped(found.error),
-        shaped(success),
-        shaped(code),
-        shaped(evaluations),
-        shaped(longest * found.factor),
-        calls,
-    )
+    parts = (value, found.error, success, code, found.evaluations, found.step)
+    full = (xp.reshape(xp.broadcast_to(p, found.value.shape), shape) for p in parts)
+    # Where NumPy has a scalar for a 0-d array, users expect it.
+    return Result(*(p[()] if isinstance(p, np.ndarray) else p for p in full), calls)

@@ -72,6 +72,16 @@ class Scheme:
         return sum(self.orders)
 
     @property
+    def evaluations(self) -> int:
+        """Points that one ladder takes."""
+        return self.levels * len(self.points)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether this is a second derivative in two variables, from all four sides."""
+        return self.symmetric and self.orders == (1, 1)
+
+    @property
     def reach(self) -> int:
         """The largest offset, in units of the step."""
         return max(abs(k) for point in self.points for k in point)
@@ -86,9 +96,10 @@ def central_scheme(orders: tuple[int, ...], levels: int = 4) -> Scheme:
 
 
 @lru_cache(maxsize=256)
-def one_sided_scheme(order: int, levels: int = 8) -> Scheme:
+def one_sided_scheme(orders: tuple[int, ...], levels: int = 8) -> Scheme:
     """Differences on one side of the point only; errors in powers of the step."""
-    return _scheme((order,), [Stencil(range(order + 1), order)], levels, RATIO, RATIO, ())
+    stencils = [Stencil(range(order + 1), order) for order in orders]
+    return _scheme(orders, stencils, levels, RATIO, RATIO, ())
 
 
 def _scheme(

@@ -1,55 +1,44 @@
-"""Rounds of steps, driven: each lane moves its ladder until its error is small or least.
+"""Rounds of steps, driven: each lane moves its ladder until its error is small, or least.
 
-A lane is one point in one direction. All lanes are judged together, by expressions of one shape, so that
-a round can be traced by JAX; where values can be looked at, lanes that are done are left out of
-later rounds.
+A lane is one point and the variable, or variables, moved about it. All lanes are judged together, by
+expressions of one shape without masks, so that JAX can trace a round; where values can be looked
+at, lanes that are done are left out of later rounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
 
 from gradkit._array import Array, Namespace
-from gradkit.functions.judging import Round, Tolerances, judge
+from gradkit.functions.judging import Round, Sampled, Tolerances, Values, judge
 from gradkit.functions.schemes import Scheme
 
-__all__ = ["Found", "Lanes", "Rounds", "search"]
+__all__ = ["KINK", "NOT_ANALYTIC", "Found", "Lanes", "Rounds", "put", "search"]
 
 
-class Lanes(Protocol):
-    """Points and directions in which a function is sampled."""
+#: Flaws, which are also positions among the words for the status of a result.
+KINK, NOT_ANALYTIC = 2, 4
+
+
+class Lanes(Sampled, Protocol):
+    """Points and directions in which a function is sampled; arrays are ``(lanes,)``."""
 
     @property
-    def count(self) -> int:
-        """Number of lanes."""
+    def longest(self) -> Array:
+        """Longest step of the first ladder."""
         ...
 
     @property
     def widest(self) -> Array:
-        """The largest factor by which the steps of each lane may be multiplied, ``(lanes,)``."""
+        """The largest factor by which steps may be multiplied, infinite without bounds."""
         ...
 
-    @property
-    def wide(self) -> Array:
-        """Product of steps as wide as the point allows, ``(lanes,)``, of the first ladder's kind."""
-        ...
-
-    @property
-    def position(self) -> Array:
-        """Magnitude of the variable of each lane, ``(lanes,)``."""
-        ...
-
-    @property
-    def noise(self) -> Array | float:
-        """Absolute error of the values beyond rounding."""
-        ...
-
-    def sample(
-        self, scheme: Scheme, factor: Array
-    ) -> tuple[Mapping[tuple[int, ...], Array], Sequence[Array]]:
+    def sample(self, scheme: Scheme, factor: Array) -> tuple[Values, Sequence[Array]]:
         """Values by offset and steps by variable, for steps multiplied by a factor per lane."""
         ...
 
@@ -71,144 +60,195 @@ class Rounds:
     compress : bool
         Whether lanes that are done may be left out of later rounds.
     after : callable or None
-        Called after each round with its number and the number of lanes that go on.
+        Called after each round with the number of lanes that are done.
     """
 
     most: int
     look: bool
     compress: bool
-    after: Callable[[int, int], object] | None = None
+    after: Callable[[int], object] | None = None
 
 
 class Found(NamedTuple):
-    """The best that the rounds gave, elementwise ``(..., lanes)``; rounds and factors per lane."""
+    """The best that the rounds gave, elementwise ``(..., lanes)``; the last two per lane.
+
+    `flaw` is an integer: what else speaks against a value, `KINK` or `NOT_ANALYTIC`, or 0.
+    """
 
     value: Array
     error: Array
     target: Array
     limit: Array
-    kink: Array
-    factor: Array
-    rounds: Array
+    flaw: Array
+    companion: Array
+    evaluations: Array
+    step: Array
 
 
 class _State(NamedTuple):
-    """Lanes under way: the best so far, and where steps are known to be too short or too long."""
+    """Lanes under way: the best so far, and what is known about their steps."""
 
     found: Found
-    factor: Array
-    short: Array
-    long: Array
-    hidden: Array
-    kink: Array
+    factor: Array  # of the next round
+    short: Array  # the longest steps over which rounding ruled, 0 for none
+    long: Array  # the shortest steps over which truncation ruled, infinite for none
+    hidden: Array  # error times step**order, as seen where rounding ruled
+    jump: Array  # of the derivative, as the last round saw it, 0 for none
     done: Array
 
 
+_Fields = TypeVar("_Fields", Found, _State)
+
+
 def search(
-    xp: Namespace,
-    scheme: Scheme,
-    lanes: Lanes,
-    tolerances: Tolerances,
-    plan: Rounds,
+    xp: Namespace, scheme: Scheme, lanes: Lanes, tolerances: Tolerances, plan: Rounds
 ) -> Found:
     """Differentiate in all lanes: the best value that the rounds give, and its error."""
-    state: _State | None = None
     index: Array | None = None
     total: Found | None = None
-    for number in range(plan.most):
-        factor = xp.minimum(xp.ones_like(lanes.widest), lanes.widest) if state is None else state.factor
+    state: _State | None = None
+    size = lanes.widest.shape[0]
+    for number in range(1, plan.most + 1):
+        factor = xp.clip(lanes.widest, None, 1) if state is None else state.factor
         values, steps = lanes.sample(scheme, factor)
-        judged = judge(xp, scheme, values, steps, lanes.wide, lanes.position, lanes.noise, tolerances)
-        state = _moved(xp, scheme, state, judged, factor, lanes.widest)
-        if index is None:
+        with np.errstate(all="ignore"):
+            judged = judge(xp, scheme, values, steps, lanes, tolerances)
+            state = _next(xp, scheme, state, judged, factor, lanes, number)
+        if index is None or total is None:
             total = state.found
         else:
-            _put(total, index, state.found)
+            put(total, index, state.found)
         if not plan.look:
             continue
         left = xp.nonzero(~state.done)[0] if plan.compress else None
-        count = int(xp.count_nonzero(~state.done)) if left is None else int(left.shape[0])
+        count = int(xp.sum(xp.astype(~state.done, xp.int32))) if left is None else left.shape[0]
         if plan.after is not None:
-            plan.after(number + 1, count)
+            plan.after(size - count)
         if not count:
             break
-        if left is not None and number + 1 < plan.most and count < state.done.shape[0]:
+        if left is not None and count < state.done.shape[0]:
             lanes = lanes.take(left)
             state = _taken(xp, state, left)
             index = left if index is None else xp.take(index, left, axis=0)
+    assert total is not None
     return total
 
 
-def _moved(
+def _next(
     xp: Namespace,
     scheme: Scheme,
     state: _State | None,
     judged: Round,
     factor: Array,
-    widest: Array,
+    lanes: Lanes,
+    number: int,
 ) -> _State:
     """Keep the better of the old and the new, and choose the steps of the next round."""
-    error, target, move = judged.error, judged.target, judged.factor
-    outer = tuple(range(error.ndim - 1))
-    if outer:
-        # Steps belong to a lane: the value that is furthest from its target decides on them.
-        excess = xp.where(error > target, error / xp.where(target > 0, target, 1.0), 0.0)
-        worst = excess == xp.max(excess, axis=outer, keepdims=True)
-        move = xp.max(xp.where(worst, move, xp.zeros_like(move)), axis=outer)
-    grows = move > 1
+    power = factor**scheme.order
+    seen = xp.where(judged.noisy, judged.error * power, xp.zeros_like(judged.error))
     if state is None:
+        found, done, move = _begun(xp, scheme, judged, factor, lanes)
         short, long = xp.zeros_like(factor), xp.full_like(factor, inf)
-        rounds = xp.ones_like(factor)
-        found = Found(judged.value, error, target, judged.limit, judged.kink, factor, rounds)
-        found = found._replace(kink=xp.zeros_like(judged.kink))
-        done = xp.zeros_like(grows)
+        hidden, grows = seen, move > 1
     else:
-        short, long, done = state.short, state.long, state.done
+        hidden = xp.maximum(state.hidden, seen)
         old = state.found
-        # Rounding inside func, seen over shorter steps, is there over longer ones, too.
-        error = error + state.hidden / factor**scheme.order
-        # Where steps grew, the quotients of the shorter ones were right within their rounding; a
-        # bounded function has small ones over long steps, whatever its derivative.
-        apart = xp.abs(judged.value - old.value) > 3 * old.error + error
-        astray = (factor > old.factor) & apart
-        better = (error < old.error) & ~done & ~astray
-        grows = grows & ~(xp.any(astray, axis=outer) if outer else astray)
-        rounds = old.rounds + xp.astype(~done, old.rounds.dtype)
-        lane = xp.any(better, axis=outer) if outer else better
-        found = Found(
-            xp.where(better, judged.value, old.value),
-            xp.where(better, error, old.error),
-            xp.where(better, target, old.target),
-            xp.where(better, judged.limit, old.limit),
-            # A true kink looks the same in two rounds.
-            old.kink | (judged.kink & state.kink & ~done),
-            xp.where(lane, factor, old.factor),
-            rounds,
-        )
-    seen = xp.where(judged.noisy, judged.error * factor**scheme.order, 0.0)
-    hidden = seen if state is None else xp.maximum(state.hidden, seen)
+        # Rounding inside func that is seen over some steps is there over others, too.
+        floor = hidden / (old.step / lanes.longest) ** scheme.order
+        fooled = (floor > 2 * old.error) & ~state.done
+        old = old._replace(error=xp.where(fooled, floor, old.error))
+        found, astray = _better(xp, scheme, state._replace(found=old), judged, factor, lanes)
+        move = _one_per_lane(xp, judged)
+        grows = (move > 1) & ~_any(xp, astray)
+        short, done = state.short, state.done
+        long = xp.where(_any(xp, fooled), xp.full_like(factor, inf), state.long)
     short = xp.where(grows, xp.maximum(short, factor), short)
     long = xp.where(grows, long, xp.minimum(long, factor))
-    wanted = xp.minimum(factor * xp.where(grows, xp.maximum(move, 2.0), xp.minimum(move, 0.6)), widest)
+    move = xp.where(grows, xp.clip(move, 2, None), xp.clip(move, None, 0.6))
+    wanted = xp.minimum(factor * move, lanes.widest)
     # Between steps known to be too short and too long, go by halves of the logarithm.
-    bracketed = (wanted <= short) | (wanted >= long)
-    middle = xp.sqrt(short) * xp.sqrt(long)
-    wanted = xp.where(bracketed & (short > 0) & xp.isfinite(long), middle, wanted)
-    enough = xp.where(found.rounds < 3, found.target, found.limit)
-    good = ((found.error <= enough) & ~judged.kink) | found.kink
-    if outer:
-        good = xp.all(good, axis=outer)
+    between = ((wanted <= short) | (wanted >= long)) & (short > 0) & xp.isfinite(long)
+    wanted = xp.where(between, xp.sqrt(short) * xp.sqrt(long), wanted)
+    enough = found.target if number < 3 else found.limit
+    good = ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
     stuck = (long < 1.5 * scheme.ratio * short) | (wanted == factor)
-    done = done | good | stuck
-    return _State(found, xp.where(done, factor, wanted), short, long, hidden, judged.kink, done)
+    done = done | ~_any(xp, ~good) | stuck
+    return _State(found, xp.where(done, factor, wanted), short, long, hidden, judged.jump, done)
 
 
-def _taken(xp: Namespace, state: _State, index: Array) -> _State:
-    found = Found(*(xp.take(part, index, axis=part.ndim - 1) for part in state.found))
-    rest = (xp.take(part, index, axis=part.ndim - 1) for part in state[1:])
-    return _State(found, *rest)
+def _begun(
+    xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: Lanes
+) -> tuple[Found, Array, Array]:
+    """What the first round found; no lane is done; where to go next."""
+    count = xp.asarray(scheme.evaluations + 1)
+    found = Found(
+        judged.value,
+        judged.error,
+        judged.target,
+        judged.limit,
+        xp.zeros_like(judged.jump, dtype=count.dtype),
+        judged.companion,
+        xp.zeros_like(factor, dtype=count.dtype) + count,
+        lanes.longest * factor,
+    )
+    return found, xp.zeros_like(factor, dtype=xp.bool), _one_per_lane(xp, judged)
 
 
-def _put(total: Found, index: Array, found: Found) -> None:
+def _better(
+    xp: Namespace, scheme: Scheme, state: _State, judged: Round, factor: Array, lanes: Lanes
+) -> tuple[Found, Array]:
+    """The better of old and new, and where longer steps gave what shorter ones rule out."""
+    old = state.found
+    error = judged.error + state.hidden / factor**scheme.order
+    # Over long steps the quotients of a bounded function are small, whatever its derivative.
+    apart = xp.abs(judged.value - old.value) > 3 * old.error + error + 0.03 * xp.abs(old.value)
+    astray = (lanes.longest * factor > old.step) & apart
+    better = (error < old.error) & ~state.done & ~astray
+    # A true kink looks much the same in two rounds; what noise looks like grows with 1 / step.
+    alike = (1.3 * judged.jump > state.jump) & (judged.jump < 10 * state.jump)
+    kink = (judged.jump > 0) & (state.jump > 0) & alike & ~state.done
+    new = scheme.evaluations * xp.astype(~state.done, old.evaluations.dtype)
+    found = Found(
+        xp.where(better, judged.value, old.value),
+        xp.where(better, error, old.error),
+        xp.where(better, judged.target, old.target),
+        xp.where(better, judged.limit, old.limit),
+        xp.where(kink, xp.full_like(old.flaw, KINK), old.flaw),
+        xp.where(better, judged.companion, old.companion),
+        old.evaluations + new,
+        xp.where(_any(xp, better), lanes.longest * factor, old.step),
+    )
+    return found, astray
+
+
+def _one_per_lane(xp: Namespace, judged: Round) -> Array:
+    """The factor that the value asks for that is furthest from its target, of each lane."""
+    if judged.error.ndim == 1:
+        return judged.factor
+    error, target = judged.error, judged.target
+    outer = tuple(range(error.ndim - 1))
+    excess = error / xp.where(target > 0, target, xp.ones_like(target))
+    excess = xp.where(error > target, excess, xp.zeros_like(excess))
+    worst = excess == xp.max(excess, axis=outer, keepdims=True)
+    return xp.max(xp.where(worst, judged.factor, xp.zeros_like(excess)), axis=outer)
+
+
+def _any(xp: Namespace, truth: Array) -> Array:
+    """Whether something holds for any value of a lane."""
+    return truth if truth.ndim == 1 else xp.any(truth, axis=tuple(range(truth.ndim - 1)))
+
+
+def _taken(xp: Namespace, fields: _Fields, index: Array) -> _Fields:
+    parts = (
+        _taken(xp, part, index)
+        if isinstance(part, Found)
+        else xp.take(part, index, axis=part.ndim - 1)
+        for part in fields
+    )
+    return type(fields)(*parts)
+
+
+def put(total: Found, index: Array, found: Found) -> None:
+    """Write what was found in some lanes to their places among all."""
     for target, part in zip(total, found, strict=True):
         target[..., index] = part
