@@ -66,8 +66,11 @@ def factor_words(factor: Any) -> str:
         if abs(factor.imag) > 1e-6 * abs(factor):
             return f"({complex(factor):.6g}) x numeric"
         factor = factor.real
-    near = Fraction(float(factor)).limit_denominator(1000)
-    if abs(float(near) - factor) > 1e-4 * abs(factor):
+    near = Fraction(float(factor)).limit_denominator(10)
+    if abs(factor) < 0.1 and factor:
+        near = Fraction(1, round(1 / float(factor)))
+    is_plain = 1 in (abs(near.numerator), near.denominator) or abs(near.numerator) <= 10
+    if not is_plain or abs(float(near) - factor) > 1e-4 * abs(factor):
         return f"{float(factor):.6g} x numeric"
     words = {1: "numeric", -1: "-numeric", 0: "0"}
     return words[int(near)] if near in words else f"{near} x numeric"

@@ -95,7 +95,7 @@ def test_right_gradients_pass(dtype, seed):
 @pytest.mark.parametrize("seed", range(8))
 def test_right_jacobians_and_hessians_pass(dtype, seed):
     rng = np.random.default_rng(seed)
-    # A second derivative has few digits in single precision where x, and with it the step, is small.
+    # In single precision, second derivatives have few digits where x, and so the step, is small.
     x = (rng.choice([-1, 1], 6) * rng.uniform(0.5, 2, 6)).astype(dtype)
     assert check_jacobian(softmax, softmax_jacobian, x).passed
     assert check_hessian(rosen, rosen_hess, x).passed

@@ -15,7 +15,7 @@ def cubes(x):
 
 
 GRADIENT = 3 * X**2 + [X[1], X[0], 0]
-HESSIAN = np.diag(6 * X) + [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
+HESSIAN = np.diag(6 * X) + np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]])
 
 
 def turned(x):
@@ -51,6 +51,7 @@ def test_args_reach_function_and_claim():
     assert check.passed
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script.:DeprecationWarning")
 @pytest.mark.parametrize("library", ["torch", "jax"])
 def test_automatic_differentiation(library, jax):
     pytest.importorskip(library)
