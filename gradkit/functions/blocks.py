@@ -23,9 +23,9 @@ from gradkit.functions.inputs import Options, points
 from gradkit.functions.judging import Values
 from gradkit.functions.schemes import Scheme, central_scheme, one_sided_scheme
 from gradkit.functions.search import Found
-from gradkit.functions.sides import Sides, differentiate, facing
+from gradkit.functions.sides import differentiate, facing
 
-__all__ = ["MEMORY", "Moves", "Problem", "search_moves"]
+__all__ = ["MEMORY", "Moves", "Problem", "indices", "joined", "sampled", "search_moves"]
 
 #: Bytes that the points of one call may take, by default.
 MEMORY = 3 * 2**23
@@ -80,10 +80,14 @@ class Problem:
         if options.noise is None:
             noise: Array | float = 0.0
         else:
-            noise = xp.reshape(steps.start(x[0, ...], replace(options, step=None, bounds=None), order).noise, (-1,))
+            noise = xp.reshape(
+                steps.start(x[0, ...], replace(options, step=None, bounds=None), order).noise, (-1,)
+            )
         start = steps.start(x, replace(options, noise=None), order)
         flat = xp.reshape(x, (x.shape[0], -1))
-        begin = steps.Start(*(xp.reshape(p, flat.shape) if _array.is_array(p) else p for p in start))
+        begin = steps.Start(
+            *(xp.reshape(p, flat.shape) if _array.is_array(p) else p for p in start)
+        )
         evaluator = Evaluator(func, flat, options.vectorized, options.workers)
         centre = evaluator.columns(flat, options.args)
         return cls(evaluator, flat, tuple(x.shape[1:]), options, begin, noise, centre, memory)
@@ -135,7 +139,9 @@ class Moves:
         flat = [indices(v * x.shape[1] + point, x) for v in variables]
 
         def picked(part: Any, where: Array) -> Any:
-            return xp.take(xp.reshape(part, (-1,)), where, axis=0) if _array.is_array(part) else part
+            return (
+                xp.take(xp.reshape(part, (-1,)), where, axis=0) if _array.is_array(part) else part
+            )
 
         self._moved = [picked(x, where) for where in flat]
         begins = [steps.Start(*(picked(p, where) for p in problem.begin)) for where in flat]

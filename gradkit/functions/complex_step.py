@@ -1,8 +1,8 @@
 """The complex step: the derivative of an analytic function without any difference.
 
-``f(x + i h) = f(x) + i h f'(x) - h**2 f''(x) / 2 ...``, so that the imaginary part over h is the derivative
-however small h is (Squire and Trapp 1998). It is silently wrong where f is not analytic (abs, conj,
-comparisons), so a real difference of known error must agree with it.
+``f(x + i h) = f(x) + i h f'(x) - h**2 f''(x) / 2 ...``, so the imaginary part over h is the
+derivative, however small h is (Squire and Trapp 1998). It is silently wrong where f is not analytic
+(abs, conj, comparisons), so a real difference of known error must agree with it.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from gradkit.functions.inputs import Options, over
 from gradkit.functions.judging import Values
 from gradkit.functions.results import Result, result
 from gradkit.functions.schemes import Scheme
-from gradkit.functions.sides import Sides, differentiate, facing
 from gradkit.functions.search import Found
+from gradkit.functions.sides import Sides, differentiate, facing
 
-__all__ = ["directional"]
+__all__ = ["Rays", "directional"]
 
 
 class Rays:
@@ -161,9 +161,7 @@ def directional(
     xp, flat = problem.evaluator.xp, problem.x
     shaped = xp.reshape(flat, (flat.shape[0], *problem.batch))
     v = xp.reshape(over(v, shaped, "v"), flat.shape)
-    begin = steps.Start(
-        _shortest(flat, v, problem.begin.step), *_room(problem, v), problem.noise
-    )
+    begin = steps.Start(_shortest(flat, v, problem.begin.step), *_room(problem, v), problem.noise)
 
     def lanes_of(scheme: Scheme) -> Rays:
         sides = facing(xp, begin, scheme, method)

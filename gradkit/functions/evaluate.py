@@ -1,4 +1,4 @@
-"""Calls of the user's function: all points at once, one by one, or by workers; and what they return."""
+"""Calls of the user's function: all points at once, one by one, or by workers."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class Evaluator:
         self._map = workers.map if isinstance(workers, Executor) else workers or map
 
     def elementwise(self, points: Array, args: Sequence[Any]) -> Array:
-        """Values of a function of numbers at points ``(steps, lanes)``; args by lane or constant."""
+        """Values of a function of numbers at points ``(steps, lanes)``."""
         if self._vectorized:
             self.calls += 1
             values = self._array(self._func(points, *args))
             if tuple(values.shape) != tuple(points.shape):
                 raise ArgumentValueError(
                     f"func returned shape {tuple(values.shape)} for points of shape "
-                    f"{tuple(points.shape)}: wanted the same; pass vectorized=False if it takes one "
-                    "number at a time"
+                    f"{tuple(points.shape)}: wanted the same; pass vectorized=False if it takes "
+                    "one number at a time"
                 )
             return self._numbers(values)
         rows, count = points.shape
@@ -71,8 +71,8 @@ class Evaluator:
             if values.ndim == 0 or values.shape[-1] != points.shape[-1]:
                 raise ArgumentValueError(
                     f"func returned shape {tuple(values.shape)} for {points.shape[-1]} points of "
-                    f"shape {tuple(points.shape)}: wanted one value, or one vector, per point along "
-                    "the last axis; pass vectorized=False if it takes one point at a time"
+                    f"shape {tuple(points.shape)}: wanted one value, or one vector, per point "
+                    "along the last axis; pass vectorized=False if it takes one point at a time"
                 )
             return self._numbers(values)
         values = self._each([(points[:, i], *args) for i in range(points.shape[-1])])

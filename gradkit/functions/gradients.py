@@ -1,4 +1,4 @@
-"""First derivatives of functions of a vector: gradient, jacobian; and the diagonal of the hessian."""
+"""Derivatives in each variable of a function of a vector: gradient, jacobian, second ones."""
 
 from __future__ import annotations
 
@@ -128,14 +128,14 @@ def jacobian(
     method, step, rtol, atol, bounds, args, vectorized, noise, workers, rounds, callback, memory
         As in `gradient`.
     sparsity : array or sparse matrix, optional
-        ``(n, m)``: nonzero where ``func(x)[i]`` may depend on ``x[j]``. Variables that no value shares
-        are then moved together. Only for one point; needs SciPy.
+        ``(n, m)``: nonzero where ``func(x)[i]`` may depend on ``x[j]``. Variables that no
+        value shares are then moved together. Only for one point; needs SciPy.
 
     Returns
     -------
     Result
-        Arrays ``(n, m, ...)`` of ``d func[i] / d x[j]``, ``(m, ...)`` where `func` returns one number. With
-        `sparsity`, `scipy.sparse.csr_array` of the pattern given.
+        Arrays ``(n, m, ...)`` of ``d func[i] / d x[j]``, ``(m, ...)`` where `func` returns one
+        number. With `sparsity`, `scipy.sparse.csr_array` of the pattern given.
 
     Raises
     ------

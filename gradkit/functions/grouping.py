@@ -21,11 +21,11 @@ from gradkit.functions.results import Result, result
 from gradkit.functions.schemes import Scheme
 from gradkit.functions.sides import differentiate, facing
 
-__all__ = ["colours", "grouped_jacobian"]
+__all__ = ["Groups", "colours", "grouped_jacobian"]
 
 
 def colours(pattern: Any) -> np.ndarray:
-    """A colour for each column of a sparse pattern, no row having one twice; greedy, long ones first.
+    """A colour for each column of a sparse pattern, no row having one twice (greedy).
 
     Parameters
     ----------
@@ -73,17 +73,17 @@ class Groups:
         self.problem, self.scheme = problem, scheme
         self.colour, self.owner, self.lanes = colour, owner, lanes
         self._xp, self._x = problem.evaluator.xp, problem.x[:, 0]
-        begin = steps.Start(*(p[:, 0] if _array.is_array(p) else p for p in problem.begin))
+        begin = steps.Start(*(_first(part) for part in problem.begin))
         self._step = begin.step
         self._sides = facing(self._xp, begin, scheme, problem.options.method)
-        # Where lanes are dropped, their variables stay where they are, whatever the first lane does.
+        # Variables of lanes that were dropped stay where they are.
         lane = np.full(int(colour.max(initial=-1)) + 1, -1)
         lane[lanes] = np.arange(len(lanes))
         self._lane = lane[colour]
         self.noise = problem.noise
 
     def _owned(self, part: Array) -> Array:
-        """Numbers of variables as ``(values, lanes)``, 1 where a value depends on none of a colour."""
+        """Numbers of variables as ``(values, lanes)``, 1 where no variable moves a value."""
         xp, owner = self._xp, self.owner[:, self.lanes]
         taken = xp.take(part, indices(np.maximum(owner, 0).reshape(-1), part), axis=0)
         taken = xp.reshape(taken, owner.shape)
@@ -138,6 +138,11 @@ class Groups:
         return Groups(self.problem, self.scheme, self.colour, self.owner, lanes)
 
 
+def _first(part: Any) -> Any:
+    """The column of the one point, of an array."""
+    return part[:, 0] if _array.is_array(part) else part
+
+
 def grouped_jacobian(problem: Problem, sparsity: Any) -> Result:
     """The jacobian on a pattern of sparsity, as sparse arrays.
 
@@ -181,7 +186,7 @@ def grouped_jacobian(problem: Problem, sparsity: Any) -> Result:
         return sparse.csr_array((values, (row, column)), shape=pattern.shape)
 
     names = ("value", "error", "success", "code", "evaluations", "step")
-    return Result(*(stored(getattr(dense, name)) for name in names), dense.calls)
+    return Result(*(stored(getattr(dense, name)) for name in names), calls=dense.calls)
 
 
 def _pattern(problem: Problem, sparsity: Any, sparse: Any) -> Any:

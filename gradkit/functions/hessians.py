@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gradkit import _array
 from gradkit._array import Array
 from gradkit.errors import ArgumentValueError, integer
 from gradkit.functions.blocks import MEMORY, Problem, indices, search_moves
@@ -81,7 +80,7 @@ def hessian(
     found = [diagonal]
     rows, columns = np.triu_indices(m, 1)
     if len(rows):
-        variables, point = problem.every_point(list(rows), list(columns))
+        variables, point = problem.every_point(rows.tolist(), columns.tolist())
         mixed = search_moves(problem, (1, 1), variables, point)
         found.append(_compared(problem, mixed, diagonal, variables, point))
     return _symmetric(problem, found, rows, columns)

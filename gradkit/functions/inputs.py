@@ -102,14 +102,18 @@ class Options:
     def plan(self, x: Array, before: int, total: int) -> Rounds:
         """How a search among the derivatives of x may go on, `before` of `total` being done."""
         look = not _array.is_traced(x)
-        after = None
-        if self.callback is not None and look:
-            callback = self.callback
+        callback = self.callback if look else None
 
-            def after(done: int) -> None:
+        def after(done: int) -> None:
+            if callback is not None:
                 callback(before + done, total)
 
-        return Rounds(self.rounds, look, look and _array.library(x) in COMPRESSIBLE, after)
+        return Rounds(
+            self.rounds,
+            look,
+            look and _array.library(x) in COMPRESSIBLE,
+            after if callback else None,
+        )
 
 
 def _check_tolerance(name: str, value: Any) -> None:

@@ -29,8 +29,8 @@ class Tolerances(NamedTuple):
     Attributes
     ----------
     rtol : float or None
-        Relative error. By default the search aims at ``epsilon**(2 / (order + 2))``, and an error of
-        ``sqrt(epsilon)`` is a success.
+        Relative error. By default the search aims at ``epsilon**(2 / (order + 2))``, and an
+        error of ``sqrt(epsilon)`` is a success.
     atol : float or None
         Absolute error, by default the rounding of the values over steps of about the size of x.
     """
@@ -189,9 +189,7 @@ def _divisor(scheme: Scheme, steps: Sequence[Array]) -> Array:
     return product
 
 
-def _difference(
-    scheme: Scheme, values: Values, level: int, fixed: tuple[int, ...] = ()
-) -> Array:
+def _difference(scheme: Scheme, values: Values, level: int, fixed: tuple[int, ...] = ()) -> Array:
     """The differences in one variable after the other; `fixed` are the offsets chosen so far."""
     if len(fixed) == len(scheme.terms):
         return values[fixed][level if any(fixed) else 0, ...]
@@ -260,9 +258,7 @@ def _jump(
     return xp.where(alike & (jump > least), jump, xp.zeros_like(jump))
 
 
-def _companion(
-    scheme: Scheme, values: Values, centre: Array, divisors: Sequence[Array]
-) -> Array:
+def _companion(scheme: Scheme, values: Values, centre: Array, divisors: Sequence[Array]) -> Array:
     """The sum of the two pure second derivatives, as the points of the mixed one give it."""
     quotients: list[Array] = []
     for level, divisor in zip(_levels(scheme), divisors, strict=True):

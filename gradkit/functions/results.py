@@ -120,4 +120,4 @@ def result(found: Found, shape: tuple[int, ...], calls: int) -> Result:
     parts = (value, found.error, success, code, found.evaluations, found.step)
     full = (xp.reshape(xp.broadcast_to(p, found.value.shape), shape) for p in parts)
     # Where NumPy has a scalar for a 0-d array, users expect it.
-    return Result(*(p[()] if isinstance(p, np.ndarray) else p for p in full), calls)
+    return Result(*(p[()] if isinstance(p, np.ndarray) else p for p in full), calls=calls)

@@ -44,8 +44,8 @@ class Scheme:
         Sum of the magnitudes of the weights of one quotient.
     extrapolations : tuple of tuple of float
         Weights of the differences of neighbouring quotients, coarse ones first, that are added to
-        the finest quotient: from all levels, all but the coarsest, all but the coarsest two, and all but
-        the finest ones.
+        the finest quotient: from all levels, all but the coarsest, all but the coarsest two, and
+        all but the finest ones.
     amplification : float
         How much the extrapolation magnifies the rounding of the finest quotient, at most.
     jumps : tuple of tuple of float
@@ -123,9 +123,7 @@ def _scheme(
     full = fornberg(nodes, 0)
     finest = ratio ** (levels - 1)
     # In units of the rounding of the finest quotient, coarser ones are rounded less.
-    amplification = sum(
-        abs(w) * (ratio**j / finest) ** order for j, w in enumerate(full)
-    )
+    amplification = sum(abs(w) * (ratio**j / finest) ** order for j, w in enumerate(full))
     cuts = ((0, levels), (1, levels), (2, levels), (0, max(3, levels - 2)))
     return Scheme(
         orders,

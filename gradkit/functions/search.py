@@ -1,8 +1,8 @@
 """Rounds of steps, driven: each lane moves its ladder until its error is small, or least.
 
-A lane is one point and the variable, or variables, moved about it. All lanes are judged together, by
-expressions of one shape without masks, so that JAX can trace a round; where values can be looked
-at, lanes that are done are left out of later rounds.
+A lane is one point and the variable, or variables, moved about it. All lanes are judged together,
+by expressions of one shape without masks, so that JAX can trace a round; where values can be
+looked at, lanes that are done are left out of later rounds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ __all__ = ["KINK", "NOT_ANALYTIC", "Found", "Lanes", "Rounds", "put", "search"]
 
 
 #: Flaws, which are also positions among the words for the status of a result.
-KINK, NOT_ANALYTIC = 2, 4
+KINK = 2
+NOT_ANALYTIC = 4
 
 
 class Lanes(Sampled, Protocol):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from gradkit._array import Array, Namespace
 from gradkit.functions.judging import Tolerances
 from gradkit.functions.schemes import Scheme, central_scheme, one_sided_scheme
@@ -112,7 +110,9 @@ def _by_index(
         if count:
             found = search(xp, scheme, lanes.take(index), tolerances, plan)
             if total is None:
-                total = Found(*(xp.zeros((*p.shape[:-1], everything), dtype=p.dtype) for p in found))
+                total = Found(
+                    *(xp.zeros((*p.shape[:-1], everything), dtype=p.dtype) for p in found)
+                )
             put(total, index, found)
     assert total is not None
     return total

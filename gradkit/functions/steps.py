@@ -90,7 +90,7 @@ def _room(x: Array, bounds: Any) -> tuple[Array | None, Array | None]:
         lower, upper = bounds
     except (TypeError, ValueError):
         raise ArgumentTypeError(
-            f"bounds={bounds!r}: wanted a pair (lower, upper) of numbers or arrays, None for no bound"
+            f"bounds={bounds!r}: wanted a pair (lower, upper) of numbers, arrays or None"
         ) from None
     xp = _array.namespace(x)
     low = over(-inf if lower is None else lower, x, "bounds[0]")

@@ -7,7 +7,7 @@ from typing import Any
 
 from gradkit import _array
 from gradkit._array import Array
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
+from gradkit.errors import ArgumentValueError, integer
 from gradkit.functions import steps
 from gradkit.functions.complex_step import complex_step
 from gradkit.functions.evaluate import Evaluator
@@ -18,7 +18,7 @@ from gradkit.functions.schemes import Scheme
 from gradkit.functions.search import Found
 from gradkit.functions.sides import Sides, differentiate, facing
 
-__all__ = ["derivative"]
+__all__ = ["Points", "derivative"]
 
 #: Points that go through all rounds together, so that their values stay in the cache.
 BLOCK = 16384
@@ -82,7 +82,7 @@ class Points:
         values = self.evaluator.elementwise(xp.concat(placed), self.args)
         if self.centre is None:
             self.centre = values[-1:, ...]
-        found = {(0,): self.centre}
+        found: dict[tuple[int, ...], Array] = {(0,): self.centre}
         for i, point in enumerate(scheme.points):
             found[point] = values[i * scheme.levels : (i + 1) * scheme.levels, ...]
         return found, [step]
@@ -162,9 +162,9 @@ def derivative(
     Returns
     -------
     Result
-        ``.value`` and ``.error``, in ``[func] / [x]**order``, ``.success``, ``.status``, ``.evaluations``
-        and ``.step`` in the shape, library and device of x. The dtype is that of x, or the wider
-        one of the values.
+        Arrays of the shape, library and device of x: ``.value`` and ``.error`` in
+        ``[func] / [x]**order``, ``.success``, ``.status``, ``.evaluations``, ``.step``.
+        The dtype is that of x, or the wider one of the values.
 
     Raises
     ------
@@ -173,11 +173,11 @@ def derivative(
 
     Notes
     -----
-    Difference quotients of a geometric ladder of steps are extrapolated (Richardson). The
-    error is the difference to the extrapolation without the longest step, plus rounding. Where it is too large, a
-    ladder of shorter steps follows, or one of longer steps where rounding rules.
-    All steps of a round and all points go to `func` in one call (in blocks of 16384 points, to
-    stay in the cache of the processor).
+    Difference quotients of a geometric ladder of steps are extrapolated (Richardson). The error is
+    the difference to the extrapolation without the longest step, plus rounding. Where it is too
+    large, a ladder of shorter steps follows, or one of longer steps where rounding rules. All
+    steps of a round and all points go to `func` in one call (in blocks of 16384 points, to stay in
+    the cache of the processor).
 
     Examples
     --------
@@ -238,7 +238,7 @@ def _block(
     options: Options,
     place: tuple[int, int],
 ) -> Found:
-    """Differentiate at some of the points, `place` being the first of them and the number of all."""
+    """Differentiate at some points; `place` is the first of them and the number of all."""
     xp = evaluator.xp
 
     def lanes_of(scheme: Scheme) -> Points:
@@ -247,9 +247,7 @@ def _block(
 
     bounded = begin.below is not None
     plan = options.plan(x, *place)
-    found = differentiate(
-        xp, (order,), options.method, bounded, lanes_of, options.tolerances, plan
-    )
+    found = differentiate(xp, (order,), options.method, bounded, lanes_of, options.tolerances, plan)
     if options.method != "complex":
         return found
 
