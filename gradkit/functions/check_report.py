@@ -115,6 +115,9 @@ class Check:
         """Whether the shape fits and each entry passed, or is a kink with a claim between."""
         return self.fits and bool(np.all((self.verdict == "passed") | (self.verdict == "kink")))
 
+    def __bool__(self) -> bool:
+        return self.passed
+
     @property
     def absolute(self) -> np.ndarray:
         """Distance of claim and numeric derivative; at a kink, from what lies between its sides."""

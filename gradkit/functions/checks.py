@@ -49,16 +49,16 @@ def check_gradient(
     rtol, atol : float, optional
         An entry is wrong where ``|claimed - numeric| > atol + rtol * |numeric| + error``, with the
         estimate of the error of the numeric derivative. The default is 1e-6 each in double
-        precision. Where x, the function or the claim is in single precision, `rtol` is 1e-3 and
-        `atol` 1e-4 times the largest numeric entry (1e-2 both, for a hessian), or 100 roundings of
-        ``|func(x)|`` (1000) where that is more.
+        precision. Where x, the function or the claim is in single precision, it is 1e-3 (1e-2 for
+        a hessian), and `atol` no less than 1e-4 (1e-2) times the largest numeric entry.
     steps : sequence of float, optional
         Steps of plain central differences with which the claim is compared as well.
     directions : int, optional
         Compare along so many random directions, not entry by entry; 0 for all entries. The default
         is 10 directions above 1000 variables. In each of them every variable moves, up or down, in
         proportion to its scale: its size (its root beyond 1), 1 at 0, and no less than 1/100 of
-        the largest scale.
+        the largest scale. The tolerance is that of the sum, so that small errors of single entries
+        are not seen; at a kink, which may hide more, a direction is undecided.
     seed : int, default 0
         Seed of the directions.
     args : sequence, optional

@@ -77,9 +77,14 @@ def factor_words(factor: Any) -> str:
 
 
 def hints(
-    claimed: np.ndarray, numeric: Measured, words: np.ndarray, rtol: float, atol: float
+    claimed: np.ndarray,
+    numeric: Measured,
+    words: np.ndarray,
+    rtol: float,
+    atol: float,
+    may_turn: bool = True,
 ) -> tuple[str, ...]:
-    """What may have gone wrong where a claim is: its sign, a constant factor, rows for columns."""
+    """What may have gone wrong where a claim is: its sign, a factor, rows for columns if it may."""
     if not np.any(words == "wrong"):
         return ()
     found: list[str] = []
@@ -90,7 +95,7 @@ def hints(
             found.append("claimed = conj(numeric) for all entries")
         elif (factor := _factor(claimed, numeric.value, limit, usable)) is not None:
             found.append(f"claimed = {factor_words(factor)} for all entries")
-    square = claimed.ndim == 2 and claimed.shape[0] == claimed.shape[1]
+    square = may_turn and claimed.ndim == 2 and claimed.shape[0] == claimed.shape[1]
     if square and _agree(claimed.T, numeric.value, limit, usable & usable.T):
         found.append("claimed looks transposed: its transpose agrees with numeric")
     return tuple(found)

@@ -288,6 +288,22 @@ def test_noise_leaves_entries_undecided_not_passed_and_not_wrong():
     assert check_gradient(rough, 3 * x, x).count("wrong") == 2
 
 
+def test_large_values_in_single_precision_pass_nothing_unseen():
+    # The values are known to 0.06, and so the slopes to about 1: neither sign can be told.
+    x = np.array([1.0, 2.0], np.float32)
+    for sign in (1, -1):
+        check = check_gradient(lambda x: np.float32(1e6) + (x**2).sum(0), sign * 2 * x, x)
+        assert "passed" not in check.verdict.tolist()
+    small = check_gradient(lambda x: 1e-3 * (x**2).sum(0), -2e-3 * x, x)
+    assert small.verdict.tolist() == ["wrong", "wrong"]
+
+
+@PRECISIONS
+def test_gradient_at_a_minimum_passes(dtype):
+    x = np.array([1.0, 1.0, 1.0], dtype)
+    assert check_gradient(lambda x: rosen(x) + 1, rosen_der, x).passed
+
+
 @PRECISIONS
 @pytest.mark.parametrize("claim", [0.0, 0.5, 1.0])
 def test_kink_is_reported_as_one(dtype, claim):
@@ -349,6 +365,34 @@ def test_directions_of_jacobians_and_hessians(rng):
     assert not check_hessian(rosen, lambda x: 1.01 * rosen_hess(x), x, directions=3).passed
 
 
+def test_kinks_leave_directions_undecided():
+    x = np.zeros(5)
+    wrong = spoiled(step(x), 3, 0.3)
+    check = check_gradient(relu, wrong, x, directions=3)
+    assert set(check.verdict) == {"undecided"}
+    assert "kink: " in str(check)
+
+
+def test_sign_is_named_along_directions_too(rng):
+    x = rng.standard_normal(6)
+    check = check_gradient(rosen, lambda x: -rosen_der(x), x, directions=4)
+    assert check.hints == ("claimed = -numeric for all entries",)
+
+
+def test_directions_in_single_precision(rng):
+    x = rng.standard_normal(1200).astype(np.float32)
+    assert check_gradient(rosen, rosen_der, x).passed
+    assert not check_gradient(rosen, lambda x: 1.05 * rosen_der(x), x).passed
+
+
+def test_sparse_numeric_jacobian(rng):
+    x = rng.standard_normal(6)
+    diagonal = {"func": np.sin, "x": x, "sparsity": np.eye(6)}
+    assert check_jacobian(jac=np.diag(np.cos(x)), **diagonal).passed
+    spoilt = spoiled(np.diag(np.cos(x)), (0, 5), 1.0)
+    assert check_jacobian(jac=spoilt, **diagonal).worst == (0, 5)
+
+
 def test_seed_chooses_directions(rng):
     x = rng.standard_normal(6)
     one, same, other = (
@@ -388,6 +432,8 @@ def test_sweep_counts_what_is_not_finite():
 def test_assertions_pass_and_fail():
     x = np.array([0.5, 1.5])
     assert_gradient(rosen, rosen_der, x)
+    assert check_gradient(rosen, rosen_der, x)
+    assert not check_gradient(rosen, np.zeros(2), x)
     assert_jacobian(softmax, softmax_jacobian, x)
     assert_hessian(rosen, rosen_hess, x)
     for call in (
