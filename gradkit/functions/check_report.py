@@ -194,11 +194,10 @@ class Check:
         return found
 
     def _order(self) -> list[int]:
-        """Positions of all entries, the worst first, those that are not finite last."""
+        """Positions of all entries, the worst first."""
         with np.errstate(all="ignore"):
             limit = self.atol + self.rtol * abs(self.numeric)
             excess = self.absolute / (limit + np.finfo(float).tiny)
-        excess = np.where(np.isfinite(self.absolute), excess, -1.0)
         return [int(i) for i in np.argsort(-excess, axis=None, kind="stable")]
 
     def _line(self, i: int, word: str) -> Line:

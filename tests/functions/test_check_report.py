@@ -124,6 +124,11 @@ def test_html_is_escaped_and_complete():
     assert 'style="color: red"' in check._repr_html_()
 
 
+def test_html_escapes_cells(monkeypatch):
+    monkeypatch.setattr("gradkit.functions.check_report.entry_note", lambda *_: "a < b & c")
+    assert "<td>a &lt; b &amp; c</td>" in check_of()._repr_html_()
+
+
 def test_rich_shows_the_same_cells():
     console = pytest.importorskip("rich.console")
     check = check_of(steps=[1e-3])

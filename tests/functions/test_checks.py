@@ -121,6 +121,13 @@ def test_tolerances_are_those_of_the_user():
     assert not check_gradient(**square, rtol=0, atol=3e-4).passed
 
 
+def test_claim_in_single_precision_is_judged_as_one():
+    x = np.array([1.0, 2.0])
+    near = 2 * x * (1 + 1e-4)
+    assert check_gradient(lambda x: (x**2).sum(0), near.astype(np.float32), x).passed
+    assert not check_gradient(lambda x: (x**2).sum(0), near, x).passed
+
+
 def test_function_of_one_point_at_a_time():
     def one(x):
         return float(np.sum(x**3))
@@ -363,6 +370,11 @@ def test_directions_of_jacobians_and_hessians(rng):
     assert check.count("wrong") == 3
     assert check_hessian(rosen, rosen_hess, x, directions=3).passed
     assert not check_hessian(rosen, lambda x: 1.01 * rosen_hess(x), x, directions=3).passed
+
+
+def test_small_variables_count_along_directions():
+    x = np.array([1e-9, 1.0])
+    assert not check_gradient(lambda x: (x**2).sum(0), [1.0, 2.0], x, directions=1).passed
 
 
 def test_kinks_leave_directions_undecided():
