@@ -146,7 +146,10 @@ class Moves:
         self._moved = [picked(x, where) for where in flat]
         begins = [steps.Start(*(picked(p, where) for p in problem.begin)) for where in flat]
         self._steps = [begin.step for begin in begins]
-        self._sides = [facing(xp, begin, scheme, problem.options.method) for begin in begins]
+        self._sides = [
+            facing(xp, begin, steps.broad(moved), scheme, problem.options.method)
+            for begin, moved in zip(begins, self._moved, strict=True)
+        ]
         self.noise = picked(problem.noise, self._column)
 
     @property
@@ -161,6 +164,14 @@ class Moves:
         for sides in self._sides[1:]:
             widest = self._xp.minimum(widest, sides.widest)
         return widest
+
+    @property
+    def cramped(self) -> Array:
+        """Whether bounds leave any of the variables hardly any room on one side."""
+        cramped = self._sides[0].cramped
+        for sides in self._sides[1:]:
+            cramped = cramped | sides.cramped
+        return cramped
 
     @property
     def wide(self) -> Array:

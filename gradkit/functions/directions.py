@@ -52,6 +52,11 @@ class Rays:
         return self.sides.widest
 
     @property
+    def cramped(self) -> Array:
+        """Whether bounds leave hardly any room on one side."""
+        return self.sides.cramped
+
+    @property
     def noise(self) -> Array | float:
         """Absolute error of the values."""
         return self.begin.noise
@@ -163,8 +168,10 @@ def directional(
     v = xp.reshape(over(v, shaped, "v"), flat.shape)
     begin = steps.Start(_shortest(flat, v, problem.begin.step), *_room(problem, v), problem.noise)
 
+    broad = _shortest(flat, v, steps.broad(flat))
+
     def lanes_of(scheme: Scheme) -> Rays:
-        sides = facing(xp, begin, scheme, method)
+        sides = facing(xp, begin, broad, scheme, method)
         return Rays(problem, flat, v, problem.centre, begin, sides)
 
     bounded = begin.below is not None

@@ -42,14 +42,14 @@ class Evaluator:
         """Values of a function of numbers at points ``(steps, lanes)``."""
         if self._vectorized:
             self.calls += 1
-            values = self._array(self._func(points, *args))
+            values = self._numbers(self._array(self._func(points, *args)))
             if tuple(values.shape) != tuple(points.shape):
                 raise ArgumentValueError(
                     f"func returned shape {tuple(values.shape)} for points of shape "
                     f"{tuple(points.shape)}: wanted the same; pass vectorized=False if it takes "
                     "one number at a time"
                 )
-            return self._numbers(values)
+            return values
         rows, count = points.shape
         singles = [
             (points[row, lane], *(a[lane] if _array.is_array(a) else a for a in args))
@@ -67,14 +67,14 @@ class Evaluator:
         """Values of a function of vectors at points ``(variables, count)``: ``(..., count)``."""
         if self._vectorized:
             self.calls += 1
-            values = self._array(self._func(points, *args))
+            values = self._numbers(self._array(self._func(points, *args)))
             if values.ndim == 0 or values.shape[-1] != points.shape[-1]:
                 raise ArgumentValueError(
                     f"func returned shape {tuple(values.shape)} for {points.shape[-1]} points of "
                     f"shape {tuple(points.shape)}: wanted one value, or one vector, per point "
                     "along the last axis; pass vectorized=False if it takes one point at a time"
                 )
-            return self._numbers(values)
+            return values
         values = self._each([(points[:, i], *args) for i in range(points.shape[-1])])
         return self.xp.moveaxis(values, 0, -1)
 

@@ -75,7 +75,7 @@ class Groups:
         self._xp, self._x = problem.evaluator.xp, problem.x[:, 0]
         begin = steps.Start(*(_first(part) for part in problem.begin))
         self._step = begin.step
-        self._sides = facing(self._xp, begin, scheme, problem.options.method)
+        self._sides = facing(self._xp, begin, steps.broad(self._x), scheme, problem.options.method)
         # Variables of lanes that were dropped stay where they are.
         lane = np.full(int(colour.max(initial=-1)) + 1, -1)
         lane[lanes] = np.arange(len(lanes))
@@ -102,6 +102,12 @@ class Groups:
         own = indices(self._lane, widest)[:, None] == indices(np.arange(len(self.lanes)), widest)
         free = xp.full_like(widest, float("inf"))[:, None]
         return xp.min(xp.where(own, widest[:, None], free), axis=0)
+
+    @property
+    def cramped(self) -> Array:
+        """Whether bounds leave any variable of a colour hardly any room on one side."""
+        own = indices(self._lane, self._x)[:, None] == indices(np.arange(len(self.lanes)), self._x)
+        return self._xp.any(own & self._sides.cramped[:, None], axis=0)
 
     @property
     def wide(self) -> Array:

@@ -83,6 +83,8 @@ class Round(NamedTuple):
         What the steps should be multiplied by in a further round: above 1 where rounding rules.
     noisy : Array
         Whether the error is that of the values, so that longer steps would lessen it.
+    unresolved : Array
+        Whether all values are the same over steps that are short against 1 and x.
     jump : Array
         Size of the jump that the derivative seems to have at the point, 0 for none.
     companion : Array
@@ -96,6 +98,7 @@ class Round(NamedTuple):
     limit: Array
     factor: Array
     noisy: Array
+    unresolved: Array
     jump: Array
     companion: Array
 
@@ -137,20 +140,25 @@ def judge(
     truncation = xp.maximum(truncation, GUARD * change_before)
 
     centre = values[(0,) * len(scheme.orders)][0, ...]
-    unit = _uncertainty(xp, scheme, values, steps, lanes)
+    rounded = _rounded(xp, scheme, values, steps, lanes)
+    unit = rounded + lanes.noise
     rounding = (scheme.magnitude * scheme.amplification) * unit / xp.abs(divisors[-1])
     # Without the finest steps rounding is less; taken where it makes no other difference.
     value = quotients[-1] + xp.where(xp.abs(full - coarse) <= 2 * rounding, coarse, full)
     magnitude = xp.abs(value)
 
     first_change, last_change = xp.abs(pieces[0]), xp.abs(pieces[-1])
-    erratic = 3 * last_change > first_change  # in a series that converges it is a tenth
+    # In a series that converges the last change is a tenth of the first; where values do not
+    # resolve the finest steps, quotients are 0.
+    erratic = (3 * last_change > first_change) | ((quotients[-1] == 0) & (first_change > 0))
     error = truncation + rounding
     error = xp.where(erratic, error + (first_change + last_change), error)
 
     aim, accepted = tolerances.relative(lanes.epsilon, scheme.order)
-    least = _negligible(scheme, unit, lanes) if tolerances.atol is None else tolerances.atol
-    target, limit = aim * magnitude + least, accepted * magnitude + least
+    target, limit = aim * magnitude, accepted * magnitude
+    negligible = _negligible(scheme, lanes)
+    target = target + (negligible * rounded if tolerances.atol is None else tolerances.atol)
+    limit = limit + (negligible * unit if tolerances.atol is None else tolerances.atol)
     jump = _jump(xp, scheme, values, centre, steps, xp.maximum(50 * error, limit))
     kink = jump > 0
 
@@ -166,14 +174,18 @@ def judge(
     rules = (erratic & (10 * first_change < magnitude)) | (truncation <= 4 * rounding)
     noisy = rules & ~flat & finite & ~lost & ~kink
     excess = error / xp.where(target > 0, target, xp.ones_like(target))
-    up = xp.clip(4 * excess ** (1 / scheme.order), 2, 1e8)
+    broad = ratio ** (1 / scheme.order)
+    up = xp.minimum(xp.clip(4 * excess ** (1 / scheme.order), 2, None), xp.clip(broad, 30, None))
     power = (2 if scheme.symmetric else 1) * (scheme.levels - 1)
     down = xp.clip((4 * excess) ** (-1 / power), 0.02, 0.6)
     down = xp.where(lost | kink, xp.clip(down, 0.02, 0.05), down)
+    # Where there are no values, go at once to steps that are short against x.
+    near = xp.clip(0.1 * lanes.position / xp.abs(steps[0][0, ...]), None, 0.02)
+    down = xp.where(finite | (near == 0), down, xp.minimum(down, near))
     factor = xp.where(noisy, up, down)
-    factor = xp.where(flat & finite & ~kink, xp.clip(ratio, 2, None) ** (1 / scheme.order), factor)
+    factor = xp.where(flat & finite & ~kink, xp.clip(broad, 2, None), factor)
     companion = _companion(scheme, values, centre, divisors) if scheme.mixed else value
-    return Round(value, error, target, limit, factor, noisy, jump, companion)
+    return Round(value, error, target, limit, factor, noisy, unresolved, jump, companion)
 
 
 def _levels(scheme: Scheme) -> range:
@@ -210,28 +222,31 @@ def _weighted(weights: Sequence[float], pieces: Sequence[Array]) -> Array:
     return total
 
 
-def _uncertainty(
+def _rounded(
     xp: Namespace, scheme: Scheme, values: Values, steps: Sequence[Array], lanes: Sampled
 ) -> Array:
-    """How far the values may be off: their rounding, that of the variable within func, noise."""
+    """How far the values may be off by their rounding and by that of the variable within func."""
     centre = (0,) * len(scheme.orders)
     size = xp.abs(values[centre][0, ...])
-    for point in scheme.points:
-        for level in (0, -1):
-            size = xp.maximum(size, xp.abs(values[point][level, ...]))
     first, last = scheme.points[0] if scheme.symmetric else centre, scheme.points[-1]
-    change = xp.abs(values[last][-1, ...] - values[first][0 if first == centre else -1, ...])
-    span = None
-    for a, b, step in zip(first, last, steps, strict=True):
-        part = abs(b - a) * xp.abs(step[-1, ...])
-        span = part if span is None else span + part
-    return lanes.epsilon * (size + (0.5 * lanes.position / span) * change) + lanes.noise
+    slope = None
+    for level in (0, -1):
+        for point in scheme.points:
+            size = xp.maximum(size, xp.abs(values[point][level, ...]))
+        change = values[last][level, ...] - values[first][0 if first == centre else level, ...]
+        span = None
+        for a, b, step in zip(first, last, steps, strict=True):
+            part = abs(b - a) * xp.abs(step[level, ...])
+            span = part if span is None else span + part
+        steep = xp.abs(change) / span
+        slope = steep if slope is None else xp.maximum(slope, steep)
+    return lanes.epsilon * (size + 0.5 * lanes.position * slope)
 
 
-def _negligible(scheme: Scheme, unit: Array, lanes: Sampled) -> Array:
-    """The error by which rounding spoils a ladder as wide as the variables are large."""
+def _negligible(scheme: Scheme, lanes: Sampled) -> Array:
+    """The error, in units of that of the values, of a ladder as wide as the variables are large."""
     finest = scheme.ratio ** ((scheme.levels - 1) * scheme.order)
-    return min(4 * scheme.magnitude * scheme.amplification * finest, 1e3) * unit / lanes.wide
+    return min(4 * scheme.magnitude * scheme.amplification * finest, 1e3) / lanes.wide
 
 
 def _jump(

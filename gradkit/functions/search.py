@@ -39,6 +39,11 @@ class Lanes(Sampled, Protocol):
         """The largest factor by which steps may be multiplied, infinite without bounds."""
         ...
 
+    @property
+    def cramped(self) -> Array:
+        """Whether bounds leave hardly any room on one side."""
+        ...
+
     def sample(self, scheme: Scheme, factor: Array) -> tuple[Values, Sequence[Array]]:
         """Values by offset and steps by variable, for steps multiplied by a factor per lane."""
         ...
@@ -162,6 +167,8 @@ def _next(
         move = _one_per_lane(xp, judged)
         grows = (move > 1) & ~_any(xp, astray)
         short, done = state.short, state.done
+        # Nor is a step too long for truncation where shorter ones are not resolved at all.
+        fooled = fooled | judged.unresolved
         long = xp.where(_any(xp, fooled), xp.full_like(factor, inf), state.long)
     short = xp.where(grows, xp.maximum(short, factor), short)
     long = xp.where(grows, long, xp.minimum(long, factor))
@@ -172,7 +179,7 @@ def _next(
     wanted = xp.where(between, xp.sqrt(short) * xp.sqrt(long), wanted)
     enough = found.target if number < 3 else found.limit
     good = ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
-    stuck = (long < 1.5 * scheme.ratio * short) | (wanted == factor)
+    stuck = (long < 1.5 * scheme.ratio * short) | (wanted == factor) | ~(factor > 0)
     done = done | ~_any(xp, ~good) | stuck
     return _State(found, xp.where(done, factor, wanted), short, long, hidden, judged.jump, done)
 

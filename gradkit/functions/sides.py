@@ -13,8 +13,8 @@ from gradkit.functions.steps import USABLE, Start
 
 __all__ = ["Sides", "differentiate", "facing"]
 
-#: Points that bounds leave less than this part of the first step are differentiated from one side.
-CRAMPED = 0.02
+#: Points that bounds leave less than this part of a broad step are differentiated from one side.
+CRAMPED = 0.001
 
 
 class Sides(NamedTuple):
@@ -26,26 +26,45 @@ class Sides(NamedTuple):
         -1 or 1 for steps to one side, None for both.
     widest : Array
         The largest factor by which the first steps may be multiplied.
+    cramped : Array
+        Whether the bounds leave hardly any room on one side.
     """
 
     side: Array | None
     widest: Array
+    cramped: Array
 
 
-def facing(xp: Namespace, begin: Start, scheme: Scheme, method: str) -> Sides:
-    """Sides of steps that a stencil takes, away from the nearer bound if it has only one side."""
+def facing(xp: Namespace, begin: Start, broad: Array, scheme: Scheme, method: str) -> Sides:
+    """Sides of steps that a stencil takes, away from the nearer bound if it has only one side.
+
+    Parameters
+    ----------
+    xp : namespace
+        Namespace of the arrays.
+    begin : Start
+        First steps and distances to the bounds.
+    broad : Array
+        Steps of about the size of the points.
+    scheme : Scheme
+        Stencil.
+    method : str
+        Method that the user named.
+    """
     reach = scheme.reach * begin.step / USABLE
     unbounded = xp.full_like(begin.step, float("inf"))
     below = unbounded if begin.below is None else begin.below
     above = unbounded if begin.above is None else begin.above
+    nearest = xp.minimum(below, above)
+    cramped = nearest < CRAMPED * broad
     if scheme.symmetric:
-        return Sides(None, xp.minimum(below, above) / reach)
+        return Sides(None, nearest / reach, cramped)
     if method in ("central", "complex"):
         up = above >= below
     else:
         up = xp.full_like(begin.step, method == "forward", dtype=xp.bool)
     side = xp.where(up, xp.ones_like(begin.step), -xp.ones_like(begin.step))
-    return Sides(side, xp.where(up, above, below) / reach)
+    return Sides(side, xp.where(up, above, below) / reach, cramped)
 
 
 def differentiate(
@@ -83,7 +102,7 @@ def differentiate(
     both = lanes_of(central)
     if not bounded:
         return search(xp, central, both, tolerances, plan)
-    cramped = both.widest < CRAMPED
+    cramped = both.cramped
     choices: Sequence[tuple[Scheme, Lanes, Array]] = (
         (central, both, ~cramped),
         (one_sided, lanes_of(one_sided), cramped),

@@ -53,7 +53,9 @@ def start(x: Array, options: Options, order: int) -> Start:
     if options.step is None:
         share = SHARE[dtype_name(x.dtype)] * (1 + GROWTH * (order - 1))
         share = min(share, 1.6 / (order + 1))  # no further than to 0, where many domains end
-        step = xp.asarray(share * _scale(x))  # NumPy makes scalars of 0-d arrays
+        resolved = 2**13 * epsilon(dtype_name(x.dtype)) * xp.abs(x)
+        # NumPy makes scalars of 0-d arrays.
+        step = xp.asarray(xp.maximum(share * _scale(x), resolved))
     else:
         step = over(options.step, x, "step")
         _check(x, step, xp.isfinite(step) & (step > 0), "step", "finite numbers > 0")
@@ -120,4 +122,5 @@ def ladder(x: Array, longest: Array, ratio: float, levels: int) -> Array:
     wanted = xp.stack([longest / ratio**level for level in range(levels)])
     size = xp.abs(x)
     least = 16 * epsilon(dtype_name(x.dtype)) * size
-    return (size + xp.maximum(wanted, least)) - size
+    # Steps of 0 are those of lanes that have no room, and are not used.
+    return (size + xp.where(wanted > 0, xp.maximum(wanted, least), wanted)) - size

@@ -51,6 +51,11 @@ class Points:
         return self.sides.widest
 
     @property
+    def cramped(self) -> Array:
+        """Whether bounds leave hardly any room on one side."""
+        return self.sides.cramped
+
+    @property
     def noise(self) -> Array | float:
         """Absolute error of the values."""
         return self.begin.noise
@@ -242,7 +247,7 @@ def _block(
     xp = evaluator.xp
 
     def lanes_of(scheme: Scheme) -> Points:
-        sides = facing(xp, begin, scheme, options.method)
+        sides = facing(xp, begin, steps.broad(x), scheme, options.method)
         return Points(evaluator, x, args, order, begin, sides)
 
     bounded = begin.below is not None

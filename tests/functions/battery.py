@@ -63,7 +63,8 @@ class Case:
 
     def func(self, x):
         """The function as a user would write it; noise is a fixed function of x."""
-        values = eval(self.expression, {**NUMPY, "x": x})
+        with np.errstate(all="ignore"):
+            values = eval(self.expression, {**NUMPY, "x": x})
         if self.noise:
             bits = np.asarray(x, dtype=np.float64).view(np.uint64)
             mixed = (bits ^ (bits >> np.uint64(31))) * np.uint64(0x9E3779B97F4A7C15)
