@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradkit.errors import CheckError, MissingPackageError
-from gradkit.functions.verdicts import VERDICTS, entry_note
+from gradkit.functions.verdicts import DOUBT, MORE_DOUBT, VERDICTS, entry_note
 
 __all__ = ["Check", "Line", "Sweep"]
 
@@ -59,8 +59,7 @@ class Check:
     claimed : ndarray
         The claimed derivative; along random directions, what it says about these.
     numeric, error : ndarray
-        The numeric one, of the same shape, and the estimate of its error, ten times as large where
-        it has not converged.
+        The numeric one, of the same shape, and the estimate of its error.
     left, right : ndarray
         One-sided derivatives at kinks, NaN elsewhere.
     verdict : ndarray of str
@@ -246,8 +245,8 @@ class Check:
         lines = [
             f"claimed by {self.source}; numeric with {known}, "
             f"{self.calls} call{'s' * (self.calls != 1)} of {self.function}",
-            f"* |claimed - numeric| > {self.atol:.3g} + {self.rtol:.3g} |numeric| + error, "
-            "or not finite",
+            f"* |claimed - numeric| > {self.atol:.3g} + {self.rtol:.3g} |numeric| + {DOUBT} error "
+            f"({MORE_DOUBT} if not converged), or not finite",
         ]
         if self.count("undecided"):
             lines.append(

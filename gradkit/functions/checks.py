@@ -47,8 +47,9 @@ def check_gradient(
     x : array_like, shape (n,)
         Where. With "torch" or "jax" it is made a tensor of that library if it is none.
     rtol, atol : float, optional
-        An entry is wrong where ``|claimed - numeric| > atol + rtol * |numeric| + error``, with the
-        estimate of the error of the numeric derivative. The default is 1e-6 each in double
+        An entry is wrong where ``|claimed - numeric| > atol + rtol * |numeric| + 10 * error``, with
+        the estimate of the error of the numeric derivative; 100 times where it has not converged,
+        because estimates may be too small themselves. The default is 1e-6 each in double
         precision. Where x, the function or the claim is in single precision, it is 1e-3 (1e-2 for
         a hessian), and `atol` no less than 1e-4 (1e-2) times the largest numeric entry.
     steps : sequence of float, optional
@@ -86,8 +87,7 @@ def check_gradient(
 
     Notes
     -----
-    An entry that the numeric derivative is too inaccurate to decide is reported as undecided; the
-    error of one that has not converged counts ten times, and is shown so. At a
+    An entry that the numeric derivative is too inaccurate to decide is reported as undecided. At a
     kink, any claim between the derivatives from the left and from the right is reported as a kink,
     and passes. A NaN or an infinity on either side fails. The sum of two errors of opposite sign
     may vanish along a direction, for half of all directions at most: 10 of them miss it once in

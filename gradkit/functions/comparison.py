@@ -28,9 +28,6 @@ LARGE, DIRECTIONS = 1000, 10
 #: The default of both tolerances in double precision.
 DOUBLE = 1e-6
 
-#: How many times the error of a numeric derivative counts that has not converged.
-DOUBT = 10
-
 #: In single precision: both tolerances, and the least absolute one as a part of the largest entry.
 SINGLE = {"gradient": (1e-3, 1e-4), "jacobian": (1e-3, 1e-4), "hessian": (1e-2, 1e-2)}
 
@@ -280,8 +277,7 @@ def _measured(
             options["bounds"] = bounds
         found = differentiate(func, x, **options)
         value, error = _host(found.value), _host(found.error).astype(float)
-        # What has not converged is an estimate of an estimate: too little to call a claim wrong.
-        error = np.where(_host(found.success), error, DOUBT * error)
+        converged = _host(found.success)
         kink = _host(found.code) == STATUSES.index("kink")
         left, right = np.full_like(value, nan), np.full_like(value, nan)
         side_error = np.zeros(value.shape)
@@ -295,15 +291,15 @@ def _measured(
             errors = np.fmax(*(_host(side.error) for side in sides))
             side_error = np.where(kink, errors, 0.0).astype(float)
             calls += sum(side.calls for side in sides)
-        parts.append(Measured(value, error, kink, left, right, side_error))
+        parts.append(Measured(value, error, converged, kink, left, right, side_error))
     joined = (np.concatenate(group, axis=-1) for group in zip(*parts, strict=True))
     return Measured(*joined), calls
 
 
 def _nothing() -> Measured:
     """No numeric derivative, where there is nothing to compare."""
-    none = np.empty(0)
-    return Measured(none, none, none.astype(bool), none, none, none)
+    none, no = np.empty(0), np.empty(0, bool)
+    return Measured(none, none, no, no, none, none, none)
 
 
 def _host(part: Any) -> np.ndarray:

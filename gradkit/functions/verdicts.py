@@ -8,7 +8,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["VERDICTS", "Measured", "asymmetry", "entry_note", "factor_words", "hints", "verdicts"]
+__all__ = [
+    "DOUBT",
+    "MORE_DOUBT",
+    "VERDICTS",
+    "Measured",
+    "asymmetry",
+    "entry_note",
+    "factor_words",
+    "hints",
+    "verdicts",
+]
+
+#: How many times its estimate an error may be before a claim is called wrong: where the numeric
+#: derivative has converged, and where it has not.
+DOUBT, MORE_DOUBT = 10, 100
 
 #: Words for an entry, those that fail first.
 VERDICTS = ("wrong", "not finite", "undecided", "kink", "passed")
@@ -21,6 +35,8 @@ class Measured(NamedTuple):
     ----------
     value, error : ndarray
         The derivative and the estimate of its error.
+    converged : ndarray of bool
+        Whether the error is within the tolerances of the search.
     kink : ndarray of bool
         Where it jumps.
     left, right : ndarray
@@ -31,6 +47,7 @@ class Measured(NamedTuple):
 
     value: np.ndarray
     error: np.ndarray
+    converged: np.ndarray
     kink: np.ndarray
     left: np.ndarray
     right: np.ndarray
@@ -40,18 +57,20 @@ class Measured(NamedTuple):
 def verdicts(claimed: np.ndarray, numeric: Measured, rtol: float, atol: float) -> np.ndarray:
     """One word of `VERDICTS` per entry.
 
-    Wrong: the claim is further away than the tolerance and the error of the numeric derivative
-    together. Undecided: it is not, but that error is above the tolerance, or the claim lies
-    between the two. Kink: the derivative jumps, and the claim lies between its two values.
+    Wrong: the claim is further away than the tolerance and 10 times the error of the numeric
+    derivative together, 100 times where that has not converged. Undecided: it is not, but it is
+    further away than the tolerance, or that error is above it. Kink: the derivative jumps, and
+    the claim lies between its two values.
     """
+    doubt = np.where(numeric.converged, DOUBT, MORE_DOUBT)
     with np.errstate(all="ignore"):
         gap, limit = abs(claimed - numeric.value), atol + rtol * abs(numeric.value)
-        wrong = gap > limit + numeric.error
+        wrong = gap > limit + doubt * numeric.error
         undecided = (gap > limit) | (numeric.error > limit)
         sides = abs(numeric.left - numeric.right)
         detour = abs(claimed - numeric.left) + abs(claimed - numeric.right) - sides
         slack = 2 * (atol + rtol * np.fmax(abs(numeric.left), abs(numeric.right)))
-        outside = detour > slack + 2 * numeric.side_error
+        outside = detour > slack + 2 * DOUBT * numeric.side_error
     finite = np.isfinite(claimed) & np.isfinite(numeric.value)
     known = numeric.kink & np.isfinite(sides)
     chosen = [known & outside, known, numeric.kink, ~finite, wrong, undecided]

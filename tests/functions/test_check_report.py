@@ -27,7 +27,10 @@ def test_text():
     lines = str(check_of(steps=[1e-3])).splitlines()
     assert lines[0] == "gradient of squares: FAILED: 1 wrong, 1 not finite of 4 entries"
     assert lines[1].startswith("claimed by an array; numeric with errors up to ")
-    assert lines[2] == "* |claimed - numeric| > 1e-06 + 1e-06 |numeric| + error, or not finite"
+    assert lines[2] == (
+        "* |claimed - numeric| > 1e-06 + 1e-06 |numeric| + 10 error (100 if not converged), "
+        "or not finite"
+    )
     assert " ".join(lines[3].split()) == "entry claimed numeric ± error absolute relative"
     assert lines[4].split()[:4] == ["*", "[0]", "-2", "2"]
     assert lines[4].endswith("= -numeric")

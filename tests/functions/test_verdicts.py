@@ -8,8 +8,9 @@ from gradkit.functions.verdicts import VERDICTS, Measured, factor_words, hints, 
 nan, inf = np.nan, np.inf
 
 
-def measured(value, error=0.0, kink=False, left=nan, right=nan, side_error=0.0):
-    parts = np.broadcast_arrays(*map(np.atleast_1d, (value, error, kink, left, right, side_error)))
+def measured(value, error=0.0, converged=True, kink=False, left=nan, right=nan, side_error=0.0):
+    given = (value, error, converged, kink, left, right, side_error)
+    parts = np.broadcast_arrays(*map(np.atleast_1d, given))
     return Measured(*parts)
 
 
@@ -20,7 +21,10 @@ def measured(value, error=0.0, kink=False, left=nan, right=nan, side_error=0.0):
         (1.1, {"value": 1.0}, "passed"),  # the limit is 0.1 + 0.1 * 1
         (1.3, {"value": 1.0}, "wrong"),
         (1.3, {"value": 1.0, "error": 0.15}, "undecided"),  # the error may explain it
-        (1.3, {"value": 1.0, "error": 0.05}, "wrong"),
+        (1.3, {"value": 1.0, "error": 0.011}, "undecided"),  # 10 times
+        (1.3, {"value": 1.0, "error": 0.009}, "wrong"),
+        (1.3, {"value": 1.0, "error": 0.009, "converged": False}, "undecided"),  # 100 times
+        (1.3, {"value": 1.0, "error": 0.0009, "converged": False}, "wrong"),
         (1.0, {"value": 1.0, "error": 0.5}, "undecided"),  # no difference, but no knowledge
         (9.0, {"value": 1.0, "error": 0.5}, "wrong"),
         (1.0, {"value": 1.0, "error": inf}, "undecided"),
@@ -35,7 +39,7 @@ def measured(value, error=0.0, kink=False, left=nan, right=nan, side_error=0.0):
         (1.15, {"value": 0.5, "kink": True, "left": 0.0, "right": 1.0}, "kink"),
         (1.3, {"value": 0.5, "kink": True, "left": 0.0, "right": 1.0}, "wrong"),
         (-0.5, {"value": 0.5, "kink": True, "left": 1.0, "right": 0.0}, "wrong"),
-        (1.3, {"value": 0.5, "kink": True, "left": 0.0, "right": 1.0, "side_error": 0.2}, "kink"),
+        (1.3, {"value": 0.5, "kink": True, "left": 0.0, "right": 1.0, "side_error": 0.02}, "kink"),
         (0.5, {"value": 0.5, "kink": True}, "undecided"),  # one side is not known
         (nan, {"value": 0.5, "kink": True, "left": 0.0, "right": 1.0}, "not finite"),
         (0.5 + 0.5j, {"value": 0.5, "kink": True, "left": 0.0, "right": 1.0}, "wrong"),
