@@ -263,7 +263,7 @@ def search_moves(
     each = problem.variables * most * itemsize(dtype_name(problem.x.dtype))
     size, count = max(1, problem.memory // each), len(point)
     founds: list[Found] = []
-    for first in range(0, count, size):
+    for first in range(0, max(count, 1), size):
         rows = slice(first, min(first + size, count))
 
         def lanes_of(scheme: Scheme, rows: slice = rows) -> Moves:
