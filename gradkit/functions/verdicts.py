@@ -22,7 +22,8 @@ __all__ = [
 
 #: How many times its estimate an error may be before a claim is called wrong: where the numeric
 #: derivative has converged, and where it has not.
-DOUBT, MORE_DOUBT = 10, 100
+DOUBT = 10
+MORE_DOUBT = 100
 
 #: Words for an entry, those that fail first.
 VERDICTS = ("wrong", "not finite", "undecided", "kink", "passed")

@@ -167,6 +167,17 @@ def test_half_precision_is_computed_in_single():
     np.testing.assert_array_equal(found, chebyshev.chebder(c.astype(float)).astype(np.float16))
 
 
+@pytest.mark.parametrize("name", ["torch", "jax.numpy"])
+def test_bfloat16_is_computed_in_single(name):
+    xp = pytest.importorskip(name)
+    c = xp.asarray([0.0, 1.0, 129.0, 1.0, 0.5], dtype=xp.bfloat16)
+    found = derivative(c, "chebyshev")
+    assert found.dtype == xp.bfloat16
+    # 258 * 2 + ... lies between two bfloat16: rounded once, not at every sum.
+    wanted = xp.asarray(chebyshev.chebder([0.0, 1.0, 129.0, 1.0, 0.5]), dtype=xp.bfloat16)
+    assert found.tolist() == wanted.tolist()
+
+
 def test_complex_scale():
     c = np.array([1.0, 2.0, 3.0], np.float32)
     found = derivative(c, "legendre", scale=2j, order=1)
