@@ -135,7 +135,7 @@ def derivative(
            [ 3.,  0.,  6.]])
     """
     c, order, axis, scale = _checked(coefficients, basis, order, axis, scale)
-    xp, count, stride = _array.namespace(c), c.shape[axis], _RULES[basis].stride
+    xp, count, rule = _array.namespace(c), c.shape[axis], _RULES[basis]
     is_complex = isinstance(scale, complex)
     p = _dtypes.precision(
         [_dtypes.dtype_name(c.dtype)],
@@ -152,9 +152,11 @@ def derivative(
     for step in _steps(basis, count, order, scale, p.real) if order < count else ():
         before, after = _factors(basis, b.shape[0], step, scale, p.real)
         column = (-1, *(1,) * (c.ndim - 1))
-        b = b[step:, ...] * _array.table(xp, before.reshape(column), b)
-        if stride:
-            b = _suffix_sums(xp, b, stride) * _array.table(xp, after.reshape(column), b)
+        b = b[step:, ...]
+        if rule.before is not _one:
+            b = b * _array.table(xp, before.reshape(column), b)
+        if rule.stride:
+            b = _suffix_sums(xp, b, rule.stride) * _array.table(xp, after.reshape(column), b)
     return _array.cast(xp, xp.moveaxis(b, 0, axis), _array.result_dtype(xp, [c], p.result))
 
 
