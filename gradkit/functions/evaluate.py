@@ -105,6 +105,7 @@ class Evaluator:
 
     def _numbers(self, values: Array) -> Array:
         """Values in at least the precision of the points; notes a lower one that they came in."""
+        values = _array.detached(values)
         name = dtype_name(values.dtype)
         family = kind(name)
         if family in ("int", "uint"):

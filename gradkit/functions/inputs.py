@@ -132,6 +132,7 @@ def points(x: Any, func: Any) -> Array:
     array = _array.as_array(x, "x")
     if _array.is_dask(array):
         raise ArgumentTypeError("x is a lazy dask array: wanted values, as of x.compute()")
+    array = _array.detached(array)  # steps depend on x: what torch would record is no derivative
     name = dtype_name(array.dtype)
     if kind(name) in ("int", "uint"):
         xp = _array.namespace(array)
