@@ -137,8 +137,8 @@ class Check:
     def worst(self) -> tuple[int, ...] | None:
         """Index of the entry furthest beyond its tolerance, among those that are finite."""
         order = self._order()
-        finite = [i for i in order if np.isfinite(self.absolute.flat[i])]
-        if not finite:
+        finite = order[np.isfinite(self.absolute.ravel()[order])]
+        if not finite.size:
             return None
         return tuple(int(k) for k in np.unravel_index(finite[0], self.verdict.shape))
 
@@ -184,31 +184,32 @@ class Check:
             At most `rows` of each kind that matters, filled up with entries that passed.
         """
         order, found = self._order(), list[Line]()
+        words, sizes = self.verdict.ravel()[order], (self.absolute, self.relative)
         for word in VERDICTS:
-            alike = [i for i in order if self.verdict.flat[i] == word]
+            alike = order[words == word]
             room = max(self.rows - len(found), 0) if word == "passed" else self.rows
-            found.extend(self._line(i, word) for i in alike[:room])
+            found.extend(self._line(i, word, sizes) for i in map(int, alike[:room]))
             if len(alike) > room and word != "passed":
                 found.append(Line(word, ("", f"... {len(alike) - room} more", *("",) * 6)))
         return found
 
-    def _order(self) -> list[int]:
+    def _order(self) -> np.ndarray:
         """Positions of all entries, the worst first."""
         with np.errstate(all="ignore"):
             limit = self.atol + self.rtol * abs(self.numeric)
             excess = self.absolute / (limit + np.finfo(float).tiny)
-        return [int(i) for i in np.argsort(-excess, axis=None, kind="stable")]
+        return np.argsort(-excess, axis=None, kind="stable")
 
-    def _line(self, i: int, word: str) -> Line:
+    def _line(self, i: int, word: str, sizes: tuple[np.ndarray, np.ndarray]) -> Line:
         index = tuple(int(k) for k in np.unravel_index(i, self.verdict.shape))
         claim, value, error = (part.flat[i] for part in (self.claimed, self.numeric, self.error))
         limit = self.atol + self.rtol * abs(value)
         note = entry_note(word, claim, value, (self.left.flat[i], self.right.flat[i]), limit)
-        place = f"[{', '.join(map(str, index))}]"
+        place = _place(index)
         if self.directions:
-            place = f"direction {index[-1]}" + (f" of [{index[0]}]" if len(index) > 1 else "")
-        sizes = (f"{part.flat[i]:.1e}" for part in (self.absolute, self.relative))
-        cells = (MARKS[word], place, _number(claim), _number(value), f"{error:.1e}", *sizes, note)
+            place = f"direction {index[-1]}" + (f" of {_place(index[:-1])}" if index[:-1] else "")
+        far = (f"{part.flat[i]:.1e}" for part in sizes)
+        cells = (MARKS[word], place, _number(claim), _number(value), f"{error:.1e}", *far, note)
         return Line(word, cells)
 
     # --- renderings -----------------------------------------------------------------------------
@@ -316,6 +317,10 @@ class Check:
 
 
 _SWEEP = ("step", "absolute", "relative", "wrong")
+
+
+def _place(index: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, index))}]"
 
 
 def _number(value: Any) -> str:

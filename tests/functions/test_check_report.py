@@ -76,6 +76,26 @@ def test_places_are_indices_or_directions():
     assert once.lines()[0].cells[1] == "direction 0"
 
 
+def test_outputs_of_several_dimensions():
+    def func(x):
+        return x[None, None] * np.arange(1.0, 7.0).reshape(2, 3, 1, *(1,) * (x.ndim - 1))
+
+    wanted = np.arange(1.0, 7.0).reshape(2, 3, 1, 1) * np.eye(2)
+    wanted[1, 2, 0, 0] = 0.0
+    check = check_jacobian(func, wanted, np.ones(2))
+    assert check.lines()[0].cells[1] == "[1, 2, 0, 0]"
+    along = check_jacobian(func, wanted, np.ones(2), directions=1)
+    assert along.lines()[0].cells[1] == "direction 0 of [1, 2, 0]"
+
+
+def test_large_tables_are_made_at_once():
+    x = np.zeros(600)
+    check = check_jacobian(np.sin, np.eye(600) + 1e-3, x)
+    assert check.count("wrong") == 360_000
+    assert len(check.lines()) == 11
+    assert check.worst is not None
+
+
 def test_error_holds_the_worst_lines():
     with pytest.raises(CheckError) as caught:
         check_of().raise_if_failed()
