@@ -1,4 +1,4 @@
-"""One ladder of steps judged: the derivative it gives, the error of that, and where to go next."""
+"""One ladder of steps judged: the derivative that it gives, and the error of that."""
 
 from __future__ import annotations
 
@@ -79,12 +79,14 @@ class Round(NamedTuple):
         The extrapolated derivative and an estimate of its error.
     target, limit : Array
         The error at which the search stops, and the one up to which it is a success.
-    factor : Array
-        What the steps should be multiplied by in a further round: above 1 where rounding rules.
     noisy : Array
         Whether the error is that of the values, so that longer steps would lessen it.
-    unresolved : Array
-        Whether all values are the same over steps that are short against 1 and x.
+    lost : Array
+        Whether the error is as large as the value, and not for rounding.
+    flat, unresolved : Array
+        Whether all values are the same; over steps that are short against 1 and x.
+    ratio : Array
+        How much longer than the longest step one of about the size of x would be.
     jump : Array
         Size of the jump that the derivative seems to have at the point, 0 for none.
     companion : Array
@@ -96,9 +98,11 @@ class Round(NamedTuple):
     error: Array
     target: Array
     limit: Array
-    factor: Array
     noisy: Array
+    lost: Array
+    flat: Array
     unresolved: Array
+    ratio: Array
     jump: Array
     companion: Array
 
@@ -160,32 +164,21 @@ def judge(
     target = target + (negligible * rounded if tolerances.atol is None else tolerances.atol)
     limit = limit + (negligible * unit if tolerances.atol is None else tolerances.atol)
     jump = _jump(xp, scheme, values, centre, steps, xp.maximum(50 * error, limit))
-    kink = jump > 0
 
     # Where all values are the same, they may just not resolve steps as short as these.
     flat = (value == 0) & (first_change == 0) & (last_change == 0)
-    ratio = lanes.wide / xp.abs(divisors[0])
+    ratio = (lanes.wide / xp.abs(divisors[0])) ** (1 / scheme.order)
     finite = xp.isfinite(error) & xp.isfinite(centre)
-    unresolved = flat & (ratio > 1e3**scheme.order)
+    unresolved = flat & (ratio > 1e3)
     error = xp.where(unresolved, xp.asarray(1 / lanes.epsilon, dtype=error.dtype), error)
     error = xp.where(finite, error, xp.asarray(inf, dtype=error.dtype))
 
-    lost = (10 * error > magnitude) & (truncation > 4 * rounding)
-    rules = (erratic & (10 * first_change < magnitude)) | (truncation <= 4 * rounding)
-    noisy = rules & ~flat & finite & ~lost & ~kink
-    excess = error / xp.where(target > 0, target, xp.ones_like(target))
-    broad = ratio ** (1 / scheme.order)
-    up = xp.minimum(xp.clip(4 * excess ** (1 / scheme.order), 2, None), xp.clip(broad, 30, None))
-    power = (2 if scheme.symmetric else 1) * (scheme.levels - 1)
-    down = xp.clip((4 * excess) ** (-1 / power), 0.02, 0.6)
-    down = xp.where(lost | kink, xp.clip(down, 0.02, 0.05), down)
-    # Where there are no values, go at once to steps that are short against x.
-    near = xp.clip(0.1 * lanes.position / xp.abs(steps[0][0, ...]), None, 0.02)
-    down = xp.where(finite | (near == 0), down, xp.minimum(down, near))
-    factor = xp.where(noisy, up, down)
-    factor = xp.where(flat & finite & ~kink, xp.clip(broad, 2, None), factor)
+    small = truncation <= 4 * rounding
+    lost = (10 * error > magnitude) & ~small
+    noisy = ((erratic & (10 * first_change < magnitude)) | small) & finite & ~lost & ~flat
+    noisy = noisy & (jump == 0)
     companion = _companion(scheme, values, centre, divisors) if scheme.mixed else value
-    return Round(value, error, target, limit, factor, noisy, unresolved, jump, companion)
+    return Round(value, error, target, limit, noisy, lost, flat, unresolved, ratio, jump, companion)
 
 
 def _levels(scheme: Scheme) -> range:

@@ -16,6 +16,7 @@ import numpy as np
 
 from gradkit._array import Array, Namespace
 from gradkit.functions.judging import Round, Sampled, Tolerances, Values, judge
+from gradkit.functions.moves import at_least, at_most, guide
 from gradkit.functions.schemes import Scheme
 
 __all__ = ["KINK", "NOT_ANALYTIC", "Found", "Lanes", "Rounds", "put", "search"]
@@ -103,7 +104,7 @@ class _State(NamedTuple):
     done: Array
 
 
-_Fields = TypeVar("_Fields", Found, _State)
+_Fields = TypeVar("_Fields", Found, Round, _State)
 
 
 def search(
@@ -114,28 +115,42 @@ def search(
     total: Found | None = None
     state: _State | None = None
     size = lanes.widest.shape[0]
+    factor = xp.minimum(lanes.widest, xp.ones_like(lanes.widest))
     for number in range(1, plan.most + 1):
-        factor = xp.clip(lanes.widest, None, 1) if state is None else state.factor
         values, steps = lanes.sample(scheme, factor)
         with np.errstate(all="ignore"):
             judged = judge(xp, scheme, values, steps, lanes, tolerances)
+            if state is None:
+                total = _begun(xp, scheme, judged, factor, lanes)
+                if plan.compress:
+                    # Most lanes are done after one round; only the others need to be led further.
+                    settled = (judged.error <= judged.target) & (judged.jump == 0)
+                    index = xp.nonzero(_any(xp, ~settled))[0]
+                    if not index.shape[0]:
+                        break
+                    lanes, judged = lanes.take(index), _taken(xp, judged, index)
+                    factor = xp.take(factor, index, axis=0)
             state = _next(xp, scheme, state, judged, factor, lanes, number)
-        if index is None or total is None:
+        assert total is not None
+        if index is None:
             total = state.found
         else:
             put(total, index, state.found)
         if not plan.look:
+            factor = state.factor
             continue
         left = xp.nonzero(~state.done)[0] if plan.compress else None
         count = int(xp.sum(xp.astype(~state.done, xp.int32))) if left is None else left.shape[0]
-        if plan.after is not None:
-            plan.after(size - count)
         if not count:
             break
-        if left is not None and count < state.done.shape[0]:
-            lanes = lanes.take(left)
-            state = _taken(xp, state, left)
-            index = left if index is None else xp.take(index, left, axis=0)
+        if plan.after is not None:
+            plan.after(size - count)
+        if left is not None and index is not None and count < state.done.shape[0]:
+            lanes, state = lanes.take(left), _taken(xp, state, left)
+            index = xp.take(index, left, axis=0)
+        factor = state.factor
+    if plan.after is not None:
+        plan.after(size)
     assert total is not None
     return total
 
@@ -152,8 +167,10 @@ def _next(
     """Keep the better of the old and the new, and choose the steps of the next round."""
     power = factor**scheme.order
     seen = xp.where(judged.noisy, judged.error * power, xp.zeros_like(judged.error))
+    move = _one_per_lane(xp, judged, guide(xp, scheme, judged, lanes, lanes.longest * factor))
     if state is None:
-        found, done, move = _begun(xp, scheme, judged, factor, lanes)
+        found = _begun(xp, scheme, judged, factor, lanes)
+        done = xp.zeros_like(factor, dtype=xp.bool)
         short, long = xp.zeros_like(factor), xp.full_like(factor, inf)
         hidden, grows = seen, move > 1
     else:
@@ -164,7 +181,6 @@ def _next(
         fooled = (floor > 2 * old.error) & ~state.done
         old = old._replace(error=xp.where(fooled, floor, old.error))
         found, astray = _better(xp, scheme, state._replace(found=old), judged, factor, lanes)
-        move = _one_per_lane(xp, judged)
         grows = (move > 1) & ~_any(xp, astray)
         short, done = state.short, state.done
         # Nor is a step too long for truncation where shorter ones are not resolved at all.
@@ -172,7 +188,7 @@ def _next(
         long = xp.where(_any(xp, fooled), xp.full_like(factor, inf), state.long)
     short = xp.where(grows, xp.maximum(short, factor), short)
     long = xp.where(grows, long, xp.minimum(long, factor))
-    move = xp.where(grows, xp.clip(move, 2, None), xp.clip(move, None, 0.6))
+    move = xp.where(grows, at_least(xp, move, 2), at_most(xp, move, 0.6))
     wanted = xp.minimum(factor * move, lanes.widest)
     # Between steps known to be too short and too long, go by halves of the logarithm.
     between = ((wanted <= short) | (wanted >= long)) & (short > 0) & xp.isfinite(long)
@@ -184,12 +200,10 @@ def _next(
     return _State(found, xp.where(done, factor, wanted), short, long, hidden, judged.jump, done)
 
 
-def _begun(
-    xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: Lanes
-) -> tuple[Found, Array, Array]:
-    """What the first round found; no lane is done; where to go next."""
+def _begun(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: Lanes) -> Found:
+    """What the first round found."""
     count = xp.asarray(scheme.evaluations + 1)
-    found = Found(
+    return Found(
         judged.value,
         judged.error,
         judged.target,
@@ -199,7 +213,6 @@ def _begun(
         xp.zeros_like(factor, dtype=count.dtype) + count,
         lanes.longest * factor,
     )
-    return found, xp.zeros_like(factor, dtype=xp.bool), _one_per_lane(xp, judged)
 
 
 def _better(
@@ -229,16 +242,16 @@ def _better(
     return found, astray
 
 
-def _one_per_lane(xp: Namespace, judged: Round) -> Array:
+def _one_per_lane(xp: Namespace, judged: Round, factor: Array) -> Array:
     """The factor that the value asks for that is furthest from its target, of each lane."""
     if judged.error.ndim == 1:
-        return judged.factor
+        return factor
     error, target = judged.error, judged.target
     outer = tuple(range(error.ndim - 1))
     excess = error / xp.where(target > 0, target, xp.ones_like(target))
     excess = xp.where(error > target, excess, xp.zeros_like(excess))
     worst = excess == xp.max(excess, axis=outer, keepdims=True)
-    return xp.max(xp.where(worst, judged.factor, xp.zeros_like(excess)), axis=outer)
+    return xp.max(xp.where(worst, factor, xp.zeros_like(excess)), axis=outer)
 
 
 def _any(xp: Namespace, truth: Array) -> Array:

@@ -80,7 +80,7 @@ def _scale(x: Array) -> Array:
     xp = _array.namespace(x)
     size = xp.abs(x)
     tiny = float(xp.finfo(x.dtype).smallest_normal) / epsilon(dtype_name(x.dtype)) ** 2
-    beyond = xp.clip(size, 1, None) ** BEYOND
+    beyond = xp.maximum(size, xp.ones_like(size)) ** BEYOND
     return xp.where(size > 1, beyond, xp.where(size > tiny, size, xp.ones_like(size)))
 
 
@@ -113,7 +113,7 @@ def _room(x: Array, bounds: Any) -> tuple[Array | None, Array | None]:
 def broad(x: Array) -> Array:
     """A step of about the size of x, at least of about 1."""
     xp = _array.namespace(x)
-    return BROAD * xp.clip(xp.abs(x), 1, None)
+    return BROAD * xp.maximum(xp.abs(x), xp.ones_like(x))
 
 
 def ladder(x: Array, longest: Array, ratio: float, levels: int) -> Array:
