@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -9,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from gradkit import _array
-from gradkit._array import Array
+from gradkit._array import Array, Namespace
 from gradkit.functions.search import Found
 
-__all__ = ["STATUSES", "Result", "result"]
+__all__ = ["STATUSES", "Result", "joined", "result"]
 
 #: Words for the codes of `Result.code`.
 STATUSES = ("converged", "inaccurate", "kink", "non-finite", "not-analytic")
@@ -118,6 +119,23 @@ def result(found: Found, shape: tuple[int, ...], calls: int) -> Result:
     code = xp.where(success, zero, unsound)
     value = xp.where(finite, found.value, xp.full_like(found.value, nan))
     parts = (value, found.error, success, code, found.evaluations, found.step)
-    full = (xp.reshape(xp.broadcast_to(p, found.value.shape), shape) for p in parts)
+    full = (xp.broadcast_to(p, found.value.shape) for p in parts)
+    return Result(*(_shaped(xp, part, shape) for part in full), calls=calls)
+
+
+def joined(results: Sequence[Result], shape: tuple[int, ...], calls: int) -> Result:
+    """One result of some shape from those of blocks of points, in order."""
+    xp = _array.namespace(results[0].value)
+
+    def full(name: str) -> Array:
+        parts = [getattr(block, name) for block in results]
+        return _shaped(xp, parts[0] if len(parts) == 1 else xp.concat(parts), shape)
+
+    names = ("value", "error", "success", "code", "evaluations", "step")
+    return Result(*map(full, names), calls=calls)
+
+
+def _shaped(xp: Namespace, part: Array, shape: tuple[int, ...]) -> Array:
+    part = xp.reshape(part, shape)
     # Where NumPy has a scalar for a 0-d array, users expect it.
-    return Result(*(p[()] if isinstance(p, np.ndarray) else p for p in full), calls=calls)
+    return part[()] if isinstance(part, np.ndarray) else part

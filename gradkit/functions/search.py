@@ -125,11 +125,11 @@ def search(
                 if plan.compress:
                     # Most lanes are done after one round; only the others need to be led further.
                     settled = (judged.error <= judged.target) & (judged.jump == 0)
-                    index = xp.nonzero(_any(xp, ~settled))[0]
-                    if not index.shape[0]:
+                    open_lanes = xp.nonzero(_any(xp, ~settled))[0]
+                    if not open_lanes.shape[0]:
                         break
-                    lanes, judged = lanes.take(index), _taken(xp, judged, index)
-                    factor = xp.take(factor, index, axis=0)
+                    index, factor = open_lanes, xp.take(factor, open_lanes, axis=0)
+                    lanes, judged = lanes.take(open_lanes), _taken(xp, judged, open_lanes)
             state = _next(xp, scheme, state, judged, factor, lanes, number)
         assert total is not None
         if index is None:

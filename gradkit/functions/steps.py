@@ -11,7 +11,7 @@ from gradkit._dtypes import dtype_name, epsilon
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.functions.inputs import Options, over
 
-__all__ = ["Start", "broad", "ladder", "start"]
+__all__ = ["Start", "broad", "ladder", "moved", "start"]
 
 #: The longest first step, as a part of the scale of x, and how it grows with the order: where less
 #: precision is left, rounding weighs more than truncation.
@@ -119,8 +119,17 @@ def broad(x: Array) -> Array:
 def ladder(x: Array, longest: Array, ratio: float, levels: int) -> Array:
     """Steps ``(levels, lanes)`` about the given ones for which x + step and x - step are exact."""
     xp = _array.namespace(x)
-    wanted = xp.stack([longest / ratio**level for level in range(levels)])
+    parts = xp.asarray(
+        [ratio**-level for level in range(levels)], dtype=x.dtype, device=_array.device(x)
+    )
     size = xp.abs(x)
-    least = 16 * epsilon(dtype_name(x.dtype)) * size
     # Steps of 0 are those of lanes that have no room, and are not used.
-    return (size + xp.where(wanted > 0, xp.maximum(wanted, least), wanted)) - size
+    least = 16 * epsilon(dtype_name(x.dtype)) * size * xp.astype(longest > 0, x.dtype)
+    return (size + xp.maximum(longest * parts[:, None], least)) - size
+
+
+def moved(x: Array, step: Array, offset: int) -> Array:
+    """Points a number of steps away from x."""
+    if abs(offset) == 1:
+        return x + step if offset > 0 else x - step
+    return x + step * offset

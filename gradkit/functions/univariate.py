@@ -13,7 +13,7 @@ from gradkit.functions.complex_step import complex_step
 from gradkit.functions.evaluate import Evaluator
 from gradkit.functions.inputs import Options, points
 from gradkit.functions.judging import Values
-from gradkit.functions.results import Result, result
+from gradkit.functions.results import Result, joined, result
 from gradkit.functions.schemes import Scheme
 from gradkit.functions.search import Found
 from gradkit.functions.sides import Sides, differentiate, facing
@@ -21,7 +21,7 @@ from gradkit.functions.sides import Sides, differentiate, facing
 __all__ = ["Points", "derivative"]
 
 #: Points that go through all rounds together, so that their values stay in the cache.
-BLOCK = 16384
+BLOCK = 12288
 
 
 class Points:
@@ -81,7 +81,7 @@ class Points:
         step = steps.ladder(self.x, self.longest * factor, scheme.ratio, scheme.levels)
         if self.sides.side is not None:
             step = step * self.sides.side
-        placed = [self.x + step * point[0] for point in scheme.points]
+        placed = [steps.moved(self.x, step, point[0]) for point in scheme.points]
         if self.centre is None:
             placed.append(self.x[None, ...])
         values = self.evaluator.elementwise(xp.concat(placed), self.args)
@@ -181,7 +181,7 @@ def derivative(
     Difference quotients of a geometric ladder of steps are extrapolated (Richardson). The error is
     the difference to the extrapolation without the longest step, plus rounding. Where it is too
     large, a ladder of shorter steps follows, or one of longer steps where rounding rules. All
-    steps of a round and all points go to `func` in one call (in blocks of 16384 points, to stay in
+    steps of a round and all points go to `func` in one call (in blocks of 12288 points, to stay in
     the cache of the processor).
 
     Examples
@@ -210,28 +210,25 @@ def derivative(
     spread = [_argument(value, x, i) for i, value in enumerate(options.args)]
     evaluator = Evaluator(func, x, options.vectorized, options.workers)
     size = BLOCK if options.vectorized and not _array.is_traced(x) else max(flat.shape[0], 1)
-    founds: list[Found] = []
+    results: list[Result] = []
     for first in range(0, max(flat.shape[0], 1), size):
         rows = slice(first, min(first + size, flat.shape[0]))
 
         def part(value: Any, rows: slice = rows) -> Any:
             return value[rows] if _array.is_array(value) else value
 
-        founds.append(
-            _block(
-                evaluator,
-                flat[rows],
-                [part(a) for a in spread],
-                order,
-                steps.Start(*map(part, begin)),
-                options,
-                (first, flat.shape[0]),
-            )
+        # The parts of a result are made while the values are in the cache, too.
+        found = _block(
+            evaluator,
+            flat[rows],
+            [part(a) for a in spread],
+            order,
+            steps.Start(*map(part, begin)),
+            options,
+            (first, flat.shape[0]),
         )
-    found = founds[0]
-    if len(founds) > 1:
-        found = Found(*(xp.concat(parts) for parts in zip(*founds, strict=True)))
-    return result(found, tuple(x.shape), evaluator.calls)
+        results.append(result(found, tuple(found.value.shape), 0))
+    return joined(results, tuple(x.shape), evaluator.calls)
 
 
 def _block(
