@@ -9,6 +9,7 @@
     ├── UnsupportedError (NotImplementedError)   a request that gradkit does not serve yet
     ├── EngineError (RuntimeError)           an engine named explicitly that cannot serve a call
     ├── DeviceError (RuntimeError)           a device named explicitly that does not answer
+    ├── CheckError (AssertionError)          a claimed derivative that a check did not pass
     └── MissingPackageError (ImportError)    an optional package that is not installed
 
 Every message names the argument, what was given and what was wanted. Because each class also
@@ -28,6 +29,7 @@ __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
     "AxisError",
+    "CheckError",
     "DeviceError",
     "EngineError",
     "GradkitError",
@@ -78,6 +80,10 @@ class EngineError(GradkitError, RuntimeError):
 
 class DeviceError(GradkitError, RuntimeError):
     """The device that was asked for by name does not answer."""
+
+
+class CheckError(GradkitError, AssertionError):
+    """A claimed derivative did not pass its check; the message holds the worst entries."""
 
 
 class MissingPackageError(GradkitError, ImportError):

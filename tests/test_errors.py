@@ -55,6 +55,7 @@ LIKE_GRADIENT = {name: call for name, call in EVERY.items() if name != "derivati
         (errors.MissingPackageError, ImportError),
         (errors.EngineError, RuntimeError),
         (errors.DeviceError, RuntimeError),
+        (errors.CheckError, AssertionError),
     ],
 )
 def test_every_error_is_caught_as_the_builtin_one_and_as_that_of_gradkit(error, builtin):

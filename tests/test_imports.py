@@ -26,6 +26,7 @@ FLOORS = {
     "weights": 2,
     "terms": 2,
     "latex": 2,
+    "functions": 2,
     "operators": 2,
     "systems": 2,
     "offsets": 2,
@@ -186,6 +187,14 @@ def test_imports_go_down(name):
         if other is not None and not (inside and (name, other) in LAZY):
             assert other in SOURCES, f"{name} imports {imported}, which does not exist"
             assert floor(other) <= floor(name), f"{name} imports {imported}, which stands above it"
+
+
+def test_functions_stand_apart_from_the_arrays_side():
+    shared = {"errors", "_array", "_dtypes", "_values", "weights"}
+    for name in MODULES:
+        if name.partition(".")[0] == "functions":
+            used = {own(imported) for imported, _ in imports_of(name)} - {None}
+            assert all(other.partition(".")[0] in {*shared, "functions"} for other in used), name
 
 
 def test_no_module_imports_itself_by_way_of_others():

@@ -1,0 +1,284 @@
+"""One ladder of steps judged: the derivative that it gives, and the error of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import factorial, inf
+from typing import NamedTuple, Protocol, TypeAlias
+
+from gradkit import _array
+from gradkit._array import Array, Namespace
+from gradkit.functions.schemes import Scheme
+
+__all__ = ["Round", "Sampled", "Tolerances", "Values", "judge"]
+
+#: Values of a function by offset, ``(levels, ..., lanes)``, coarsest step first; those at the point
+#: itself ``(1, ..., lanes)``.
+Values: TypeAlias = Mapping[tuple[int, ...], Array]
+
+#: An error is never estimated below this part of the change before the last one.
+GUARD = 0.001
+
+
+#: What a change is multiplied by where it may be smaller than the noise by chance.
+SAFETY = 5.0
+
+
+class Tolerances(NamedTuple):
+    """What is good enough; None for what the rounding of the values suggests.
+
+    Attributes
+    ----------
+    rtol : float or None
+        Relative error. By default the search aims at ``epsilon**(2 / (order + 2))``, and an
+        error of ``sqrt(epsilon)`` is a success.
+    atol : float or None
+        Absolute error, by default the rounding of the values over steps of about the size of x.
+    """
+
+    rtol: float | None
+    atol: float | None
+
+    def relative(self, epsilon: float, order: int) -> tuple[float, float]:
+        """The relative error to aim at, and the one that is a success."""
+        if self.rtol is not None:
+            return self.rtol, self.rtol
+        aim = epsilon ** (2 / (order + 2))
+        return aim, max(epsilon**0.5, aim)
+
+
+class Sampled(Protocol):
+    """What is known about lanes beside the values in them; arrays are ``(lanes,)``."""
+
+    @property
+    def wide(self) -> Array:
+        """Product of steps of about the size of the variables, to the power of the orders."""
+        ...
+
+    @property
+    def position(self) -> Array:
+        """Magnitude of the variable, whose rounding within func shows in its values."""
+        ...
+
+    @property
+    def noise(self) -> Array | float:
+        """Absolute error of the values beyond rounding."""
+        ...
+
+    @property
+    def epsilon(self) -> float:
+        """Relative rounding of the values."""
+        ...
+
+
+class Round(NamedTuple):
+    """What one ladder of steps tells, elementwise.
+
+    Attributes
+    ----------
+    value, error : Array
+        The extrapolated derivative and an estimate of its error.
+    target, limit : Array
+        The error at which the search stops, and the one up to which it is a success.
+    noisy : Array
+        Whether the error is that of the values, so that longer steps would lessen it.
+    lost : Array
+        Whether the error is as large as the value, and not for rounding.
+    flat, unresolved : Array
+        Whether all values are the same; over steps that are short against 1 and x.
+    ratio : Array
+        How much longer than the longest step one of about the size of x would be.
+    jump : Array
+        Size of the jump that the derivative seems to have at the point, 0 for none.
+    companion : Array
+        Of a mixed derivative, the sum of the second derivatives of its variables as the same values
+        give it, in units of the product of the steps; else the value.
+    """
+
+    value: Array
+    error: Array
+    target: Array
+    limit: Array
+    noisy: Array
+    lost: Array
+    flat: Array
+    unresolved: Array
+    ratio: Array
+    jump: Array
+    companion: Array
+
+
+def judge(
+    xp: Namespace,
+    scheme: Scheme,
+    values: Values,
+    steps: Sequence[Array],
+    lanes: Sampled,
+    tolerances: Tolerances,
+) -> Round:
+    """Extrapolate the quotients of one ladder and estimate the error.
+
+    Parameters
+    ----------
+    xp : namespace
+        Namespace of the arrays.
+    scheme : Scheme
+        Stencil and weights.
+    values : mapping
+        Values of the function.
+    steps : sequence of Array
+        Steps of each variable, ``(levels, lanes)``.
+    lanes : Sampled
+        What is known about the lanes.
+    tolerances : Tolerances
+        What is good enough.
+    """
+    divisors = [_divisor(scheme, [step[level, ...] for step in steps]) for level in _levels(scheme)]
+    quotients = [_difference(scheme, values, k) / divisors[k] for k in _levels(scheme)]
+    pieces = [quotients[k] - quotients[k + 1] for k in range(scheme.levels - 1)]
+    full, lower, lowest, coarse = (_weighted(w, pieces) for w in scheme.extrapolations)
+    change, change_before = xp.abs(full - lower), xp.abs(lower - lowest)
+    # In a series that converges changes fall faster and faster; where they do not, the last one is
+    # but a sample of the noise.
+    sample = change * xp.abs(lowest) > change_before**2
+    truncation = xp.where(sample, SAFETY * change, change)
+    truncation = xp.maximum(truncation, GUARD * change_before)
+
+    centre = values[(0,) * len(scheme.orders)][0, ...]
+    rounded = _rounded(xp, scheme, values, steps, lanes)
+    unit = rounded + lanes.noise
+    rounding = (scheme.magnitude * scheme.amplification) * unit / xp.abs(divisors[-1])
+    # Without the finest steps rounding is less; taken where it makes no other difference.
+    value = quotients[-1] + xp.where(xp.abs(full - coarse) <= 2 * rounding, coarse, full)
+    magnitude = xp.abs(value)
+
+    first_change, last_change = xp.abs(pieces[0]), xp.abs(pieces[-1])
+    # In a series that converges the last change is a tenth of the first; where values do not
+    # resolve the finest steps, quotients are 0.
+    erratic = (3 * last_change > first_change) | ((quotients[-1] == 0) & (first_change > 0))
+    error = truncation + rounding
+    error = xp.where(erratic, error + (first_change + last_change), error)
+
+    aim, accepted = tolerances.relative(lanes.epsilon, scheme.order)
+    target, limit = aim * magnitude, accepted * magnitude
+    negligible = _negligible(scheme, lanes)
+    target = target + (negligible * rounded if tolerances.atol is None else tolerances.atol)
+    limit = limit + (negligible * unit if tolerances.atol is None else tolerances.atol)
+    jump = _jump(xp, scheme, values, centre, steps, xp.maximum(50 * error, limit))
+
+    # Where all values are the same, they may just not resolve steps as short as these.
+    flat = (value == 0) & (first_change == 0) & (last_change == 0)
+    ratio = (lanes.wide / xp.abs(divisors[0])) ** (1 / scheme.order)
+    finite = xp.isfinite(error) & xp.isfinite(centre)
+    unresolved = flat & (ratio > 1e3)
+    error = xp.where(unresolved, xp.asarray(1 / lanes.epsilon, dtype=error.dtype), error)
+    error = xp.where(finite, error, xp.asarray(inf, dtype=error.dtype))
+
+    small = truncation <= 4 * rounding
+    lost = (10 * error > magnitude) & ~small
+    noisy = ((erratic & (10 * first_change < magnitude)) | small) & finite & ~lost & ~flat
+    noisy = noisy & (jump == 0)
+    companion = _companion(scheme, values, centre, divisors) if scheme.mixed else value
+    return Round(value, error, target, limit, noisy, lost, flat, unresolved, ratio, jump, companion)
+
+
+def _levels(scheme: Scheme) -> range:
+    return range(scheme.levels)
+
+
+def _divisor(scheme: Scheme, steps: Sequence[Array]) -> Array:
+    """What a difference is divided by: the steps to the power of the orders."""
+    product = None
+    for order, step in zip(scheme.orders, steps, strict=True):
+        part = step if order == 1 else step**order
+        product = part if product is None else product * part
+    return product
+
+
+def _difference(scheme: Scheme, values: Values, level: int, fixed: tuple[int, ...] = ()) -> Array:
+    """The differences in one variable after the other; `fixed` are the offsets chosen so far."""
+    if len(fixed) == len(scheme.terms):
+        return values[fixed][level if any(fixed) else 0, ...]
+    total = None
+    for high, low, weight in scheme.terms[len(fixed)]:
+        upper = _difference(scheme, values, level, (*fixed, high))
+        part = upper - _difference(scheme, values, level, (*fixed, low))
+        part = part if weight == 1 else part * weight
+        total = part if total is None else total + part
+    return total
+
+
+def _weighted(weights: Sequence[float], pieces: Sequence[Array]) -> Array:
+    total = None
+    for weight, piece in zip(weights, pieces, strict=True):
+        if weight:
+            total = weight * piece if total is None else total + weight * piece
+    return total
+
+
+def _rounded(
+    xp: Namespace, scheme: Scheme, values: Values, steps: Sequence[Array], lanes: Sampled
+) -> Array:
+    """How far the values may be off by their rounding and by that of the variable within func."""
+    centre = (0,) * len(scheme.orders)
+    size = xp.abs(values[centre][0, ...])
+    first, last = scheme.points[0] if scheme.symmetric else centre, scheme.points[-1]
+    slope = None
+    for point in scheme.points:
+        size = xp.maximum(size, xp.abs(values[point][0, ...]))
+    for level in (0, -1):
+        change = values[last][level, ...] - values[first][0 if first == centre else level, ...]
+        span = None
+        for a, b, step in zip(first, last, steps, strict=True):
+            part = abs(b - a) * xp.abs(step[level, ...])
+            span = part if span is None else span + part
+        steep = xp.abs(change) / span
+        slope = steep if slope is None else xp.maximum(slope, steep)
+    return lanes.epsilon * (size + 0.5 * lanes.position * slope)
+
+
+def _negligible(scheme: Scheme, lanes: Sampled) -> Array:
+    """The error, in units of that of the values, of a ladder as wide as the variables are large."""
+    finest = scheme.ratio ** ((scheme.levels - 1) * scheme.order)
+    return min(4 * scheme.magnitude * scheme.amplification * finest, 1e3) / lanes.wide
+
+
+def _jump(
+    xp: Namespace,
+    scheme: Scheme,
+    values: Values,
+    centre: Array,
+    steps: Sequence[Array],
+    least: Array,
+) -> Array:
+    """Size of a jump of the derivative, 0 unless above `least` and much the same over all steps."""
+    if not scheme.jumps:
+        return xp.zeros_like(least)
+    order = scheme.order
+    above, below = values[1,], values[-1,]
+
+    def part(level: int) -> Array:
+        high, low = above[level, ...], below[level, ...]
+        return (high - centre) + (low - centre) if order % 2 else high - low
+
+    if order == 1 and not _array.is_traced(centre):
+        # Of a smooth function this falls as the square of the steps; mostly that settles it.
+        falls = 1.15 * scheme.ratio ** (-2 * (scheme.levels - 1))
+        if not bool(xp.any(xp.abs(part(-1)) > falls * xp.abs(part(0)))):
+            return xp.zeros_like(least)
+    parts = [part(level) for level in _levels(scheme)]
+    coarse, fine = (xp.abs(_weighted(weights, parts)) for weights in scheme.jumps)
+    jump = fine * factorial(order) / steps[0][0, ...] ** order
+    # Of a cusp such as sqrt(abs(x)) it grows as the steps shrink.
+    alike = (1.1 * fine > coarse) & (fine < 1.6 * coarse)
+    return xp.where(alike & (jump > least), jump, xp.zeros_like(jump))
+
+
+def _companion(scheme: Scheme, values: Values, centre: Array, divisors: Sequence[Array]) -> Array:
+    """The sum of the two pure second derivatives, as the points of the mixed one give it."""
+    quotients: list[Array] = []
+    for level, divisor in zip(_levels(scheme), divisors, strict=True):
+        corners = [values[point][level, ...] - centre for point in scheme.points]
+        quotients.append(((corners[0] + corners[1]) + (corners[2] + corners[3])) / (2 * divisor))
+    pieces = [quotients[k] - quotients[k + 1] for k in range(scheme.levels - 1)]
+    return quotients[-1] + _weighted(scheme.extrapolations[0], pieces)

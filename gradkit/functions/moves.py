@@ -1,0 +1,58 @@
+"""Where to go after a round: to longer steps where rounding rules, to shorter ones elsewhere."""
+
+from __future__ import annotations
+
+from gradkit._array import Array, Namespace
+from gradkit.functions.judging import Round, Sampled
+from gradkit.functions.schemes import Scheme
+
+__all__ = ["at_least", "at_most", "guide"]
+
+#: The shortest and the longest move to shorter steps; where nothing is known about the error, it is
+#: nearly the longest.
+FURTHEST, NEAREST, BLIND = 0.02, 0.6, 0.05
+
+
+def guide(xp: Namespace, scheme: Scheme, judged: Round, lanes: Sampled, longest: Array) -> Array:
+    """Factors for the steps of a next round, elementwise.
+
+    The error of rounding falls as ``step**-order``, that of truncation rises as a high power of the
+    step; the factor is what these laws say would just reach the target.
+
+    Parameters
+    ----------
+    xp : namespace
+        Namespace of the arrays.
+    scheme : Scheme
+        Stencil and weights.
+    judged : Round
+        The last round.
+    lanes : Sampled
+        What is known about the lanes.
+    longest : Array
+        The longest steps of the last round, ``(lanes,)``.
+    """
+    excess = judged.error / xp.where(judged.target > 0, judged.target, xp.ones_like(judged.error))
+    # No further at once than to steps of about the size of x, or by a factor of 30.
+    up = at_least(xp, 4 * excess ** (1 / scheme.order), 2)
+    up = xp.minimum(up, at_least(xp, judged.ratio, 30))
+    power = (2 if scheme.symmetric else 1) * (scheme.levels - 1)
+    down = at_most(xp, at_least(xp, (4 * excess) ** (-1 / power), FURTHEST), NEAREST)
+    down = xp.where(judged.lost | (judged.jump > 0), at_most(xp, down, BLIND), down)
+    # Where there are no values, go at once to steps that are short against x.
+    finite = xp.isfinite(judged.error)
+    near = at_most(xp, 0.1 * lanes.position / xp.abs(longest), FURTHEST)
+    down = xp.where(finite | (near == 0), down, xp.minimum(down, near))
+    factor = xp.where(judged.noisy, up, down)
+    widens = judged.flat & finite & (judged.jump == 0)
+    return xp.where(widens, at_least(xp, judged.ratio, 2), factor)
+
+
+def at_least(xp: Namespace, array: Array, least: float) -> Array:
+    """Numbers not below `least`; NaN stays."""
+    return xp.where(array < least, xp.full_like(array, least), array)
+
+
+def at_most(xp: Namespace, array: Array, most: float) -> Array:
+    """Numbers not above `most`; NaN stays."""
+    return xp.where(array > most, xp.full_like(array, most), array)

@@ -1,0 +1,274 @@
+"""Derivatives of functions of one number, elementwise over arrays of points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gradkit import _array
+from gradkit._array import Array
+from gradkit.errors import ArgumentValueError, integer
+from gradkit.functions import steps
+from gradkit.functions.complex_step import complex_step
+from gradkit.functions.evaluate import Evaluator
+from gradkit.functions.inputs import Options, points
+from gradkit.functions.judging import Values
+from gradkit.functions.results import Result, joined, result
+from gradkit.functions.schemes import Scheme
+from gradkit.functions.search import Found
+from gradkit.functions.sides import Sides, differentiate, facing
+
+__all__ = ["Points", "derivative"]
+
+#: Points that go through all rounds together, so that their values stay in the cache.
+BLOCK = 12288
+
+
+class Points:
+    """Lanes of a function of one number: each is a point."""
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        x: Array,
+        args: Sequence[Any],
+        order: int,
+        begin: steps.Start,
+        sides: Sides,
+        centre: Array | None = None,
+    ) -> None:
+        self.evaluator, self.x, self.args, self.order = evaluator, x, args, order
+        self.begin, self.sides, self.centre = begin, sides, centre
+
+    @property
+    def longest(self) -> Array:
+        """Longest step of the first ladder."""
+        return self.begin.step
+
+    @property
+    def widest(self) -> Array:
+        """The largest factor of the first steps."""
+        return self.sides.widest
+
+    @property
+    def cramped(self) -> Array:
+        """Whether bounds leave hardly any room on one side."""
+        return self.sides.cramped
+
+    @property
+    def noise(self) -> Array | float:
+        """Absolute error of the values."""
+        return self.begin.noise
+
+    @property
+    def wide(self) -> Array:
+        """A step of about the size of the point, to the power of the order."""
+        return steps.broad(self.x) ** self.order
+
+    @property
+    def position(self) -> Array:
+        """Magnitude of the points."""
+        return self.evaluator.xp.abs(self.x)
+
+    @property
+    def epsilon(self) -> float:
+        """Relative rounding of the values."""
+        return self.evaluator.epsilon
+
+    def sample(self, scheme: Scheme, factor: Array) -> tuple[Values, Sequence[Array]]:
+        """Values at all levels and offsets, in one call; the first time at the points, too."""
+        xp = self.evaluator.xp
+        step = steps.ladder(self.x, self.longest * factor, scheme.ratio, scheme.levels)
+        if self.sides.side is not None:
+            step = step * self.sides.side
+        placed = [steps.moved(self.x, step, point[0]) for point in scheme.points]
+        if self.centre is None:
+            placed.append(self.x[None, ...])
+        values = self.evaluator.elementwise(xp.concat(placed), self.args)
+        if self.centre is None:
+            self.centre = values[-1:, ...]
+        found: dict[tuple[int, ...], Array] = {(0,): self.centre}
+        for i, point in enumerate(scheme.points):
+            found[point] = values[i * scheme.levels : (i + 1) * scheme.levels, ...]
+        return found, [step]
+
+    def take(self, index: Array) -> Points:
+        """Some of the points."""
+        xp = self.evaluator.xp
+
+        def some(part: Any) -> Any:
+            return xp.take(part, index, axis=part.ndim - 1) if _array.is_array(part) else part
+
+        return Points(
+            self.evaluator,
+            some(self.x),
+            [some(a) for a in self.args],
+            self.order,
+            steps.Start(*map(some, self.begin)),
+            Sides(*map(some, self.sides)),
+            some(self.centre),
+        )
+
+
+def derivative(
+    func: Callable[..., Any],
+    x: Any,
+    *,
+    order: int = 1,
+    method: str = "central",
+    step: Any = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    bounds: Any = None,
+    args: Sequence[Any] = (),
+    vectorized: bool = True,
+    noise: Any = None,
+    workers: Any = None,
+    rounds: int = 6,
+    callback: Callable[[int, int], object] | None = None,
+) -> Result:
+    """Derivative of a function of one number, at one point or at each of many.
+
+    Parameters
+    ----------
+    func : callable
+        ``func(x, *args)``, elementwise: it is called with an array of points of any shape and
+        returns the values, real or complex, in the same shape. With ``vectorized=False`` it is
+        called with one number at a time.
+    x : array or number
+        Points, float32 or float64 (integers become floats), of any shape and array library.
+    order : int
+        Order of the derivative, at least 1.
+    method : str
+        ``"central"`` (near a bound, one-sided where there is no room), ``"forward"``,
+        ``"backward"``, or ``"complex"``: the complex step, for analytic functions and order 1.
+    step : array or number, optional
+        Longest step of the first ladder of steps; by default chosen from the size of x.
+    rtol, atol : float, optional
+        The search stops, and is a success, where the error is at most ``atol + rtol * |value|``.
+        By default it stops at ``eps**(2 / (order + 2))`` relative to the value, or at the rounding
+        of the values over steps of about the size of x; and ``sqrt(eps)`` is a success.
+    bounds : tuple, optional
+        Pair of numbers or arrays (None for no bound): func is never evaluated beyond, nor at a
+        bound unless x is there.
+    args : tuple
+        Further arguments of `func`; arrays among them are broadcast with x and taken along with it.
+    vectorized : bool
+        Whether `func` takes arrays of points.
+    noise : array or number, optional
+        Absolute error of the values of `func`, if it is more than rounding.
+    workers : callable or Executor, optional
+        With ``vectorized=False``, a map-like callable or an executor of `concurrent.futures`.
+    rounds : int
+        Ladders of steps at most; under ``jax.jit`` exactly so many are evaluated.
+    callback : callable, optional
+        Called as ``callback(done, total)`` after each round, with numbers of points.
+
+    Returns
+    -------
+    Result
+        Arrays of the shape, library and device of x: ``.value`` and ``.error`` in
+        ``[func] / [x]**order``, ``.success``, ``.status``, ``.evaluations``, ``.step``.
+        The dtype is that of x, or the wider one of the values.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If an argument cannot be used, or `func` returns the wrong shape or no numbers.
+
+    Notes
+    -----
+    Difference quotients of a geometric ladder of steps are extrapolated (Richardson). The error is
+    the difference to the extrapolation without the longest step, plus rounding. Where it is too
+    large, a ladder of shorter steps follows, or one of longer steps where rounding rules. All
+    steps of a round and all points go to `func` in one call (in blocks of 12288 points, to stay in
+    the cache of the processor).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradkit.functions import derivative
+    >>> result = derivative(np.log, [1e-3, 1.0, 1e20])
+    >>> bool(np.all(abs(result.value * [1e-3, 1.0, 1e20] - 1) < 1e-9))
+    True
+    >>> derivative(np.abs, 0.0).status
+    'kink'
+    >>> round(float(derivative(np.sin, 0.5, order=2).value + np.sin(0.5)), 9)
+    0.0
+    """
+    order = integer("order", order, 1)
+    options = Options(
+        method, step, rtol, atol, bounds, args, vectorized, noise, workers, rounds, callback
+    )
+    if method == "complex" and order != 1:
+        raise ArgumentValueError(f"order={order} with method='complex': it has order 1 only")
+    x = points(x, func)
+    xp = _array.namespace(x)
+    flat = xp.reshape(x, (-1,))
+    begin = steps.start(x, options, order)
+    begin = steps.Start(*(xp.reshape(p, (-1,)) if _array.is_array(p) else p for p in begin))
+    spread = [_argument(value, x, i) for i, value in enumerate(options.args)]
+    evaluator = Evaluator(func, x, options.vectorized, options.workers)
+    size = BLOCK if options.vectorized and not _array.is_traced(x) else max(flat.shape[0], 1)
+    results: list[Result] = []
+    for first in range(0, max(flat.shape[0], 1), size):
+        rows = slice(first, min(first + size, flat.shape[0]))
+
+        def part(value: Any, rows: slice = rows) -> Any:
+            return value[rows] if _array.is_array(value) else value
+
+        # The parts of a result are made while the values are in the cache, too.
+        found = _block(
+            evaluator,
+            flat[rows],
+            [part(a) for a in spread],
+            order,
+            steps.Start(*map(part, begin)),
+            options,
+            (first, flat.shape[0]),
+        )
+        results.append(result(found, tuple(found.value.shape), 0))
+    return joined(results, tuple(x.shape), evaluator.calls)
+
+
+def _block(
+    evaluator: Evaluator,
+    x: Array,
+    args: Sequence[Any],
+    order: int,
+    begin: steps.Start,
+    options: Options,
+    place: tuple[int, int],
+) -> Found:
+    """Differentiate at some points; `place` is the first of them and the number of all."""
+    xp = evaluator.xp
+
+    def lanes_of(scheme: Scheme) -> Points:
+        sides = facing(xp, begin, steps.broad(x), scheme, options.method)
+        return Points(evaluator, x, args, order, begin, sides)
+
+    bounded = begin.below is not None
+    plan = options.plan(x, *place)
+    found = differentiate(xp, (order,), options.method, bounded, lanes_of, options.tolerances, plan)
+    if options.method != "complex":
+        return found
+
+    def call(z: Array) -> Array:
+        return evaluator.elementwise(z, args)
+
+    return complex_step(xp, call, x, begin.step, found, evaluator.epsilon)
+
+
+def _argument(value: Any, x: Array, position: int) -> Any:
+    """An argument of the function, arrays with one value per point."""
+    if not _array.is_array(value):
+        return value
+    xp = _array.namespace(x)
+    _array.same_place([("x", x), (f"args[{position}]", value)])
+    try:
+        return xp.reshape(xp.broadcast_to(value, x.shape), (-1,))
+    except (ValueError, RuntimeError, TypeError):
+        raise ArgumentValueError(
+            f"args[{position}] has shape {tuple(value.shape)}: wanted one that broadcasts to that "
+            f"of x, {tuple(x.shape)}"
+        ) from None
