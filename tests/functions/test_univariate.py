@@ -431,3 +431,12 @@ def test_arrays_of_another_library_are_refused():
     torch = pytest.importorskip("torch")
     with pytest.raises(ArgumentTypeError, match="func returned a torch array"):
         derivative(lambda x: torch.zeros(x.shape), np.ones(2))
+
+
+@pytest.mark.parametrize("x", [1e-14, 1e-12])
+@pytest.mark.parametrize("omega", [1e3, 1e5])
+def test_small_waves_on_a_large_constant_at_tiny_x(x, omega):
+    # The first steps drown in the rounding of 5, and long ones do not resolve the wave.
+    result = derivative(lambda t: 5 + np.sin(omega * t) / omega, x)
+    assert abs(result.value - 1) <= 10 * result.error
+    assert abs(result.value - 1) < 1e-6
