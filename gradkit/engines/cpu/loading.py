@@ -1,0 +1,102 @@
+"""Kernels from their text: written to a folder of the user, compiled by Numba, and kept there.
+
+A file is named after all of its text and the version of Numba, and put in place whole, so that
+processes that do the same at the same time do not meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import types
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from gradkit.engines.cpu.kernel_source import source
+from gradkit.engines.cpu.key import Key
+
+__all__ = ["cache_folder", "has_half_precision", "loaded", "reason_against_numba"]
+
+Kernel = Callable[..., None]
+
+_LOCK = Lock()
+_KERNELS: dict[Key, Kernel] = {}
+
+
+@cache
+def reason_against_numba() -> str | None:
+    """None where Numba is installed, else the reason with the remedy."""
+    if find_spec("numba") is not None:
+        return None
+    return 'has no kernels without numba: install it with pip install "gradkit[cpu]"'
+
+
+@cache
+def has_half_precision() -> bool:
+    """Whether this processor converts float16 by itself."""
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    features = binding.get_host_cpu_features()
+    return bool(features.get("f16c")) or "aarch64" in binding.get_process_triple()
+
+
+def cache_folder() -> Path:
+    """Where kernels are kept: ``GRADKIT_CACHE_DIR``, or else in the user's folder for caches."""
+    given = os.environ.get("GRADKIT_CACHE_DIR")
+    if given:
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "gradkit"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/gradkit"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gradkit"
+
+
+def loaded(key: Key) -> Kernel:
+    """The kernel of a key, compiled or read from the cache the first time."""
+    kernel = _KERNELS.get(key)
+    if kernel is None:
+        with _LOCK:
+            kernel = _KERNELS.get(key)
+            if kernel is None:
+                kernel = _KERNELS[key] = _load(key)
+    return kernel
+
+
+def _load(key: Key) -> Kernel:
+    import numba
+
+    text = source(key)
+    stamp = f"{numba.__version__} {sys.implementation.cache_tag}\n{text}"
+    name = f"kernel_{hashlib.sha256(stamp.encode()).hexdigest()[:24]}"
+    try:
+        return _from_folder(name, text)
+    except OSError:
+        # The folder cannot be written to.
+        module = types.ModuleType(name)
+        exec(compile("CACHE = False\n" + text, name, "exec"), module.__dict__)  # noqa: S102
+        return module.kernel
+
+
+def _from_folder(name: str, text: str) -> Kernel:
+    folder = cache_folder()
+    path = folder / f"{name}.py"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=folder, suffix=".part")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write("CACHE = True\n" + text)
+        Path(part).replace(path)
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.kernel
