@@ -17,16 +17,14 @@ from gradkit.engines.cpu.preamble import LINE, PREAMBLE
 __all__ = ["CHUNK", "scratch_bytes", "slots", "source"]
 
 #: Bytes of a chunk, a multiple of a line of a cache.
-CHUNK = 1024
+CHUNK = 2048
 
 _SIZES = {"float32": 4, "float64": 8}
-#: Chunks that hold rows from tables: their sum, and the high and low values of a difference.
-_SPARE = 3
 
 
 def scratch_bytes(key: Key) -> int:
     """Bytes that a call of the kernel needs to work in, from the beginning of a line on."""
-    return (CHUNK + LINE) * (len(key.sums) + _SPARE)
+    return (CHUNK + LINE) * (len(key.sums) + 1)
 
 
 def slots(key: Key) -> list[str]:
@@ -86,8 +84,7 @@ def _readers(key: Key) -> Iterator[str]:
         yield ""
         yield f"read_{kind} = {given}"
         yield from _value(kind, term)
-        yield from _line(kind, term)
-        yield from _settle(kind, term, key)
+        yield from _tables(kind, term, key)
     if key.result == "float16":
         yield "write_result = write_half"
     else:
@@ -117,65 +114,70 @@ def _value(kind: str, term: Term) -> Iterator[str]:
     yield f"    return high * {factor} + (s * {low.format('a')} - t * {low.format('b')})"
 
 
-def _line(kind: str, term: Term) -> Iterator[str]:
-    """Values of an input for the tables."""
-    yield '@njit(error_model="numpy")'
-    yield f"def line_{kind}(target, source, step, sign, count):"
-    yield "    for x in range(count):"
-    yield f"        write(target, x, sign * value_{kind}(read_{kind}(source + x * step, 0)))"
-    if term.split:
-        # Of two values of the input, the difference is exact, whatever their signs.
-        yield '@njit(error_model="numpy")'
-        yield f"def apart_{kind}(target, high, a, low, b, step, count):"
-        yield "    for x in range(count):"
-        yield f"        up, down = read_{kind}(high + x * step, 0), read_{kind}(low + x * step, 0)"
-        yield f"        write(target, x, turned_{kind}(up, a, down, b))"
-
-
-def _settle(kind: str, term: Term, key: Key) -> Iterator[str]:
-    """A run of rows from the tables, added up at `total`."""
-    yield '@njit(error_model="numpy")'
-    yield (
-        f"def settle_{kind}(total, run, pairs, real, field, step, along, "
-        "known, known_along, other, other_along, column, column_step, count):"
-    )
+def _tables(kind: str, term: Term, key: Key) -> Iterator[str]:
+    """Functions that compute a run of rows from the tables, element by element, or as a line."""
+    yield f"@njit([void({', '.join(_SIGNATURE)})], error_model='numpy')"
+    yield f"def settle_{kind}({', '.join(_ARGUMENTS)}):"
     yield from _indented(_settled(kind, term, key))
+    if any(other.axis < key.ndim - 1 for _, other in _numbered(key)):
+        yield f"@njit([void({', '.join(_SIGNATURE)})], error_model='numpy')"
+        yield f"def settle_line_{kind}({', '.join(_ARGUMENTS)}):"
+        yield from _indented(_settled_line(kind, term, key))
+
+
+_ARGUMENTS = ("total", "run", "pairs", "real", "field", "step", "along", "known", "known_along")
+_ARGUMENTS += ("other", "other_along", "column", "column_step", "count")
+_SIGNATURE = ("int64", "int64[::1]", "int64[:, ::1]", "R[::1]", *["int64"] * 10)
 
 
 def _settled(kind: str, term: Term, key: Key) -> Iterator[str]:
-    chunk = CHUNK + LINE
-    yield "at = real.ctypes.data"
-    yield f"high, low = total + {chunk}, total + {2 * chunk}"
     yield "for x in range(count):"
-    yield "    write(total, x, R(0))"
-    yield "for p in range(run[2], run[3]):"
-    yield "    for side in range(2):"
-    yield "        target = low if side else high"
-    yield "        code, number = pairs[p, 2 * side], pairs[p, 2 * side + 1]"
-    yield "        sign = R(-1) if code & 1 else R(1)"
-    yield "        if code < 2:"
-    yield f"            line_{kind}(target, field + number * step, along, sign, count)"
-    yield "        elif code < 4:"
-    yield "            copy_line(target, known, known_along, sign, count)"
-    yield "        elif code < 6:"
-    yield "            copy_line(target, other, other_along, sign, count)"
-    yield "        else:"
-    yield "            copy_line(target, at + number * SIZE, 0, sign, count)"
-    yield "    weights = at + (pairs[p, 4] + pairs[p, 5] * column) * SIZE"
-    yield "    weight_step = pairs[p, 5] * column_step * SIZE"
+    yield "    v = R(0)"
+    yield "    place = field + x * along"
+    yield "    for p in range(run[2], run[3]):"
+    yield "        first, second = place + pairs[p, 1] * step, place + pairs[p, 3] * step"
+    yield "        if pairs[p, 0] == 0 and pairs[p, 2] == 0:"
+    yield f"            d = minus_{kind}(read_{kind}(first, 0), read_{kind}(second, 0))"
     if term.split:
-        yield "    if pairs[p, 0] < 2 and pairs[p, 2] < 2:"
-        yield f"        apart_{kind}(high, field + pairs[p, 1] * step, pairs[p, 0],"
-        yield "            field + pairs[p, 3] * step, pairs[p, 2], along, count)"
-        yield "        copy_line(low, at, 0, R(1), count)"
+        yield "        elif pairs[p, 0] < 2 and pairs[p, 2] < 2:"
+        yield f"            d = turned_{kind}(read_{kind}(first, 0), pairs[p, 0],"
+        yield f"                read_{kind}(second, 0), pairs[p, 2])"
+    yield "        else:"
+    yield "            d = R(0)"
+    yield "            for side in range(2):"
+    yield "                code, number = pairs[p, 2 * side], pairs[p, 2 * side + 1]"
+    yield "                if code < 2:"
+    yield f"                    u = value_{kind}(read_{kind}(place + number * step, 0))"
+    yield "                elif code < 4:"
+    yield "                    u = read_R(known + x * known_along, 0)"
+    yield "                elif code < 6:"
+    yield "                    u = read_R(other + x * other_along, 0)"
+    yield "                else:"
+    yield "                    u = real[number]"
+    yield "                u = -u if code & 1 else u"
+    yield "                d = d - u if side else u"
+    yield "        d = d * real[pairs[p, 4] + pairs[p, 5] * (column + x * column_step)]"
+    yield "        v = d if p == run[2] else v + d"
+    yield "    for d in range(run[4], run[5]):"
+    yield f"        v = v {_over(key)} real[d]"
+    yield "    write(total, x, v if run[6] else R(0) + v)"
+
+
+def _settled_line(kind: str, term: Term, key: Key) -> Iterator[str]:
+    """Rows away from the last axis, whose points are values of the input as they are."""
+    index = "{}, x" if term.is_unit else "{} + x * along, 0"
+    difference = f"minus_{kind}({', '.join(f'read_{kind}({index.format(s)})' for s in 'hl')})"
+    yield "for p in range(run[2], run[3]):"
+    yield "    h, l = field + pairs[p, 1] * step, field + pairs[p, 3] * step"
+    yield "    w = real[pairs[p, 4] + pairs[p, 5] * column]"
     yield "    is_first = p == run[2]"
-    yield "    add_differences(total, high, low, weights, weight_step, count, is_first)"
+    yield "    for x in range(count):"
+    yield f"        d = {difference} * w"
+    yield "        write(total, x, d if is_first else again(total, x) + d)"
     yield "for d in range(run[4], run[5]):"
+    yield "    divisor = real[d]"
     yield "    for x in range(count):"
-    yield f"        write(total, x, again(total, x) {_over(key)} real[d])"
-    yield "if not run[6]:"
-    yield "    for x in range(count):"
-    yield "        write(total, x, R(0) + again(total, x))"
+    yield f"        write(total, x, again(total, x) {_over(key)} divisor)"
 
 
 def _over(key: Key) -> str:
@@ -219,8 +221,10 @@ def _along_line(key: Key) -> Iterator[str]:
     yield f"x0, stop = box[{2 * last}], box[{2 * last + 1}]"
     yield "while x0 < stop:"
     # Chunks end where lines of the cache end in the first result.
-    yield f"    past = ((row_o0 + x0 * o0_{last}) % LINE) // SIZE"
-    yield f"    x1 = min(stop, x0 + {CHUNK} // SIZE - past)"
+    yield "    x1 = stop"
+    yield f"    if x1 - x0 > {CHUNK} // SIZE:"
+    yield f"        past = ((row_o0 + x0 * o0_{last}) & (LINE - 1)) // SIZE"
+    yield f"        x1 = x0 + {CHUNK - LINE} // SIZE - past"
     terms = _numbered(key)
     for k, (chains, is_direct) in enumerate(zip(key.sums, key.are_direct, strict=True)):
         own = f"scratch + {(CHUNK + LINE) * k}"
@@ -266,26 +270,41 @@ def _term(key: Key, number: int, term: Term, total: str, is_first: bool) -> Iter
         yield f"begin, end = x0, x1 if {inside} else x0"
     yield "if begin < end:"
     yield from _indented(_middle(key, number, term, total, is_first))
-    yield f"for r in range({name}_runs, {name}_ends):"
-    if in_line:
-        yield "    begin, end = max(x0, runs[r, 0]), min(x1, runs[r, 1])"
+    yield "if begin > x0 or end < x1:"
+    yield f"    for r in range({name}_runs, {name}_ends):"
+    yield from _indented(_ends(key, number, term, total, is_first), 2)
+
+
+def _ends(key: Key, number: int, term: Term, total: str, is_first: bool) -> Iterator[str]:
+    """Add what a run of rows from the tables has in a chunk."""
+    name, last = f"t{number}", key.ndim - 1
+    if term.axis == last:
+        yield "begin, end = max(x0, runs[r, 0]), min(x1, runs[r, 1])"
         column, column_step = "begin - runs[r, 0]", 1
     else:
-        yield f"    begin, end = x0, x1 if runs[r, 0] <= i{term.axis} < runs[r, 1] else x0"
+        yield f"begin, end = x0, x1 if runs[r, 0] <= i{term.axis} < runs[r, 1] else x0"
         column, column_step = f"i{term.axis} - runs[r, 0]", 0
-    yield "    if begin < end:"
-    known = [f"row_{name}_k{j} + begin * {name}_k{j}_{last}, {name}_k{j}_{last}" for j in range(2)]
-    known = [text if j < term.known else "0, 0" for j, text in enumerate(known)]
-    yield f"        settle_{_kind(term)}("
-    yield "            spare, runs[r], pairs, real,"
-    yield f"            row_{name}_f + begin * {name}_f_{last}, {name}_f_{term.axis}, {name}_f_{last},"
-    yield f"            {known[0]}, {known[1]},"
-    yield f"            {column}, {column_step}, end - begin)"
-    yield f"        out = {total} + (begin - x0) * SIZE"
-    yield from _indented(_factors(number, term, last), 2)
-    yield "        for x in range(end - begin):"
-    value = _finished(number, term, "again(spare, x)")
-    yield f"            {_add(value, is_first)}"
+    yield "if begin >= end:"
+    yield "    continue"
+    yield f"field = row_{name}_f + begin * {name}_f_{last}"
+    arguments = ["spare", "runs[r]", "pairs", "real", "field"]
+    arguments += [f"{name}_f_{term.axis}", f"{name}_f_{last}"]
+    for j in range(2):
+        along = f"{name}_k{j}_{last}"
+        given = [f"row_{name}_k{j} + begin * {along}", along] if j < term.known else ["0", "0"]
+        arguments += given
+    call = f"({', '.join([*arguments, column, str(column_step), 'end - begin'])})"
+    if term.axis == last:
+        yield f"settle_{_kind(term)}{call}"
+    else:
+        yield "if runs[r, 7]:"
+        yield f"    settle_line_{_kind(term)}{call}"
+        yield "else:"
+        yield f"    settle_{_kind(term)}{call}"
+    yield f"out = {total} + (begin - x0) * SIZE"
+    yield from _factors(number, term, last)
+    yield "for x in range(end - begin):"
+    yield f"    {_add(_finished(number, term, 'again(spare, x)'), is_first)}"
 
 
 def _add(value: str, is_first: bool) -> str:

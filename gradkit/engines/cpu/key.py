@@ -104,9 +104,9 @@ class Numbers:
         The slots that hold where the array of a number begins, inputs before results, plus bytes.
     real : ndarray
         Weights, divisors and factors.
-    runs : ndarray of shape (runs, 7)
+    runs : ndarray of shape (runs, 8)
         Rows that are not written out: start, stop, first and last pair, first and last divisor,
-        and whether some value is one of the input.
+        whether some value is one of the input, and whether all are.
     pairs : ndarray of shape (pairs, 6)
         Their differences: kind and number of the high and of the low point, place and step of the
         weight.
@@ -343,7 +343,7 @@ class _Builder:
             self.slots,
             [(o.name, o.source, o.offset) for o in flat if o.source is not None],
             np.array(self.real, self.dtype),
-            np.array(self.runs, np.int64).reshape(-1, 7),
+            np.array(self.runs, np.int64).reshape(-1, 8),
             np.array(self.pairs, np.int64).reshape(-1, 6),
             [operand.array for operand in flat if operand.array is not None],
             self.spreads,
@@ -517,6 +517,7 @@ class _Builder:
                 divisors,
                 len(self.real),
                 int(run.is_full),
+                int(run.is_plain and all(high and low for high, low, _ in run.pairs)),
             )
         )
 

@@ -75,7 +75,7 @@ def _load(key: Key) -> Kernel:
 
     text = source(key)
     stamp = f"{numba.__version__} {sys.implementation.cache_tag}\n{text}"
-    name = f"kernel_{hashlib.sha256(stamp.encode()).hexdigest()[:24]}"
+    name = f"gradkit_kernel_{hashlib.sha256(stamp.encode()).hexdigest()[:24]}"
     try:
         return _from_folder(name, text)
     except OSError:
@@ -98,5 +98,7 @@ def _from_folder(name: str, text: str) -> Kernel:
     assert spec is not None
     assert spec.loader is not None
     module: Any = module_from_spec(spec)
+    # Numba looks for it there.
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module.kernel

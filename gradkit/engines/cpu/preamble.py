@@ -125,7 +125,7 @@ again = reader(R, is_apart=False)
 write = writer(R)
 
 
-@njit(error_model="numpy")
+@njit([void(int64, int64, int64)], error_model="numpy")
 def stream(target, source, count):
     """Copy reals, all whole lines of the target past the caches."""
     x = 0
@@ -138,18 +138,4 @@ def stream(target, source, count):
     while x < count:
         write(target, x, again(source, x))
         x += 1
-
-
-@njit(error_model="numpy")
-def copy_line(target, source, step, sign, count):
-    """Reals that are known, or their negatives."""
-    for x in range(count):
-        write(target, x, sign * read_R(source + x * step, 0))
-
-
-@njit(error_model="numpy")
-def add_differences(total, high, low, weights, step, count, is_first):
-    for x in range(count):
-        term = (again(high, x) - again(low, x)) * read_R(weights + x * step, 0)
-        write(total, x, term if is_first else again(total, x) + term)
 '''
