@@ -88,6 +88,9 @@ def run(
     if launches is None:
         launches = plan.memo[key] = _launches(plan, inputs, results, threads)
     arrays = (*inputs, *results)
+    for result, (_, sequels) in zip(results, program_of(plan, inputs).sums, strict=True):
+        if not sequels:
+            result[...] = 0
     for launch in launches:
         given = launch.given.copy()
         for slot, number, offset in launch.places:
@@ -123,8 +126,9 @@ def _launches(
 ) -> list[Launch]:
     program = program_of(plan, inputs)
     by_shape: dict[tuple[int, ...], list[int]] = {}
-    for i, (shape, _) in enumerate(program.sums):
-        by_shape.setdefault(shape, []).append(i)
+    for i, (shape, sequels) in enumerate(program.sums):
+        if sequels:
+            by_shape.setdefault(shape, []).append(i)
     found: list[Launch] = []
     for wanted in by_shape.values():
         made = key_of(plan, program, wanted, inputs, results)

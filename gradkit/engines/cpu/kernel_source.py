@@ -14,7 +14,7 @@ from typing import Any
 from gradkit.engines.cpu.key import Key, Term
 from gradkit.engines.cpu.preamble import LINE, PREAMBLE
 
-__all__ = ["CHUNK", "scratch_bytes", "slots", "source"]
+__all__ = ["CHUNK", "common", "scratch_bytes", "slots", "source"]
 
 #: Bytes of a chunk, a multiple of a line of a cache.
 CHUNK = 2048
@@ -54,11 +54,15 @@ def slots(key: Key) -> list[str]:
     return found
 
 
-def source(key: Key) -> str:
-    """The text of a module with the function ``kernel`` of a key."""
+def common(key: Key) -> str:
+    """The text before that of a kernel: functions that many kernels share, compiled once."""
     head = PREAMBLE.replace("{real}", key.real).replace("{size}", str(_SIZES[key.real]))
-    parts = [[head], _readers(key), _kernel(key)]
-    return "\n".join(line for part in parts for line in part) + "\n"
+    return "\n".join([head, *_readers(key)])
+
+
+def source(key: Key) -> str:
+    """The text of the function ``kernel`` of a key, which comes after that of `common`."""
+    return "\n".join(_kernel(key)) + "\n"
 
 
 def _numbered(key: Key) -> Iterator[tuple[int, Term]]:
@@ -66,7 +70,8 @@ def _numbered(key: Key) -> Iterator[tuple[int, Term]]:
 
 
 def _kind(term: Term) -> str:
-    return f"{term.dtype}_{term.split}" if term.split else term.dtype
+    kind = f"{term.dtype}_{term.split}" if term.split else term.dtype
+    return kind if term.is_unit else f"{kind}_strided"
 
 
 def _indented(lines: Any, depth: int = 1) -> Iterator[str]:
@@ -79,7 +84,7 @@ def _indented(lines: Any, depth: int = 1) -> Iterator[str]:
 def _readers(key: Key) -> Iterator[str]:
     """Functions per kind of input: reading, the number it is, a difference, rows from tables."""
     kinds = {_kind(term): term for _, term in _numbered(key)}
-    for kind, term in kinds.items():
+    for kind, term in sorted(kinds.items()):
         given = "read_half" if term.dtype == "float16" else f"reader({term.dtype})"
         yield ""
         yield f"read_{kind} = {given}"
@@ -116,13 +121,13 @@ def _value(kind: str, term: Term) -> Iterator[str]:
 
 def _tables(kind: str, term: Term, key: Key) -> Iterator[str]:
     """Functions that compute a run of rows from the tables, element by element, or as a line."""
-    yield f"@njit([void({', '.join(_SIGNATURE)})], error_model='numpy')"
+    compiled = f"@njit([void({', '.join(_SIGNATURE)})], cache=CACHE, error_model='numpy')"
+    yield compiled
     yield f"def settle_{kind}({', '.join(_ARGUMENTS)}):"
     yield from _indented(_settled(kind, term, key))
-    if any(other.axis < key.ndim - 1 for _, other in _numbered(key)):
-        yield f"@njit([void({', '.join(_SIGNATURE)})], error_model='numpy')"
-        yield f"def settle_line_{kind}({', '.join(_ARGUMENTS)}):"
-        yield from _indented(_settled_line(kind, term, key))
+    yield compiled
+    yield f"def settle_line_{kind}({', '.join(_ARGUMENTS)}):"
+    yield from _indented(_settled_line(kind, term, key))
 
 
 _ARGUMENTS = ("total", "run", "pairs", "real", "field", "step", "along", "known", "known_along")

@@ -253,6 +253,14 @@ def _segments(point: Any, start: int, axis: int) -> Iterator[tuple[int, Point]]:
             start += run.stop - run.start
 
 
+def _written_out(runs: Sequence[Run]) -> Run:
+    """The rows that the text has: most of the rows, or none."""
+    longest = max(runs, key=lambda run: run.is_plain * (run.stop - run.start))
+    if longest.is_plain and 2 * (longest.stop - longest.start) > runs[-1].stop:
+        return longest
+    return Run(0, 0, 0, (), (), True)
+
+
 def _point_at(point: Any, start: int, row: int, axis: int) -> Point | None:
     if point is None:
         return None
@@ -438,11 +446,7 @@ class _Builder:
         else:
             runs = list(_runs(passage))
         scale = 2 if self.is_complex and axis == self.last else 1
-        middle = max(
-            (run for run in runs if run.is_plain),
-            key=lambda run: run.stop - run.start,
-            default=Run(0, 0, 0, (), (), True),
-        )
+        middle = _written_out(runs)
         known = list(_known_arrays(sequel))
         pairs = self._middle(name, middle, axis, scale)
         self.slots[f"{name}_runs"] = len(self.runs)

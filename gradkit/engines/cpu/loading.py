@@ -13,12 +13,12 @@ import tempfile
 import types
 from collections.abc import Callable
 from functools import cache
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from gradkit.engines.cpu.kernel_source import source
+from gradkit.engines.cpu.kernel_source import common, source
 from gradkit.engines.cpu.key import Key
 
 __all__ = ["cache_folder", "has_half_precision", "loaded", "reason_against_numba"]
@@ -71,34 +71,47 @@ def loaded(key: Key) -> Kernel:
 
 
 def _load(key: Key) -> Kernel:
-    import numba
-
-    text = source(key)
-    stamp = f"{numba.__version__} {sys.implementation.cache_tag}\n{text}"
-    name = f"gradkit_kernel_{hashlib.sha256(stamp.encode()).hexdigest()[:24]}"
     try:
-        return _from_folder(name, text)
+        before = _module(common(key), {}, True)
+        return _module(source(key), before, True)["kernel"]
     except OSError:
         # The folder cannot be written to.
-        module = types.ModuleType(name)
-        exec(compile("CACHE = False\n" + text, name, "exec"), module.__dict__)  # noqa: S102
-        return module.kernel
+        return _module(source(key), _module(common(key), {}, False), False)["kernel"]
 
 
-def _from_folder(name: str, text: str) -> Kernel:
+def _module(text: str, before: dict[str, Any], is_kept: bool) -> dict[str, Any]:
+    """The names of a text that comes after other names, as a module that Numba finds again."""
+    stamp = (before.get("__name__", ""), _numba_version(), sys.implementation.cache_tag, text)
+    name = f"gradkit_kernel_{hashlib.sha256(repr(stamp).encode()).hexdigest()[:24]}"
+    if name in sys.modules:
+        return sys.modules[name].__dict__
+    path = _written(name, text) if is_kept else Path(name)
+    module = types.ModuleType(name)
+    module.__dict__.update({**before, "__name__": name, "__file__": str(path), "CACHE": is_kept})
+    # Numba looks for it there.
+    sys.modules[name] = module
+    try:
+        exec(compile(text, path, "exec"), module.__dict__)  # noqa: S102
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module.__dict__
+
+
+def _numba_version() -> str:
+    import numba
+
+    return numba.__version__
+
+
+def _written(name: str, text: str) -> Path:
+    """The file of a text, put in place whole if it is new."""
     folder = cache_folder()
     path = folder / f"{name}.py"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=folder, suffix=".part")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write("CACHE = True\n" + text)
+            file.write(text)
         Path(part).replace(path)
-    spec = spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module: Any = module_from_spec(spec)
-    # Numba looks for it there.
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module.kernel
+    return path

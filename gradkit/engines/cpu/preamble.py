@@ -125,7 +125,7 @@ again = reader(R, is_apart=False)
 write = writer(R)
 
 
-@njit([void(int64, int64, int64)], error_model="numpy")
+@njit([void(int64, int64, int64)], cache=CACHE, error_model="numpy")
 def stream(target, source, count):
     """Copy reals, all whole lines of the target past the caches."""
     x = 0
