@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from gradkit import _dtypes
 from gradkit.engines.cpu.kernel_source import scratch_bytes, slots
-from gradkit.engines.cpu.key import Key, Numbers, key_of, reason_against_program
+from gradkit.engines.cpu.key import Key
+from gradkit.engines.cpu.limits import reasons_against
 from gradkit.engines.cpu.loading import Kernel, has_half_precision, loaded, reason_against_numba
+from gradkit.engines.cpu.numbers import Numbers, key_of
 from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.program import program_of
 from gradkit.plan import Plan
@@ -43,23 +44,24 @@ def reason_against(plan: Plan, inputs: Sequence[np.ndarray]) -> str | None:
     key = ("cpu kernels", *(f.dtype for f in inputs))
     if key not in plan.memo:
         plan.memo[key] = _reason_against(plan, inputs)
-    reason = plan.memo[key]
-    if reason is None and not all(f.flags.aligned for f in inputs):
-        return "has no kernels for elements that are not aligned in memory"
-    if reason is None and _is_complex(inputs[0].dtype):
-        # As pairs of reals, one line after the other.
-        if any(f.strides[-1] != f.itemsize for f in inputs):
-            return "has no kernels for complex arrays with gaps along their last axis"
-    return reason
+    return plan.memo[key] or _reason_against_layout(inputs)
 
 
 def _reason_against(plan: Plan, inputs: Sequence[np.ndarray]) -> str | None:
-    reason = reason_against_program(plan, program_of(plan, inputs), inputs)
-    if reason is None:
-        names = [*(f.dtype.name for f in inputs), plan.precision(inputs).result]
-        if "float16" in names and not has_half_precision():
-            return "has no kernels for float16 on this processor"
+    reason = next(reasons_against(plan, program_of(plan, inputs), inputs), None)
+    names = [*(f.dtype.name for f in inputs), plan.precision(inputs).result]
+    if reason is None and "float16" in names and not has_half_precision():
+        return "has no kernels for float16 on this processor"
     return reason
+
+
+def _reason_against_layout(inputs: Sequence[np.ndarray]) -> str | None:
+    if not all(f.flags.aligned for f in inputs):
+        return "has no kernels for elements that are not aligned in memory"
+    # Complex numbers are taken as pairs of reals, one line after the other.
+    if _is_complex(inputs[0].dtype) and any(f.strides[-1] != f.itemsize for f in inputs):
+        return "has no kernels for complex arrays with gaps along their last axis"
+    return None
 
 
 def _is_complex(dtype: np.dtype) -> bool:
@@ -84,9 +86,15 @@ def run(
 ) -> None:
     """Apply a plan for which there are kernels; writes to one array per distinct output."""
     key = ("cpu launches", threads, *((a.dtype, a.strides) for a in (*inputs, *results)))
-    launches = plan.memo.get(key)
+    if key not in plan.memo:
+        plan.memo[key] = _launches(plan, inputs, results, threads)
+    launches = plan.memo[key]
     if launches is None:
-        launches = plan.memo[key] = _launches(plan, inputs, results, threads)
+        whole = [np.empty(result.shape, result.dtype) for result in results]
+        run(plan, inputs, whole, threads)
+        for result, values in zip(results, whole, strict=True):
+            result[...] = values
+        return
     arrays = (*inputs, *results)
     for result, (_, sequels) in zip(results, program_of(plan, inputs).sums, strict=True):
         if not sequels:
@@ -123,7 +131,8 @@ def in_parallel(tasks: Sequence[Callable[[], None]], threads: int) -> None:
 
 def _launches(
     plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
-) -> list[Launch]:
+) -> list[Launch] | None:
+    """The kernels of a plan; None if the results must be computed in arrays without gaps."""
     program = program_of(plan, inputs)
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for i, (shape, sequels) in enumerate(program.sums):
@@ -132,7 +141,8 @@ def _launches(
     found: list[Launch] = []
     for wanted in by_shape.values():
         made = key_of(plan, program, wanted, inputs, results)
-        assert not isinstance(made, str)
+        if made is None:
+            return None
         key, numbers = made
         names = slots(key)
         found.append(

@@ -130,8 +130,10 @@ def _tables(kind: str, term: Term, key: Key) -> Iterator[str]:
     yield from _indented(_settled_line(kind, term, key))
 
 
-_ARGUMENTS = ("total", "run", "pairs", "real", "field", "step", "along", "known", "known_along")
-_ARGUMENTS += ("other", "other_along", "column", "column_step", "count")
+_ARGUMENTS = (
+    *("total", "run", "pairs", "real", "field", "step", "along"),
+    *("known", "known_along", "other", "other_along", "column", "column_step", "count"),
+)
 _SIGNATURE = ("int64", "int64[::1]", "int64[:, ::1]", "R[::1]", *["int64"] * 10)
 
 

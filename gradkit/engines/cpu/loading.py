@@ -91,7 +91,7 @@ def _module(text: str, before: dict[str, Any], is_kept: bool) -> dict[str, Any]:
     # Numba looks for it there.
     sys.modules[name] = module
     try:
-        exec(compile(text, path, "exec"), module.__dict__)  # noqa: S102
+        exec(compile(text, path, "exec"), module.__dict__)
     except BaseException:
         del sys.modules[name]
         raise
