@@ -77,6 +77,7 @@ class Launch:
     numbers: Numbers
     given: np.ndarray
     places: tuple[tuple[int, int, int], ...]
+    tables: tuple[int, int, int]
     streams: bool
     boxes: tuple[np.ndarray, ...]
 
@@ -109,10 +110,7 @@ def run(
 def _run_box(launch: Launch, given: np.ndarray, box: np.ndarray) -> None:
     room = np.empty(scratch_bytes(launch.key) + LINE, np.uint8)
     scratch = -(-_address(room) // LINE) * LINE
-    numbers = launch.numbers
-    launch.kernel(
-        box, given, numbers.real, numbers.runs, numbers.pairs, scratch, int(launch.streams)
-    )
+    launch.kernel(box, given, *launch.tables, scratch, int(launch.streams))
 
 
 def in_parallel(tasks: Sequence[Callable[[], None]], threads: int) -> None:
@@ -152,6 +150,7 @@ def _launches(
                 numbers,
                 np.array([numbers.slots[name] for name in names], np.int64),
                 tuple((names.index(name), i, offset) for name, i, offset in numbers.addresses),
+                (_address(numbers.real), _address(numbers.runs), _address(numbers.pairs)),
                 sum(results[i].nbytes for i in wanted) >= STREAM_FROM,
                 tuple(_boxes(key, numbers, threads)),
             )

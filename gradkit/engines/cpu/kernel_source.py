@@ -8,7 +8,7 @@ written out are a loop that compilers vectorise; all others are read from tables
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gradkit.engines.cpu.key import Key, Term
@@ -18,6 +18,9 @@ __all__ = ["CHUNK", "common", "scratch_bytes", "slots", "source"]
 
 #: Bytes of a chunk, a multiple of a line of a cache.
 CHUNK = 2048
+
+#: Integers per run of rows and per difference in the tables.
+ENTRIES_OF_RUN, ENTRIES_OF_PAIR = 8, 6
 
 _SIZES = {"float32": 4, "float64": 8}
 
@@ -44,7 +47,7 @@ def slots(key: Key) -> list[str]:
             add(f"{name}_p{j}")
         for j in range(term.known):
             add(f"{name}_k{j}")
-        found.extend(f"{name}_{word}" for word in ("start", "stop", "runs", "ends"))
+        found.extend(f"{name}_{word}" for word in ("start", "stop", "runs", "middle", "ends"))
         for p, pair in enumerate(term.pairs):
             sides = {"difference": "hl", "value": "h", "negative": "l"}[pair.form]
             found.extend(f"{name}_{side}{p}" for side in sides)
@@ -134,25 +137,28 @@ _ARGUMENTS = (
     *("total", "run", "pairs", "real", "field", "step", "along"),
     *("known", "known_along", "other", "other_along", "column", "column_step", "count"),
 )
-_SIGNATURE = ("int64", "int64[::1]", "int64[:, ::1]", "R[::1]", *["int64"] * 10)
+_SIGNATURE = ("int64",) * len(_ARGUMENTS)
 
 
 def _settled(kind: str, term: Term, key: Key) -> Iterator[str]:
+    yield "first, last = entry(run, 2), entry(run, 3)"
     yield "for x in range(count):"
     yield "    v = R(0)"
     yield "    place = field + x * along"
-    yield "    for p in range(run[2], run[3]):"
-    yield "        first, second = place + pairs[p, 1] * step, place + pairs[p, 3] * step"
-    yield "        if pairs[p, 0] == 0 and pairs[p, 2] == 0:"
-    yield f"            d = minus_{kind}(read_{kind}(first, 0), read_{kind}(second, 0))"
+    yield "    for p in range(first, last):"
+    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
+    yield "        high, low = entry(pair, 0), entry(pair, 2)"
+    yield "        upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
+    yield "        if high == 0 and low == 0:"
+    yield f"            d = minus_{kind}(read_{kind}(upper, 0), read_{kind}(lower, 0))"
     if term.split:
-        yield "        elif pairs[p, 0] < 2 and pairs[p, 2] < 2:"
-        yield f"            d = turned_{kind}(read_{kind}(first, 0), pairs[p, 0],"
-        yield f"                read_{kind}(second, 0), pairs[p, 2])"
+        yield "        elif high < 2 and low < 2:"
+        yield f"            d = turned_{kind}(read_{kind}(upper, 0), high,"
+        yield f"                read_{kind}(lower, 0), low)"
     yield "        else:"
     yield "            d = R(0)"
     yield "            for side in range(2):"
-    yield "                code, number = pairs[p, 2 * side], pairs[p, 2 * side + 1]"
+    yield "                code, number = entry(pair, 2 * side), entry(pair, 2 * side + 1)"
     yield "                if code < 2:"
     yield f"                    u = value_{kind}(read_{kind}(place + number * step, 0))"
     yield "                elif code < 4:"
@@ -160,29 +166,32 @@ def _settled(kind: str, term: Term, key: Key) -> Iterator[str]:
     yield "                elif code < 6:"
     yield "                    u = read_R(other + x * other_along, 0)"
     yield "                else:"
-    yield "                    u = real[number]"
+    yield "                    u = read_R(real, number)"
     yield "                u = -u if code & 1 else u"
     yield "                d = d - u if side else u"
-    yield "        d = d * real[pairs[p, 4] + pairs[p, 5] * (column + x * column_step)]"
-    yield "        v = d if p == run[2] else v + d"
-    yield "    for d in range(run[4], run[5]):"
-    yield f"        v = v {_over(key)} real[d]"
-    yield "    write(total, x, v if run[6] else R(0) + v)"
+    yield "        w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
+    yield "        d = d * read_R(real, w)"
+    yield "        v = d if p == first else v + d"
+    yield "    for j in range(entry(run, 4), entry(run, 5)):"
+    yield f"        v = v {_over(key)} read_R(real, j)"
+    yield "    write(total, x, v if entry(run, 6) else R(0) + v)"
 
 
 def _settled_line(kind: str, term: Term, key: Key) -> Iterator[str]:
-    """Rows away from the last axis, whose points are values of the input as they are."""
+    """Rows whose points are values of the input as they are, with the same weights."""
     index = "{}, x" if term.is_unit else "{} + x * along, 0"
     difference = f"minus_{kind}({', '.join(f'read_{kind}({index.format(s)})' for s in 'hl')})"
-    yield "for p in range(run[2], run[3]):"
-    yield "    h, l = field + pairs[p, 1] * step, field + pairs[p, 3] * step"
-    yield "    w = real[pairs[p, 4] + pairs[p, 5] * column]"
-    yield "    is_first = p == run[2]"
+    yield "first, last = entry(run, 2), entry(run, 3)"
+    yield "for p in range(first, last):"
+    yield f"    pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
+    yield "    h, l = field + entry(pair, 1) * step, field + entry(pair, 3) * step"
+    yield "    w = read_R(real, entry(pair, 4) + entry(pair, 5) * column)"
+    yield "    is_first = p == first"
     yield "    for x in range(count):"
     yield f"        d = {difference} * w"
     yield "        write(total, x, d if is_first else again(total, x) + d)"
-    yield "for d in range(run[4], run[5]):"
-    yield "    divisor = real[d]"
+    yield "for j in range(entry(run, 4), entry(run, 5)):"
+    yield "    divisor = read_R(real, j)"
     yield "    for x in range(count):"
     yield f"        write(total, x, again(total, x) {_over(key)} divisor)"
 
@@ -198,7 +207,7 @@ def _over(key: Key) -> str:
 def _kernel(key: Key) -> Iterator[str]:
     """The function: a box of rows, as first and last one per axis, and what it is called with."""
     yield "@njit("
-    yield "    [void(int64[::1], int64[::1], R[::1], int64[:, ::1], int64[:, ::1], int64, int64)],"
+    yield "    [void(int64[::1], int64[::1], int64, int64, int64, int64, int64)],"
     yield '    nogil=True, cache=CACHE, error_model="numpy",'
     yield ")"
     yield "def kernel(box, given, real, runs, pairs, scratch, streams):"
@@ -232,13 +241,12 @@ def _along_line(key: Key) -> Iterator[str]:
     yield f"    if x1 - x0 > {CHUNK} // SIZE:"
     yield f"        past = ((row_o0 + x0 * o0_{last}) & (LINE - 1)) // SIZE"
     yield f"        x1 = x0 + {CHUNK - LINE} // SIZE - past"
-    terms = _numbered(key)
+    terms = list(_numbered(key))
     for k, (chains, is_direct) in enumerate(zip(key.sums, key.are_direct, strict=True)):
-        own = f"scratch + {(CHUNK + LINE) * k}"
-        yield from _indented(_target(k, own, is_direct, last))
-        for j in range(len(chains)):
-            number, term = next(terms)
-            yield from _indented(_term(key, number, term, f"sum{k}", j == 0))
+        own, terms = terms[: len(chains)], terms[len(chains) :]
+        place = f"scratch + {(CHUNK + LINE) * k}"
+        yield from _indented(_target(k, place, is_direct))
+        yield from _indented(_sum(key, own, f"sum{k}"))
         yield from _indented(_store(k, is_direct, last))
     yield "    x0 = x1"
 
@@ -249,7 +257,7 @@ def _operands(term: Term) -> Iterator[str]:
     yield from (f"k{j}" for j in range(term.known))
 
 
-def _target(k: int, own: str, is_direct: bool, last: int) -> Iterator[str]:
+def _target(k: int, own: str, is_direct: bool) -> Iterator[str]:
     """Where a chunk of a sum is added up: apart, or where it belongs."""
     yield f"sum{k} = {own}"
     if is_direct:
@@ -266,112 +274,145 @@ def _store(k: int, is_direct: bool, last: int) -> Iterator[str]:
     yield f"    write_result(row_o{k} + (x0 + x) * o{k}_{last}, 0, again(sum{k}, x))"
 
 
-def _term(key: Key, number: int, term: Term, total: str, is_first: bool) -> Iterator[str]:
-    """Add a term to a chunk: the rows that are written out, then those from the tables."""
-    name, last = f"t{number}", key.ndim - 1
-    in_line = term.axis == last
-    if in_line:
-        yield f"begin, end = max(x0, {name}_start), min(x1, {name}_stop)"
-    else:
-        inside = f"{name}_start <= i{term.axis} < {name}_stop"
-        yield f"begin, end = x0, x1 if {inside} else x0"
-    yield "if begin < end:"
-    yield from _indented(_middle(key, number, term, total, is_first))
+def _sum(key: Key, terms: Sequence[tuple[int, Term]], total: str) -> Iterator[str]:
+    """Add up the terms of a sum in a chunk: where all are written out, then to both sides of it."""
+    yield "begin, end = x0, x1"
+    for number, term in terms:
+        start, stop = f"t{number}_start", f"t{number}_stop"
+        if term.axis == key.ndim - 1:
+            yield f"begin, end = max(begin, {start}), min(end, {stop})"
+        else:
+            yield f"end = end if {start} <= i{term.axis} < {stop} else x0"
+    yield "is_written = begin < end"
+    yield "if is_written:"
+    yield from _indented(_middle(key, terms, total))
+    yield "else:"
+    yield "    begin = end = x0"
     yield "if begin > x0 or end < x1:"
-    yield f"    for r in range({name}_runs, {name}_ends):"
-    yield from _indented(_ends(key, number, term, total, is_first), 2)
+    yield "    for side in range(2):"
+    yield "        y0, y1 = (end, x1) if side else (x0, begin)"
+    yield "        if y0 >= y1:"
+    yield "            continue"
+    for number, term in terms:
+        yield from _indented(_ends(key, number, term, total, number == terms[0][0]), 2)
 
 
 def _ends(key: Key, number: int, term: Term, total: str, is_first: bool) -> Iterator[str]:
-    """Add what a run of rows from the tables has in a chunk."""
+    """Add a term where not all are written out, from the tables."""
     name, last = f"t{number}", key.ndim - 1
-    if term.axis == last:
-        yield "begin, end = max(x0, runs[r, 0]), min(x1, runs[r, 1])"
-        column, column_step = "begin - runs[r, 0]", 1
+    in_line = term.axis == last
+    # Rows before the middle, or after it, or any.
+    yield f"r0, r1 = {name}_runs, {name}_ends"
+    yield "if is_written:"
+    if in_line:
+        yield f"    r0, r1 = ({name}_middle, r1) if side else (r0, {name}_middle + 1)"
     else:
-        yield f"begin, end = x0, x1 if runs[r, 0] <= i{term.axis} < runs[r, 1] else x0"
-        column, column_step = f"i{term.axis} - runs[r, 0]", 0
-    yield "if begin >= end:"
-    yield "    continue"
-    yield f"field = row_{name}_f + begin * {name}_f_{last}"
-    arguments = ["spare", "runs[r]", "pairs", "real", "field"]
+        yield f"    r0, r1 = {name}_middle, {name}_middle + 1"
+    yield "for r in range(r0, r1):"
+    yield f"    run = runs + r * {ENTRIES_OF_RUN * 8}"
+    yield "    first, after = entry(run, 0), entry(run, 1)"
+    if in_line:
+        yield "    z0, z1 = max(y0, first), min(y1, after)"
+        column, step, plain = "z0 - first", 1, "entry(run, 7) == 2 and z1 - z0 >= 16"
+    else:
+        yield f"    z0, z1 = y0, y1 if first <= i{term.axis} < after else y0"
+        column, step, plain = f"i{term.axis} - first", 0, "entry(run, 7)"
+    yield "    if z0 >= z1:"
+    yield "        continue"
+    yield f"    out = {total} + (z0 - x0) * SIZE"
+    arguments = ["run", "pairs", "real", f"row_{name}_f + z0 * {name}_f_{last}"]
     arguments += [f"{name}_f_{term.axis}", f"{name}_f_{last}"]
     for j in range(2):
         along = f"{name}_k{j}_{last}"
-        given = [f"row_{name}_k{j} + begin * {along}", along] if j < term.known else ["0", "0"]
+        given = [f"row_{name}_k{j} + z0 * {along}", along] if j < term.known else ["0", "0"]
         arguments += given
-    call = f"({', '.join([*arguments, column, str(column_step), 'end - begin'])})"
-    if term.axis == last:
-        yield f"settle_{_kind(term)}{call}"
-    else:
-        yield "if runs[r, 7]:"
-        yield f"    settle_line_{_kind(term)}{call}"
-        yield "else:"
-        yield f"    settle_{_kind(term)}{call}"
-    yield f"out = {total} + (begin - x0) * SIZE"
-    yield from _factors(number, term, last)
-    yield "for x in range(end - begin):"
-    yield f"    {_add(_finished(number, term, 'again(spare, x)'), is_first)}"
+    is_finished = is_first and not term.products and not term.has_factor
+    arguments = ["out" if is_finished else "spare", *arguments, column, str(step), "z1 - z0"]
+    yield f"    if {plain}:"
+    yield f"        settle_line_{_kind(term)}({', '.join(arguments)})"
+    yield "    else:"
+    yield f"        settle_{_kind(term)}({', '.join(arguments)})"
+    if is_finished:
+        return
+    yield from _indented(_factors(number, term, "z0"))
+    yield "    for x in range(z1 - z0):"
+    value = _finished(number, term, "again(spare, x)")
+    value = value if is_first else f"again(out, x) + {value}"
+    yield f"        write(out, x, {value})"
 
 
-def _add(value: str, is_first: bool) -> str:
-    return f"write(out, x, {value})" if is_first else f"write(out, x, again(out, x) + {value})"
-
-
-def _factors(number: int, term: Term, last: int) -> Iterator[str]:
-    """Name the arrays and the number that a chunk is multiplied by."""
+def _factors(number: int, term: Term, start: str) -> Iterator[str]:
+    """Name the arrays and the number that a part of a line is multiplied by."""
     name = f"t{number}"
     for j, varies in enumerate(term.products):
         at = f"row_{name}_p{j}"
-        yield f"p{j} = {at} + begin * SIZE" if varies else f"p{j} = read_R({at}, 0)"
+        value = f"{at} + {start} * SIZE" if varies else f"read_R({at}, 0)"
+        yield f"p{number}_{j} = {value}"
     if term.has_factor:
-        yield f"c = real[{name}_c]"
+        yield f"c{number} = read_R(real, {name}_c)"
 
 
 def _finished(number: int, term: Term, value: str) -> str:
     """A value times the arrays and the number in front."""
     for j, varies in enumerate(term.products):
-        value = f"({value} * {f'read_R(p{j}, x)' if varies else f'p{j}'})"
-    return f"({value} * c)" if term.has_factor else value
+        factor = f"p{number}_{j}"
+        value = f"({value} * {f'read_R({factor}, x)' if varies else factor})"
+    return f"({value} * c{number})" if term.has_factor else value
 
 
-def _middle(key: Key, number: int, term: Term, total: str, is_first: bool) -> Iterator[str]:
+def _middle(key: Key, terms: Sequence[tuple[int, Term]], total: str) -> Iterator[str]:
+    """The loop over the part of a line where all terms are written out."""
+    for number, term in terms:
+        yield from _named(key, number, term)
+    yield f"out = {total} + (begin - x0) * SIZE"
+    yield "for x in range(end - begin):"
+    for number, term in terms:
+        yield from _indented(_value_of(key, number, term))
+    values = (_finished(number, term, f"v{number}") for number, term in terms)
+    yield f"    write(out, x, {' + '.join(values)})"
+
+
+def _named(key: Key, number: int, term: Term) -> Iterator[str]:
+    """Name the places and the numbers of a term."""
     name, last = f"t{number}", key.ndim - 1
     in_line = term.axis == last
     row = "begin" if in_line else f"i{term.axis}"
     yield f"field = row_{name}_f + begin * {name}_f_{last}"
     for p, pair in enumerate(term.pairs):
         if pair.form != "negative":
-            yield f"h{p} = field + {name}_h{p}"
+            yield f"h{number}_{p} = field + {name}_h{p}"
         if pair.form != "value":
-            yield f"l{p} = field + {name}_l{p}"
-        place = f"{name}_w{p} + {row} - {name}_start" if pair.weight == "column" else f"{name}_w{p}"
-        if pair.weight == "column" and in_line:
-            yield f"w{p} = real.ctypes.data + ({place}) * SIZE"
+            yield f"l{number}_{p} = field + {name}_l{p}"
+        if pair.weight == "column":
+            place = f"{name}_w{p} + {row} - {name}_start"
+            value = f"real + ({place}) * SIZE" if in_line else f"read_R(real, {place})"
+            yield f"w{number}_{p} = {value}"
         elif pair.weight:
-            yield f"w{p} = real[{place}]"
-    yield from (f"d{j} = real[{name}_d{j}]" for j in range(term.divisors))
-    yield from _factors(number, term, last)
-    yield f"out = {total} + (begin - x0) * SIZE"
-    yield "for x in range(end - begin):"
-    value = ""
+            yield f"w{number}_{p} = read_R(real, {name}_w{p})"
+    yield from (f"d{number}_{j} = read_R(real, {name}_d{j})" for j in range(term.divisors))
+    yield from _factors(number, term, "begin")
+
+
+def _value_of(key: Key, number: int, term: Term) -> Iterator[str]:
+    """The weighted differences of a term, over its divisors."""
+    last = key.ndim - 1
+    total = ""
     for p, pair in enumerate(term.pairs):
         part = _difference(number, term, p, last)
         if pair.weight:
-            weight = f"read_R(w{p}, x)" if pair.weight == "column" and in_line else f"w{p}"
-            part = f"{part} * {weight}"
-        yield f"    v = v + {part}" if value else f"    v = {part}"
-        value = "v"
-    yield from ("    v = R(0)",) if not value else ()
+            weight = f"w{number}_{p}"
+            is_column = pair.weight == "column" and term.axis == last
+            part = f"{part} * {f'read_R({weight}, x)' if is_column else weight}"
+        total = f"{total} + {part}" if total else part
+    yield f"v{number} = {total or 'R(0)'}"
     for j in range(term.divisors):
-        yield f"    v = v {_over(key)} d{j}"
-    yield f"    {_add(_finished(number, term, 'v'), is_first)}"
+        yield f"v{number} = v{number} {_over(key)} d{number}_{j}"
 
 
 def _difference(number: int, term: Term, p: int, last: int) -> str:
     kind = _kind(term)
     index = "{}, x" if term.is_unit else f"{{}} + x * t{number}_f_{last}, 0"
-    high, low = (f"read_{kind}({index.format(f'{side}{p}')})" for side in "hl")
+    high, low = (f"read_{kind}({index.format(f'{side}{number}_{p}')})" for side in "hl")
     form = term.pairs[p].form
     if form == "difference":
         return f"minus_{kind}({high}, {low})"

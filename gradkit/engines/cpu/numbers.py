@@ -41,8 +41,8 @@ class Numbers:
     real : ndarray
         Weights, divisors and factors.
     runs : ndarray of shape (runs, 8)
-        Rows that are not written out: start, stop, first and last pair, first and last divisor,
-        whether some value is one of the input, and whether all are.
+        All rows: start, stop, first and last pair, first and last divisor, whether some value is
+        one of the input, and whether they can be taken as a line: 0 no, 1 across lines, 2 yes.
     pairs : ndarray of shape (pairs, 6)
         Their differences: kind and number of the high and of the low point, place and step of the
         weight.
@@ -249,9 +249,9 @@ class _Builder:
         known = list(_known_arrays(sequel))
         pairs = self._middle(name, middle, axis, scale)
         self.slots[f"{name}_runs"] = len(self.runs)
+        self.slots[f"{name}_middle"] = len(self.runs) + runs.index(middle) if middle in runs else 0
         for run in runs:
-            if run is not middle:
-                self._listed(run, known, scale)
+            self._listed(run, known, scale)
         self.slots[f"{name}_ends"] = len(self.runs)
         if sequel.coefficient is not None:
             self.slots[f"{name}_c"] = self._number(sequel.coefficient)
@@ -322,7 +322,7 @@ class _Builder:
                 divisors,
                 len(self.real),
                 int(run.is_full),
-                int(run.is_plain and all(high and low for high, low, _ in run.pairs)),
+                _as_line(run),
             )
         )
 
@@ -353,6 +353,13 @@ class _Builder:
         rows = weight.ravel()[run.start - run.first : run.stop - run.first]
         self.real.extend(np.repeat(rows, scale))
         return place, 1
+
+
+def _as_line(run: Run) -> int:
+    """Whether rows are differences of values of the input, and have all the same weights."""
+    if not run.is_plain or not run.pairs or not all(high and low for high, low, _ in run.pairs):
+        return 0
+    return 1 if any(weight is not None and weight.ndim for *_, weight in run.pairs) else 2
 
 
 def _known_arrays(sequel: Sequel) -> dict[tuple[int | None, str], Known]:

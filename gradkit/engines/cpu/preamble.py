@@ -123,6 +123,7 @@ SIZE = {size}
 read_R = reader(R)
 again = reader(R, is_apart=False)
 write = writer(R)
+entry = reader(int64)
 
 
 @njit([void(int64, int64, int64)], cache=CACHE, error_model="numpy")
