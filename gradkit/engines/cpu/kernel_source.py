@@ -141,11 +141,18 @@ _SIGNATURE = ("int64",) * len(_ARGUMENTS)
 
 
 def _settled(kind: str, term: Term, key: Key) -> Iterator[str]:
-    yield "first, last = entry(run, 2), entry(run, 3)"
+    yield "first, last, is_plain = entry(run, 2), entry(run, 3), entry(run, 7) > 0"
     yield "for x in range(count):"
     yield "    v = R(0)"
     yield "    place = field + x * along"
-    yield "    for p in range(first, last):"
+    yield "    for p in range(first, last if is_plain else first):"
+    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
+    yield "        upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
+    yield "        w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
+    yield f"        d = minus_{kind}(read_{kind}(upper, 0), read_{kind}(lower, 0))"
+    yield "        d = d * read_R(real, w)"
+    yield "        v = d if p == first else v + d"
+    yield "    for p in range(last if is_plain else first, last):"
     yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
     yield "        high, low = entry(pair, 0), entry(pair, 2)"
     yield "        upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
@@ -213,12 +220,26 @@ def _kernel(key: Key) -> Iterator[str]:
     yield "def kernel(box, given, real, runs, pairs, scratch, streams):"
     yield from _indented(f"{name} = given[{i}]" for i, name in enumerate(slots(key)))
     yield f"    spare = scratch + {(CHUNK + LINE) * len(key.sums)}"
+    for k in _direct(key):
+        yield f"    held{k}, next{k} = 0, 0"
     for axis in range(key.ndim - 1):
         line = f"for i{axis} in range(box[{2 * axis}], box[{2 * axis + 1}]):"
         yield from _indented([line], 1 + axis)
     yield from _indented(_along_line(key), key.ndim)
     yield "    if streams:"
+    for k in _direct(key):
+        yield f"        release(next{k}, {_place(k)}, held{k})"
     yield "        finish_writing()"
+
+
+def _direct(key: Key) -> Iterator[int]:
+    """The results that sums are formed in."""
+    yield from (k for k, is_direct in enumerate(key.are_direct) if is_direct)
+
+
+def _place(k: int) -> str:
+    """Where the chunk of a result lies that is not formed in it."""
+    return f"scratch + {(CHUNK + LINE) * k}"
 
 
 def _row(key: Key, name: str) -> str:
@@ -236,16 +257,11 @@ def _along_line(key: Key) -> Iterator[str]:
             yield f"row_t{number}_{word} = {_row(key, f't{number}_{word}')}"
     yield f"x0, stop = box[{2 * last}], box[{2 * last + 1}]"
     yield "while x0 < stop:"
-    # Chunks end where lines of the cache end in the first result.
-    yield "    x1 = stop"
-    yield f"    if x1 - x0 > {CHUNK} // SIZE:"
-    yield f"        past = ((row_o0 + x0 * o0_{last}) & (LINE - 1)) // SIZE"
-    yield f"        x1 = x0 + {CHUNK - LINE} // SIZE - past"
+    yield f"    x1 = min(stop, x0 + {CHUNK} // SIZE)"
     terms = list(_numbered(key))
     for k, (chains, is_direct) in enumerate(zip(key.sums, key.are_direct, strict=True)):
         own, terms = terms[: len(chains)], terms[len(chains) :]
-        place = f"scratch + {(CHUNK + LINE) * k}"
-        yield from _indented(_target(k, place, is_direct))
+        yield from _indented(_target(k, is_direct))
         yield from _indented(_sum(key, own, f"sum{k}"))
         yield from _indented(_store(k, is_direct, last))
     yield "    x0 = x1"
@@ -257,21 +273,29 @@ def _operands(term: Term) -> Iterator[str]:
     yield from (f"k{j}" for j in range(term.known))
 
 
-def _target(k: int, own: str, is_direct: bool) -> Iterator[str]:
-    """Where a chunk of a sum is added up: apart, or where it belongs."""
-    yield f"sum{k} = {own}"
-    if is_direct:
-        yield "if not streams:"
-        yield f"    sum{k} = row_o{k} + x0 * SIZE"
+def _target(k: int, is_direct: bool) -> Iterator[str]:
+    """Where a chunk of a sum is formed: in the result, or apart, after what was held back."""
+    if not is_direct:
+        yield f"sum{k} = {_place(k)}"
+        return
+    yield f"sum{k} = row_o{k} + x0 * SIZE"
+    yield "if streams:"
+    yield f"    if sum{k} != next{k}:"
+    yield f"        release(next{k}, {_place(k)}, held{k})"
+    yield f"        held{k} = 0"
+    yield f"    sum{k} = {_place(k)} + held{k} * SIZE"
 
 
 def _store(k: int, is_direct: bool, last: int) -> Iterator[str]:
-    if is_direct:
-        yield "if streams:"
-        yield f"    stream(row_o{k} + x0 * SIZE, sum{k}, x1 - x0)"
+    if not is_direct:
+        yield "for x in range(x1 - x0):"
+        yield f"    write_result(row_o{k} + (x0 + x) * o{k}_{last}, 0, again(sum{k}, x))"
         return
-    yield "for x in range(x1 - x0):"
-    yield f"    write_result(row_o{k} + (x0 + x) * o{k}_{last}, 0, again(sum{k}, x))"
+    # Where the next line follows in memory, lines of the cache at its ends are written whole.
+    yield "if streams:"
+    yield f"    target = row_o{k} + x0 * SIZE - held{k} * SIZE"
+    yield f"    next{k} = row_o{k} + x1 * SIZE"
+    yield f"    held{k} = stream(target, {_place(k)}, held{k} + x1 - x0)"
 
 
 def _sum(key: Key, terms: Sequence[tuple[int, Term]], total: str) -> Iterator[str]:

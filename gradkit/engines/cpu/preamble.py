@@ -126,17 +126,27 @@ write = writer(R)
 entry = reader(int64)
 
 
-@njit([void(int64, int64, int64)], cache=CACHE, error_model="numpy")
+@njit([int64(int64, int64, int64)], cache=CACHE, error_model="numpy")
 def stream(target, source, count):
-    """Copy reals, all whole lines of the target past the caches."""
+    """Write reals past the caches, all but those of the last line, which are held back.
+
+    Returns their number; they are moved to where the source begins.
+    """
     x = 0
-    while x < count and (target + x * SIZE) % LINE:
+    while x < count and (target + x * SIZE) & (LINE - 1):
         write(target, x, again(source, x))
         x += 1
     while x + LINE // SIZE <= count:
         move_line(target + x * SIZE, source + x * SIZE)
         x += LINE // SIZE
-    while x < count:
-        write(target, x, again(source, x))
-        x += 1
+    for y in range(count - x):
+        write(source, y, again(source, x + y))
+    return count - x
+
+
+@njit([void(int64, int64, int64)], cache=CACHE, error_model="numpy")
+def release(target, source, count):
+    """Write reals that were held back: those before the target."""
+    for x in range(count):
+        write(target - count * SIZE, x, again(source, x))
 '''
