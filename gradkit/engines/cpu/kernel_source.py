@@ -18,6 +18,7 @@ __all__ = ["CHUNK", "common", "scratch_bytes", "slots", "source"]
 
 #: Bytes of a chunk, a multiple of a line of a cache.
 CHUNK = 2048
+_ROOM = CHUNK + LINE
 
 #: Integers per run of rows and per difference in the tables.
 ENTRIES_OF_RUN, ENTRIES_OF_PAIR = 8, 6
@@ -27,7 +28,7 @@ _SIZES = {"float32": 4, "float64": 8}
 
 def scratch_bytes(key: Key) -> int:
     """Bytes that a call of the kernel needs to work in, from the beginning of a line on."""
-    return (CHUNK + LINE) * (len(key.sums) + 1)
+    return _ROOM * (len(key.sums) + 1)
 
 
 def slots(key: Key) -> list[str]:
@@ -219,7 +220,7 @@ def _kernel(key: Key) -> Iterator[str]:
     yield ")"
     yield "def kernel(box, given, real, runs, pairs, scratch, streams):"
     yield from _indented(f"{name} = given[{i}]" for i, name in enumerate(slots(key)))
-    yield f"    spare = scratch + {(CHUNK + LINE) * len(key.sums)}"
+    yield f"    spare = scratch + {_ROOM * len(key.sums)}"
     for k in _direct(key):
         yield f"    held{k}, next{k} = 0, 0"
     for axis in range(key.ndim - 1):
@@ -239,7 +240,7 @@ def _direct(key: Key) -> Iterator[int]:
 
 def _place(k: int) -> str:
     """Where the chunk of a result lies that is not formed in it."""
-    return f"scratch + {(CHUNK + LINE) * k}"
+    return f"scratch + {_ROOM * k}"
 
 
 def _row(key: Key, name: str) -> str:
@@ -257,7 +258,11 @@ def _along_line(key: Key) -> Iterator[str]:
             yield f"row_t{number}_{word} = {_row(key, f't{number}_{word}')}"
     yield f"x0, stop = box[{2 * last}], box[{2 * last + 1}]"
     yield "while x0 < stop:"
-    yield f"    x1 = min(stop, x0 + {CHUNK} // SIZE)"
+    # Chunks end where lines of the cache end in the first result.
+    yield "    x1 = stop"
+    yield f"    if x1 - x0 > {CHUNK} // SIZE:"
+    yield f"        past = ((row_o0 + x0 * o0_{last}) & (LINE - 1)) // SIZE"
+    yield f"        x1 = x0 + {CHUNK} // SIZE - past"
     terms = list(_numbered(key))
     for k, (chains, is_direct) in enumerate(zip(key.sums, key.are_direct, strict=True)):
         own, terms = terms[: len(chains)], terms[len(chains) :]
@@ -293,8 +298,8 @@ def _store(k: int, is_direct: bool, last: int) -> Iterator[str]:
         return
     # Where the next line follows in memory, lines of the cache at its ends are written whole.
     yield "if streams:"
-    yield f"    target = row_o{k} + x0 * SIZE - held{k} * SIZE"
     yield f"    next{k} = row_o{k} + x1 * SIZE"
+    yield f"    target = row_o{k} + (x0 - held{k}) * SIZE"
     yield f"    held{k} = stream(target, {_place(k)}, held{k} + x1 - x0)"
 
 
