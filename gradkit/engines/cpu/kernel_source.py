@@ -102,7 +102,7 @@ def _readers(key: Key) -> Iterator[str]:
 
 
 def _value(kind: str, term: Term) -> Iterator[str]:
-    compiled = '@njit(error_model="numpy")'
+    compiled = "@inner"
     if not term.split:
         yield from (f"{compiled}", f"def value_{kind}(a):", "    return R(a)")
         yield from (f"{compiled}", f"def minus_{kind}(a, b):", "    return R(a) - R(b)")
@@ -125,11 +125,10 @@ def _value(kind: str, term: Term) -> Iterator[str]:
 
 def _tables(kind: str, term: Term, key: Key) -> Iterator[str]:
     """Functions that compute a run of rows from the tables, element by element, or as a line."""
-    compiled = f"@njit([void({', '.join(_SIGNATURE)})], cache=CACHE, error_model='numpy')"
-    yield compiled
+    yield "@inner"
     yield f"def settle_{kind}({', '.join(_ARGUMENTS)}):"
     yield from _indented(_settled(kind, term, key))
-    yield compiled
+    yield "@inner"
     yield f"def settle_line_{kind}({', '.join(_ARGUMENTS)}):"
     yield from _indented(_settled_line(kind, term, key))
 
@@ -138,7 +137,6 @@ _ARGUMENTS = (
     *("total", "run", "pairs", "real", "field", "step", "along"),
     *("known", "known_along", "other", "other_along", "column", "column_step", "count"),
 )
-_SIGNATURE = ("int64",) * len(_ARGUMENTS)
 
 
 def _settled(kind: str, term: Term, key: Key) -> Iterator[str]:
@@ -216,7 +214,7 @@ def _kernel(key: Key) -> Iterator[str]:
     """The function: a box of rows, as first and last one per axis, and what it is called with."""
     yield "@njit("
     yield "    [void(int64[::1], int64[::1], int64, int64, int64, int64, int64)],"
-    yield '    nogil=True, cache=CACHE, error_model="numpy",'
+    yield '    nogil=True, cache=CACHE, error_model="numpy", no_cfunc_wrapper=True,'
     yield ")"
     yield "def kernel(box, given, real, runs, pairs, scratch, streams):"
     yield from _indented(f"{name} = given[{i}]" for i, name in enumerate(slots(key)))
@@ -353,10 +351,10 @@ def _ends(key: Key, number: int, term: Term, total: str, is_first: bool) -> Iter
     arguments += [f"{name}_f_{term.axis}", f"{name}_f_{last}"]
     for j in range(2):
         along = f"{name}_k{j}_{last}"
-        given = [f"row_{name}_k{j} + z0 * {along}", along] if j < term.known else ["0", "0"]
+        given = [f"row_{name}_k{j} + z0 * {along}", along] if j < term.known else ["int64(0)"] * 2
         arguments += given
     is_finished = is_first and not term.products and not term.has_factor
-    arguments = ["out" if is_finished else "spare", *arguments, column, str(step), "z1 - z0"]
+    arguments = ["out" if is_finished else "spare", *arguments, column, f"int64({step})", "z1 - z0"]
     yield f"    if {plain}:"
     yield f"        settle_line_{_kind(term)}({', '.join(arguments)})"
     yield "    else:"

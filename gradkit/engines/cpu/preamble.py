@@ -19,6 +19,8 @@ from numba import uint8, uint16, uint32, uint64, void
 from numba.extending import intrinsic
 
 LINE = 64
+# Functions that only kernels call are part of these.
+inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def marked(builder, instruction, word):
@@ -126,7 +128,7 @@ write = writer(R)
 entry = reader(int64)
 
 
-@njit([int64(int64, int64, int64)], cache=CACHE, error_model="numpy")
+@inner
 def stream(target, source, count):
     """Write reals past the caches, all but those of the last line, which are held back.
 
@@ -144,7 +146,7 @@ def stream(target, source, count):
     return count - x
 
 
-@njit([void(int64, int64, int64)], cache=CACHE, error_model="numpy")
+@inner
 def release(target, source, count):
     """Write reals that were held back: those before the target."""
     for x in range(count):
