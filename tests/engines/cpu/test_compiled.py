@@ -162,7 +162,7 @@ def test_results_of_zero_and_results_without_elements():
 )
 def test_dtypes(dtype):
     shape = (8, 33)
-    plan = (D(0) + D(1)).on(Grid(Axis(0.3), Axis(0.7)), shape)
+    plan = D(1).on(Grid(Axis(0.3), Axis(0.7)), shape)
     compare(plan, [values(shape, dtype)])
 
 
@@ -187,14 +187,14 @@ def test_wide_integers_are_exact_and_wrap_and_meet_walls():
 @pytest.mark.parametrize("steps", [(1, 1), (3, 1), (1, 2), (-2, -1)])
 def test_strides(steps, out_steps):
     shape = (9, 33)
-    plan = (D(0) + D(1)).on(Grid(Axis(0.3), Axis(0.7)), shape)
+    plan = D(1).on(Grid(Axis(0.3), Axis(0.7)), shape)
     compare(plan, [values(shape)], steps, out_steps)
 
 
 def test_columns_before_rows_in_memory():
     shape = (33, 9, 5)
-    for dtype in ("float64", "complex128"):
-        plan = (D(0) + D(1)).on(Grid(Axis(0.3), Axis(0.7), None), shape)
+    for dtype in ("float64", "complex64"):
+        plan = D(0).on(Grid(Axis(0.3), Axis(0.7), None), shape)
         compare(plan, [values(shape, dtype)], order=(2, 1, 0))
 
 
@@ -203,7 +203,7 @@ def test_long_lines_in_several_boxes_and_threads(streams, monkeypatch):
     monkeypatch.setattr(compiled, "STREAM_FROM", 0 if streams else 2**60)
     monkeypatch.setattr(compiled, "BOX", 2**12)
     monkeypatch.setattr(compiled, "SHORTEST_LINE", 2**9)
-    for shape in ((7, 5, 1000), (40, 30, 33), (3, 3, 4099)):
+    for shape in ((12, 10, 1000), (40, 30, 33), (9, 9, 4099)):
         plan = Gradient(3).on(Grid(Axis(0.3), Axis(0.7), Axis(0.1)), shape)
         compare(plan, [values(shape)], threads=3)
 
@@ -263,7 +263,7 @@ def test_reason_without_numba(monkeypatch):
 
 
 def test_complex_results_with_gaps():
-    plan = (D(0) + D(1)).on(Grid(Axis(0.3), Axis(0.7)), (8, 33))
+    plan = D(1).on(Grid(Axis(0.3), Axis(0.7)), (8, 33))
     compare(plan, [values((8, 33), "complex64")], out_steps=(1, 2))
 
 
