@@ -1,1 +1,3 @@
 """The CPU engine."""
+
+__all__: list[str] = []

@@ -69,7 +69,7 @@ def _is_complex(dtype: np.dtype) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Launch:
+class _Launch:
     """A kernel with all that it is called with, but for addresses."""
 
     kernel: Kernel
@@ -104,16 +104,16 @@ def run(
         given = launch.given.copy()
         for slot, number, offset in launch.places:
             given[slot] = _address(arrays[number]) + offset
-        in_parallel([partial(_run_box, launch, given, box) for box in launch.boxes], threads)
+        _in_parallel([partial(_run_box, launch, given, box) for box in launch.boxes], threads)
 
 
-def _run_box(launch: Launch, given: np.ndarray, box: np.ndarray) -> None:
+def _run_box(launch: _Launch, given: np.ndarray, box: np.ndarray) -> None:
     room = np.empty(scratch_bytes(launch.key) + LINE, np.uint8)
     scratch = -(-_address(room) // LINE) * LINE
     launch.kernel(box, given, *launch.tables, scratch, int(launch.streams))
 
 
-def in_parallel(tasks: Sequence[Callable[[], None]], threads: int) -> None:
+def _in_parallel(tasks: Sequence[Callable[[], None]], threads: int) -> None:
     """Do all tasks, on some threads."""
     if threads < 2 or len(tasks) < 2:
         for task in tasks:
@@ -129,14 +129,14 @@ def in_parallel(tasks: Sequence[Callable[[], None]], threads: int) -> None:
 
 def _launches(
     plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
-) -> list[Launch] | None:
+) -> list[_Launch] | None:
     """The kernels of a plan; None if the results must be computed in arrays without gaps."""
     program = program_of(plan, inputs)
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for i, (shape, sequels) in enumerate(program.sums):
         if sequels:
             by_shape.setdefault(shape, []).append(i)
-    found: list[Launch] = []
+    found: list[_Launch] = []
     for wanted in by_shape.values():
         made = key_of(plan, program, wanted, inputs, results)
         if made is None:
@@ -144,7 +144,7 @@ def _launches(
         key, numbers = made
         names = slots(key)
         found.append(
-            Launch(
+            _Launch(
                 loaded(key),
                 key,
                 numbers,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import sys
 import tempfile
 import types
@@ -40,11 +41,9 @@ def reason_against_numba() -> str | None:
 @cache
 def has_half_precision() -> bool:
     """Whether this processor converts float16 by itself."""
-    from llvmlite import binding
+    from numba.core.codegen import get_host_cpu_features
 
-    binding.initialize_native_target()
-    features = binding.get_host_cpu_features()
-    return bool(features.get("f16c")) or "aarch64" in binding.get_process_triple()
+    return "+f16c" in get_host_cpu_features() or platform.machine() in ("aarch64", "arm64")
 
 
 def cache_folder() -> Path:
