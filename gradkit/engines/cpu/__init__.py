@@ -1,4 +1,8 @@
-"""The CPU engine: NumPy arrays tile by tile, in the caches of all cores (see `blocked`)."""
+"""The CPU engine: NumPy arrays at the speed of memory, on all cores.
+
+Large arrays are served by kernels that Numba makes from the plan (`compiled`), where it is there;
+all others by NumPy, tile by tile (`blocked`). Both take the same operations as the reference.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import numpy as np
 
 from gradkit import _array, _dtypes
 from gradkit._array import Array
-from gradkit.engines.cpu import blocked
+from gradkit.engines.cpu import blocked, compiled
 from gradkit.engines.cpu.threads import limit
 from gradkit.engines.program import Passage, Program, program_of
 from gradkit.plan import Plan
@@ -19,6 +23,8 @@ __all__ = ["run", "supports"]
 SMALL = 4096
 #: Bytes of results from which on several threads are.
 LARGE = 2**22
+#: Bytes of results from which on a kernel pays, whose text takes a second or two to compile once.
+COMPILED = 2**24
 
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
@@ -69,5 +75,9 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
         for number, (shape, _) in enumerate(program.sums)
     ]
     total = sum(result.nbytes for result in results)
-    blocked.run(program, inputs, results, limit() if total >= LARGE else 1)
+    threads = limit() if total >= LARGE else 1
+    if total >= COMPILED and compiled.reason_against(plan, inputs) is None:
+        compiled.run(plan, inputs, results, threads)
+    else:
+        blocked.run(program, inputs, results, threads)
     return _array.delivered([results[number] for number in program.outputs], out)

@@ -1,0 +1,201 @@
+"""Numba kernels for plans on NumPy arrays: which kernel, in which boxes of rows, with what.
+
+The kernels release the lock of the interpreter, and are called from threads of Python's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from math import prod
+
+import numpy as np
+
+from gradkit import _dtypes
+from gradkit.engines.cpu.kernel_source import scratch_bytes, slots
+from gradkit.engines.cpu.key import Key
+from gradkit.engines.cpu.limits import reasons_against
+from gradkit.engines.cpu.loading import Kernel, has_half_precision, loaded, reason_against_numba
+from gradkit.engines.cpu.numbers import Numbers, key_of
+from gradkit.engines.cpu.preamble import LINE
+from gradkit.engines.cpu.threads import in_parallel
+from gradkit.engines.program import program_of
+from gradkit.plan import Plan
+
+__all__ = ["reason_against", "run"]
+
+#: Bytes of the input that the rows of a box take at once, so that they stay in the second cache.
+BOX = 2**18
+#: Bytes of a line of a box, at least: processors fetch ahead along lines.
+SHORTEST_LINE = 2**14
+#: Boxes per thread, at least, so that none waits long for the others.
+BOXES_PER_THREAD = 4
+#: Bytes of results from which on they are written past the caches.
+STREAM_FROM = 2**23
+
+
+def reason_against(plan: Plan, inputs: Sequence[np.ndarray]) -> str | None:
+    """Why there are no kernels for a plan on inputs of these dtypes; None if there are."""
+    reason = reason_against_numba()
+    if reason is not None:
+        return reason
+    key = ("cpu kernels", *(f.dtype for f in inputs))
+    if key not in plan.memo:
+        plan.memo[key] = _reason_against(plan, inputs)
+    return plan.memo[key] or _reason_against_layout(inputs)
+
+
+def _reason_against(plan: Plan, inputs: Sequence[np.ndarray]) -> str | None:
+    reason = next(reasons_against(plan, program_of(plan, inputs), inputs), None)
+    names = [*(f.dtype.name for f in inputs), plan.precision(inputs).result]
+    if reason is None and "float16" in names and not has_half_precision():
+        return "has no kernels for float16 on this processor"
+    return reason
+
+
+def _reason_against_layout(inputs: Sequence[np.ndarray]) -> str | None:
+    if not all(f.flags.aligned for f in inputs):
+        return "has no kernels for elements that are not aligned in memory"
+    # Complex numbers are taken as pairs of reals, one line after the other.
+    if _is_complex(inputs[0].dtype) and any(f.strides[-1] != f.itemsize for f in inputs):
+        return "has no kernels for complex arrays with gaps along their last axis"
+    return None
+
+
+def _is_complex(dtype: np.dtype) -> bool:
+    return _dtypes.kind(dtype.name) == "complex"
+
+
+@dataclass(frozen=True, eq=False)
+class _Launch:
+    """A kernel with all that it is called with, but for addresses."""
+
+    kernel: Kernel
+    key: Key
+    numbers: Numbers
+    given: np.ndarray
+    places: tuple[tuple[int, int, int], ...]
+    tables: tuple[int, int, int]
+    streams: bool
+    boxes: tuple[np.ndarray, ...]
+
+
+def run(
+    plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
+) -> None:
+    """Apply a plan for which there are kernels; writes to one array per distinct output."""
+    key = ("cpu launches", threads, *((a.dtype, a.strides) for a in (*inputs, *results)))
+    if key not in plan.memo:
+        plan.memo[key] = _launches(plan, inputs, results, threads)
+    launches = plan.memo[key]
+    if launches is None:
+        whole = [np.empty(result.shape, result.dtype) for result in results]
+        run(plan, inputs, whole, threads)
+        for result, values in zip(results, whole, strict=True):
+            result[...] = values
+        return
+    arrays = (*inputs, *results)
+    for result, (_, sequels) in zip(results, program_of(plan, inputs).sums, strict=True):
+        if not sequels:
+            result[...] = 0
+    for launch in launches:
+        given = launch.given.copy()
+        for slot, number, offset in launch.places:
+            given[slot] = _address(arrays[number]) + offset
+        in_parallel(partial(_worker, launch, given), launch.boxes, threads)
+
+
+def _worker(launch: _Launch, given: np.ndarray) -> Callable[[np.ndarray], None]:
+    """The kernel, for boxes, with scratch memory of its own."""
+    room = np.empty(scratch_bytes(launch.key) + LINE, np.uint8)
+    scratch = -(-_address(room) // LINE) * LINE
+
+    def run_box(box: np.ndarray) -> None:
+        # The memory is named here, so that it lives as long as the kernel may use it.
+        assert room.size
+        launch.kernel(box, given, *launch.tables, scratch, int(launch.streams))
+
+    return run_box
+
+
+# --- what is kept on a plan -----------------------------------------------------------------------
+
+
+def _launches(
+    plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
+) -> list[_Launch] | None:
+    """The kernels of a plan; None if the results must be computed in arrays without gaps."""
+    program = program_of(plan, inputs)
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for i, (shape, sequels) in enumerate(program.sums):
+        if sequels:
+            by_shape.setdefault(shape, []).append(i)
+    found: list[_Launch] = []
+    for wanted in by_shape.values():
+        made = key_of(plan, program, wanted, inputs, results)
+        if made is None:
+            return None
+        key, numbers = made
+        names = slots(key)
+        found.append(
+            _Launch(
+                loaded(key),
+                key,
+                numbers,
+                np.array([numbers.slots[name] for name in names], np.int64),
+                tuple((names.index(name), i, offset) for name, i, offset in numbers.addresses),
+                (_address(numbers.real), _address(numbers.runs), _address(numbers.pairs)),
+                sum(results[i].nbytes for i in wanted) >= STREAM_FROM,
+                tuple(_boxes(key, numbers, threads)),
+            )
+        )
+    return found
+
+
+def _boxes(key: Key, numbers: Numbers, threads: int) -> Iterator[np.ndarray]:
+    """The boxes of rows that a kernel is called for, one after the other."""
+    if not all(numbers.sizes):
+        return
+    lengths = _lengths(key, numbers, threads)
+    ranges = [
+        [(start, min(start + length, size)) for start in range(0, size, length)]
+        for size, length in zip(numbers.sizes, lengths, strict=True)
+    ]
+    for box in product(*ranges):
+        yield np.array(box, np.int64).ravel()
+
+
+def _lengths(key: Key, numbers: Numbers, threads: int) -> list[int]:
+    """Rows of a box along each axis.
+
+    Along the first axis with wide differences a box is long: what neighbouring rows take stays in
+    a cache as long as the other axes of the box are short.
+    """
+    size = np.dtype(key.real).itemsize
+    lengths = list(numbers.sizes)
+    marched = min((axis for axis, (a, b) in numbers.spreads.items() if b > a), default=key.ndim - 1)
+    if marched < key.ndim - 1:
+        first, last = numbers.spreads[marched]
+        room = max(BOX // (size * (last - first + 1)), 1)
+        # The axes in between are cut first, lines last.
+        for axis in range(marched + 1, key.ndim - 1):
+            inner = prod(lengths[axis + 1 :])
+            lengths[axis] = max(min(lengths[axis], room // inner), 1)
+        lengths[-1] = min(lengths[-1], max(room, SHORTEST_LINE // size))
+    lengths[-1] = -(-lengths[-1] // LINE) * LINE
+    wanted = threads * BOXES_PER_THREAD if threads > 1 else 1
+    for axis in range(key.ndim):
+        count = prod(-(-n // length) for n, length in zip(numbers.sizes, lengths, strict=True))
+        if count >= wanted:
+            break
+        parts = -(-wanted // count)
+        lengths[axis] = max(-(-lengths[axis] // parts), 1)
+        if axis == key.ndim - 1:
+            lengths[axis] = -(-lengths[axis] // LINE) * LINE
+    return lengths
+
+
+def _address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]

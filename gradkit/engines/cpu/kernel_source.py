@@ -1,0 +1,446 @@
+"""The text of a kernel: Python for Numba from a `Key`, and from nothing else.
+
+A kernel computes a box of rows. It goes from line to line (along the last axis) and takes each in
+chunks that stay in the first cache: the terms of a sum are added up in a chunk one after the
+other, then the chunk is written out, past the caches where results are large. Rows that are
+written out are a loop that compilers vectorise; all others are read from tables by `settle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gradkit.engines.cpu.key import Key, Term
+from gradkit.engines.cpu.preamble import LINE, PREAMBLE
+
+__all__ = ["CHUNK", "common", "scratch_bytes", "slots", "source"]
+
+#: Bytes of a chunk, a multiple of a line of a cache.
+CHUNK = 2048
+_ROOM = CHUNK + LINE
+
+#: Integers per run of rows and per difference in the tables.
+ENTRIES_OF_RUN, ENTRIES_OF_PAIR = 8, 6
+
+_SIZES = {"float32": 4, "float64": 8}
+
+
+def scratch_bytes(key: Key) -> int:
+    """Bytes that a call of the kernel needs to work in, from the beginning of a line on."""
+    return _ROOM * (len(key.sums) + 1)
+
+
+def slots(key: Key) -> list[str]:
+    """The names of the integers that a kernel is called with, in order."""
+    found: list[str] = []
+
+    def add(name: str) -> None:
+        found.append(name)
+        found.extend(f"{name}_{axis}" for axis in range(key.ndim))
+
+    for k in range(len(key.sums)):
+        add(f"o{k}")
+    for number, term in _numbered(key):
+        name = f"t{number}"
+        add(f"{name}_f")
+        for j in range(len(term.products)):
+            add(f"{name}_p{j}")
+        for j in range(term.known):
+            add(f"{name}_k{j}")
+        found.extend(f"{name}_{word}" for word in ("start", "stop", "runs", "middle", "ends"))
+        for p, pair in enumerate(term.pairs):
+            sides = {"difference": "hl", "value": "h", "negative": "l"}[pair.form]
+            found.extend(f"{name}_{side}{p}" for side in sides)
+            found.extend([f"{name}_w{p}"] if pair.weight else [])
+        found.extend(f"{name}_d{j}" for j in range(term.divisors))
+        found.extend([f"{name}_c"] if term.has_factor else [])
+    return found
+
+
+def common(key: Key) -> str:
+    """The text before that of a kernel: functions that many kernels share, compiled once."""
+    head = PREAMBLE.replace("{real}", key.real).replace("{size}", str(_SIZES[key.real]))
+    return "\n".join([head, *_readers(key)])
+
+
+def source(key: Key) -> str:
+    """The text of the function ``kernel`` of a key, which comes after that of `common`."""
+    return "\n".join(_kernel(key)) + "\n"
+
+
+def _numbered(key: Key) -> Iterator[tuple[int, Term]]:
+    yield from enumerate(term for terms in key.sums for term in terms)
+
+
+def _kind(term: Term) -> str:
+    kind = f"{term.dtype}_{term.split}" if term.split else term.dtype
+    return kind if term.is_unit else f"{kind}_strided"
+
+
+def _indented(lines: Any, depth: int = 1) -> Iterator[str]:
+    yield from ("    " * depth + line if line else "" for line in lines)
+
+
+# --- how elements are read ------------------------------------------------------------------------
+
+
+def _readers(key: Key) -> Iterator[str]:
+    """Functions per kind of input: reading, the number it is, a difference, rows from tables."""
+    kinds = {_kind(term): term for _, term in _numbered(key)}
+    for kind, term in sorted(kinds.items()):
+        given = "read_half" if term.dtype == "float16" else f"reader({term.dtype})"
+        yield ""
+        yield f"read_{kind} = {given}"
+        yield from _value(kind, term)
+        yield from _tables(kind, term, key)
+    if key.result == "float16":
+        yield "write_result = write_half"
+    else:
+        yield f"write_result = writer({key.result})"
+    yield ""
+
+
+def _value(kind: str, term: Term) -> Iterator[str]:
+    compiled = "@inner"
+    if not term.split:
+        yield from (f"{compiled}", f"def value_{kind}(a):", "    return R(a)")
+        yield from (f"{compiled}", f"def minus_{kind}(a, b):", "    return R(a) - R(b)")
+        return
+    # The high and low bits of integers are numbers of their own, so that differences are exact.
+    whole = "uint64" if term.dtype.startswith("u") else "int64"
+    shift, mask = f"{whole}({term.split})", f"{whole}({(1 << term.split) - 1})"
+    high, low = f"R({whole}({{0}}) >> {shift})", f"R({whole}({{0}}) & {mask})"
+    factor = f"R({2.0**term.split})"
+    yield from (f"{compiled}", f"def value_{kind}(a):")
+    yield f"    return {high.format('a')} * {factor} + {low.format('a')}"
+    yield from (f"{compiled}", f"def minus_{kind}(a, b):")
+    yield f"    high = {high.format('a')} - {high.format('b')}"
+    yield f"    return high * {factor} + ({low.format('a')} - {low.format('b')})"
+    yield from (f"{compiled}", f"def turned_{kind}(a, turns_a, b, turns_b):")
+    yield "    s, t = R(-1) if turns_a else R(1), R(-1) if turns_b else R(1)"
+    yield f"    high = s * {high.format('a')} - t * {high.format('b')}"
+    yield f"    return high * {factor} + (s * {low.format('a')} - t * {low.format('b')})"
+
+
+def _tables(kind: str, term: Term, key: Key) -> Iterator[str]:
+    """Functions that compute a run of rows from the tables, element by element, or as a line."""
+    yield "@inner"
+    yield f"def settle_{kind}({', '.join(_ARGUMENTS)}):"
+    yield from _indented(_settled(kind, term, key))
+    yield "@inner"
+    yield f"def settle_line_{kind}({', '.join(_ARGUMENTS)}):"
+    yield from _indented(_settled_line(kind, term, key))
+
+
+_ARGUMENTS = (
+    *("total", "run", "pairs", "real", "field", "step", "along"),
+    *("known", "known_along", "other", "other_along", "column", "column_step", "count"),
+)
+
+
+def _settled(kind: str, term: Term, key: Key) -> Iterator[str]:
+    yield "first, last, is_plain = entry(run, 2), entry(run, 3), entry(run, 7) > 0"
+    yield "for x in range(count):"
+    yield "    v = R(0)"
+    yield "    place = field + x * along"
+    yield "    for p in range(first, last if is_plain else first):"
+    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
+    yield "        upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
+    yield "        w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
+    yield f"        d = minus_{kind}(read_{kind}(upper, 0), read_{kind}(lower, 0))"
+    yield "        d = d * read_R(real, w)"
+    yield "        v = d if p == first else v + d"
+    yield "    for p in range(last if is_plain else first, last):"
+    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
+    yield "        high, low = entry(pair, 0), entry(pair, 2)"
+    yield "        upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
+    yield "        if high == 0 and low == 0:"
+    yield f"            d = minus_{kind}(read_{kind}(upper, 0), read_{kind}(lower, 0))"
+    if term.split:
+        yield "        elif high < 2 and low < 2:"
+        yield f"            d = turned_{kind}(read_{kind}(upper, 0), high,"
+        yield f"                read_{kind}(lower, 0), low)"
+    yield "        else:"
+    yield "            d = R(0)"
+    yield "            for side in range(2):"
+    yield "                code, number = entry(pair, 2 * side), entry(pair, 2 * side + 1)"
+    yield "                if code < 2:"
+    yield f"                    u = value_{kind}(read_{kind}(place + number * step, 0))"
+    yield "                elif code < 4:"
+    yield "                    u = read_R(known + x * known_along, 0)"
+    yield "                elif code < 6:"
+    yield "                    u = read_R(other + x * other_along, 0)"
+    yield "                else:"
+    yield "                    u = read_R(real, number)"
+    yield "                u = -u if code & 1 else u"
+    yield "                d = d - u if side else u"
+    yield "        w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
+    yield "        d = d * read_R(real, w)"
+    yield "        v = d if p == first else v + d"
+    yield "    for j in range(entry(run, 4), entry(run, 5)):"
+    yield f"        v = v {_over(key)} read_R(real, j)"
+    yield "    write(total, x, v if entry(run, 6) else R(0) + v)"
+
+
+def _settled_line(kind: str, term: Term, key: Key) -> Iterator[str]:
+    """Rows whose points are values of the input as they are, with the same weights."""
+    index = "{}, x" if term.is_unit else "{} + x * along, 0"
+    difference = f"minus_{kind}({', '.join(f'read_{kind}({index.format(s)})' for s in 'hl')})"
+    yield "first, last = entry(run, 2), entry(run, 3)"
+    yield "for p in range(first, last):"
+    yield f"    pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
+    yield "    h, l = field + entry(pair, 1) * step, field + entry(pair, 3) * step"
+    yield "    w = read_R(real, entry(pair, 4) + entry(pair, 5) * column)"
+    yield "    is_first = p == first"
+    yield "    for x in range(count):"
+    yield f"        d = {difference} * w"
+    yield "        write(total, x, d if is_first else again(total, x) + d)"
+    yield "for j in range(entry(run, 4), entry(run, 5)):"
+    yield "    divisor = read_R(real, j)"
+    yield "    for x in range(count):"
+    yield f"        write(total, x, again(total, x) {_over(key)} divisor)"
+
+
+def _over(key: Key) -> str:
+    """NumPy divides complex numbers by way of a reciprocal."""
+    return "*" if key.is_complex else "/"
+
+
+# --- the kernel -----------------------------------------------------------------------------------
+
+
+def _kernel(key: Key) -> Iterator[str]:
+    """The function: a box of rows, as first and last one per axis, and what it is called with."""
+    yield "@njit("
+    yield "    [void(int64[::1], int64[::1], int64, int64, int64, int64, int64)],"
+    yield '    nogil=True, cache=CACHE, error_model="numpy", no_cfunc_wrapper=True,'
+    yield ")"
+    yield "def kernel(box, given, real, runs, pairs, scratch, streams):"
+    yield from _indented(f"{name} = given[{i}]" for i, name in enumerate(slots(key)))
+    yield f"    spare = scratch + {_ROOM * len(key.sums)}"
+    for k in _direct(key):
+        yield f"    held{k}, next{k} = 0, 0"
+    for axis in range(key.ndim - 1):
+        line = f"for i{axis} in range(box[{2 * axis}], box[{2 * axis + 1}]):"
+        yield from _indented([line], 1 + axis)
+    yield from _indented(_along_line(key), key.ndim)
+    yield "    if streams:"
+    for k in _direct(key):
+        yield f"        release(next{k}, {_place(k)}, held{k})"
+    yield "        finish_writing()"
+
+
+def _direct(key: Key) -> Iterator[int]:
+    """The results that sums are formed in."""
+    yield from (k for k, is_direct in enumerate(key.are_direct) if is_direct)
+
+
+def _place(k: int) -> str:
+    """Where the chunk of a result lies that is not formed in it."""
+    return f"scratch + {_ROOM * k}"
+
+
+def _row(key: Key, name: str) -> str:
+    """Where a line of an array begins."""
+    terms = [name, *(f"i{axis} * {name}_{axis}" for axis in range(key.ndim - 1))]
+    return " + ".join(terms)
+
+
+def _along_line(key: Key) -> Iterator[str]:
+    last = key.ndim - 1
+    for k in range(len(key.sums)):
+        yield f"row_o{k} = {_row(key, f'o{k}')}"
+    for number, term in _numbered(key):
+        for word in _operands(term):
+            yield f"row_t{number}_{word} = {_row(key, f't{number}_{word}')}"
+    yield f"x0, stop = box[{2 * last}], box[{2 * last + 1}]"
+    yield "while x0 < stop:"
+    # Chunks end where lines of the cache end in the first result.
+    yield "    x1 = stop"
+    yield f"    if x1 - x0 > {CHUNK} // SIZE:"
+    yield f"        past = ((row_o0 + x0 * o0_{last}) & (LINE - 1)) // SIZE"
+    yield f"        x1 = x0 + {CHUNK} // SIZE - past"
+    terms = list(_numbered(key))
+    for k, (chains, is_direct) in enumerate(zip(key.sums, key.are_direct, strict=True)):
+        own, terms = terms[: len(chains)], terms[len(chains) :]
+        yield from _indented(_target(k, is_direct))
+        yield from _indented(_sum(key, own, f"sum{k}"))
+        yield from _indented(_store(k, is_direct, last))
+    yield "    x0 = x1"
+
+
+def _operands(term: Term) -> Iterator[str]:
+    yield "f"
+    yield from (f"p{j}" for j in range(len(term.products)))
+    yield from (f"k{j}" for j in range(term.known))
+
+
+def _target(k: int, is_direct: bool) -> Iterator[str]:
+    """Where a chunk of a sum is formed: in the result, or apart, after what was held back."""
+    if not is_direct:
+        yield f"sum{k} = {_place(k)}"
+        return
+    yield f"sum{k} = row_o{k} + x0 * SIZE"
+    yield "if streams:"
+    yield f"    if sum{k} != next{k}:"
+    yield f"        release(next{k}, {_place(k)}, held{k})"
+    yield f"        held{k} = 0"
+    yield f"    sum{k} = {_place(k)} + held{k} * SIZE"
+
+
+def _store(k: int, is_direct: bool, last: int) -> Iterator[str]:
+    if not is_direct:
+        yield "for x in range(x1 - x0):"
+        yield f"    write_result(row_o{k} + (x0 + x) * o{k}_{last}, 0, again(sum{k}, x))"
+        return
+    # Where the next line follows in memory, lines of the cache at its ends are written whole.
+    yield "if streams:"
+    yield f"    next{k} = row_o{k} + x1 * SIZE"
+    yield f"    target = row_o{k} + (x0 - held{k}) * SIZE"
+    yield f"    held{k} = stream(target, {_place(k)}, held{k} + x1 - x0)"
+
+
+def _sum(key: Key, terms: Sequence[tuple[int, Term]], total: str) -> Iterator[str]:
+    """Add up the terms of a sum in a chunk: where all are written out, then to both sides of it."""
+    yield "begin, end = x0, x1"
+    for number, term in terms:
+        start, stop = f"t{number}_start", f"t{number}_stop"
+        if term.axis == key.ndim - 1:
+            yield f"begin, end = max(begin, {start}), min(end, {stop})"
+        else:
+            yield f"end = end if {start} <= i{term.axis} < {stop} else x0"
+    yield "is_written = begin < end"
+    yield "if is_written:"
+    yield from _indented(_middle(key, terms, total))
+    yield "else:"
+    yield "    begin = end = x0"
+    yield "if begin > x0 or end < x1:"
+    yield "    for side in range(2):"
+    yield "        y0, y1 = (end, x1) if side else (x0, begin)"
+    yield "        if y0 >= y1:"
+    yield "            continue"
+    for number, term in terms:
+        yield from _indented(_ends(key, number, term, total, number == terms[0][0]), 2)
+
+
+def _ends(key: Key, number: int, term: Term, total: str, is_first: bool) -> Iterator[str]:
+    """Add a term where not all are written out, from the tables."""
+    name, last = f"t{number}", key.ndim - 1
+    in_line = term.axis == last
+    # Rows before the middle, or after it, or any.
+    yield f"r0, r1 = {name}_runs, {name}_ends"
+    yield "if is_written:"
+    if in_line:
+        yield f"    r0, r1 = ({name}_middle, r1) if side else (r0, {name}_middle + 1)"
+    else:
+        yield f"    r0, r1 = {name}_middle, {name}_middle + 1"
+    yield "for r in range(r0, r1):"
+    yield f"    run = runs + r * {ENTRIES_OF_RUN * 8}"
+    yield "    first, after = entry(run, 0), entry(run, 1)"
+    if in_line:
+        yield "    z0, z1 = max(y0, first), min(y1, after)"
+        column, step, plain = "z0 - first", 1, "entry(run, 7) == 2 and z1 - z0 >= 16"
+    else:
+        yield f"    z0, z1 = y0, y1 if first <= i{term.axis} < after else y0"
+        column, step, plain = f"i{term.axis} - first", 0, "entry(run, 7)"
+    yield "    if z0 >= z1:"
+    yield "        continue"
+    yield f"    out = {total} + (z0 - x0) * SIZE"
+    arguments = ["run", "pairs", "real", f"row_{name}_f + z0 * {name}_f_{last}"]
+    arguments += [f"{name}_f_{term.axis}", f"{name}_f_{last}"]
+    for j in range(2):
+        along = f"{name}_k{j}_{last}"
+        given = [f"row_{name}_k{j} + z0 * {along}", along] if j < term.known else ["int64(0)"] * 2
+        arguments += given
+    is_finished = is_first and not term.products and not term.has_factor
+    arguments = ["out" if is_finished else "spare", *arguments, column, f"int64({step})", "z1 - z0"]
+    yield f"    if {plain}:"
+    yield f"        settle_line_{_kind(term)}({', '.join(arguments)})"
+    yield "    else:"
+    yield f"        settle_{_kind(term)}({', '.join(arguments)})"
+    if is_finished:
+        return
+    yield from _indented(_factors(number, term, "z0"))
+    yield "    for x in range(z1 - z0):"
+    value = _finished(number, term, "again(spare, x)")
+    value = value if is_first else f"again(out, x) + {value}"
+    yield f"        write(out, x, {value})"
+
+
+def _factors(number: int, term: Term, start: str) -> Iterator[str]:
+    """Name the arrays and the number that a part of a line is multiplied by."""
+    name = f"t{number}"
+    for j, varies in enumerate(term.products):
+        at = f"row_{name}_p{j}"
+        value = f"{at} + {start} * SIZE" if varies else f"read_R({at}, 0)"
+        yield f"p{number}_{j} = {value}"
+    if term.has_factor:
+        yield f"c{number} = read_R(real, {name}_c)"
+
+
+def _finished(number: int, term: Term, value: str) -> str:
+    """A value times the arrays and the number in front."""
+    for j, varies in enumerate(term.products):
+        factor = f"p{number}_{j}"
+        value = f"({value} * {f'read_R({factor}, x)' if varies else factor})"
+    return f"({value} * c{number})" if term.has_factor else value
+
+
+def _middle(key: Key, terms: Sequence[tuple[int, Term]], total: str) -> Iterator[str]:
+    """The loop over the part of a line where all terms are written out."""
+    for number, term in terms:
+        yield from _named(key, number, term)
+    yield f"out = {total} + (begin - x0) * SIZE"
+    yield "for x in range(end - begin):"
+    for number, term in terms:
+        yield from _indented(_value_of(key, number, term))
+    values = (_finished(number, term, f"v{number}") for number, term in terms)
+    yield f"    write(out, x, {' + '.join(values)})"
+
+
+def _named(key: Key, number: int, term: Term) -> Iterator[str]:
+    """Name the places and the numbers of a term."""
+    name, last = f"t{number}", key.ndim - 1
+    in_line = term.axis == last
+    row = "begin" if in_line else f"i{term.axis}"
+    yield f"field = row_{name}_f + begin * {name}_f_{last}"
+    for p, pair in enumerate(term.pairs):
+        if pair.form != "negative":
+            yield f"h{number}_{p} = field + {name}_h{p}"
+        if pair.form != "value":
+            yield f"l{number}_{p} = field + {name}_l{p}"
+        if pair.weight == "column":
+            place = f"{name}_w{p} + {row} - {name}_start"
+            value = f"real + ({place}) * SIZE" if in_line else f"read_R(real, {place})"
+            yield f"w{number}_{p} = {value}"
+        elif pair.weight:
+            yield f"w{number}_{p} = read_R(real, {name}_w{p})"
+    yield from (f"d{number}_{j} = read_R(real, {name}_d{j})" for j in range(term.divisors))
+    yield from _factors(number, term, "begin")
+
+
+def _value_of(key: Key, number: int, term: Term) -> Iterator[str]:
+    """The weighted differences of a term, over its divisors."""
+    last = key.ndim - 1
+    total = ""
+    for p, pair in enumerate(term.pairs):
+        part = _difference(number, term, p, last)
+        if pair.weight:
+            weight = f"w{number}_{p}"
+            is_column = pair.weight == "column" and term.axis == last
+            part = f"{part} * {f'read_R({weight}, x)' if is_column else weight}"
+        total = f"{total} + {part}" if total else part
+    yield f"v{number} = {total or 'R(0)'}"
+    for j in range(term.divisors):
+        yield f"v{number} = v{number} {_over(key)} d{number}_{j}"
+
+
+def _difference(number: int, term: Term, p: int, last: int) -> str:
+    kind = _kind(term)
+    index = "{}, x" if term.is_unit else f"{{}} + x * t{number}_f_{last}, 0"
+    high, low = (f"read_{kind}({index.format(f'{side}{number}_{p}')})" for side in "hl")
+    form = term.pairs[p].form
+    if form == "difference":
+        return f"minus_{kind}({high}, {low})"
+    return f"value_{kind}({high})" if form == "value" else f"(-value_{kind}({low}))"

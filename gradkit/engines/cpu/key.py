@@ -1,0 +1,70 @@
+"""What a Numba kernel is made for: a `Key` has all that changes its text."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["DTYPES", "Key", "Pair", "Term"]
+
+#: Dtypes of elements that kernels read.
+DTYPES = (
+    *("float16", "float32", "float64", "complex64", "complex128"),
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+)
+
+
+class Pair(NamedTuple):
+    """A difference of values as the text has it.
+
+    `form` is "difference", "value" (nothing is subtracted) or "negative" (from nothing); `weight`
+    is "" for 1, "number", or "column" for one per row.
+    """
+
+    form: str
+    weight: str
+
+
+class Term(NamedTuple):
+    """One term of a sum: differences along an axis, over divisors, times arrays and a number.
+
+    `split` are the low bits of integers that are differenced apart, `is_unit` tells whether
+    neighbours along the last axis are neighbours in memory, `products` which arrays vary along it;
+    `known` is the number of arrays that are known along walls.
+    """
+
+    dtype: str
+    split: int
+    is_unit: bool
+    axis: int
+    pairs: tuple[Pair, ...]
+    divisors: int
+    products: tuple[bool, ...]
+    known: int
+    has_factor: bool
+
+
+class Key(NamedTuple):
+    """All that changes the text of a kernel.
+
+    Attributes
+    ----------
+    ndim : int
+        Number of axes, after merging.
+    real : str
+        Dtype in which differences and sums are formed: that of the parts of complex numbers.
+    result : str
+        Dtype of the results, or of their parts.
+    is_complex : bool
+        Whether reals are parts of complex numbers, which NumPy divides by way of a reciprocal.
+    are_direct : tuple of bool
+        Per result, whether sums are formed in it: it has their dtype, and no gaps along a line.
+    sums : tuple of tuple of Term
+        The terms of every result.
+    """
+
+    ndim: int
+    real: str
+    result: str
+    is_complex: bool
+    are_direct: tuple[bool, ...]
+    sums: tuple[tuple[Term, ...], ...]

@@ -1,0 +1,383 @@
+"""A program as kernels take it: a `Key`, and `Numbers` that do not change the text.
+
+Both come from the `Program` that the reference runs, so kernels do the same operations with the
+same numbers in the same order. Of each rule the longest run of rows is written out in the text;
+all other rows are listed in tables, which every kernel reads in the same way.
+
+Complex numbers are pairs of reals along the last axis: all weights are real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gradkit import _dtypes
+from gradkit.engines.cpu.key import Key, Pair, Term
+from gradkit.engines.cpu.rows import Point, Run, runs_of, written_out
+from gradkit.engines.program import Known, Passage, Product, Program, Sequel
+from gradkit.plan import Plan
+
+__all__ = ["Numbers", "key_of"]
+
+Strides = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """What a kernel is called with beside the addresses of a call.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Rows along each axis, after merging.
+    slots : dict of str to int
+        The integers that the text names.
+    addresses : list of (name, number, offset)
+        The slots that hold where the array of a number begins, inputs before results, plus bytes.
+    real : ndarray
+        Weights, divisors and factors.
+    runs : ndarray of shape (runs, 8)
+        All rows: start, stop, first and last pair, first and last divisor, whether some value is
+        one of the input, and whether they can be taken as a line: 0 no, 1 across lines, 2 yes.
+    pairs : ndarray of shape (pairs, 6)
+        Their differences: kind and number of the high and of the low point, place and step of the
+        weight.
+    kept : list of ndarray
+        Arrays whose addresses are among the slots.
+    spreads : dict of int to (int, int)
+        Per axis along which differences are taken, the first and last offset written out.
+    """
+
+    sizes: tuple[int, ...]
+    slots: dict[str, int]
+    addresses: list[tuple[str, int, int]]
+    real: np.ndarray
+    runs: np.ndarray
+    pairs: np.ndarray
+    kept: list[np.ndarray]
+    spreads: dict[int, tuple[int, int]]
+
+
+def key_of(
+    plan: Plan,
+    program: Program,
+    wanted: Sequence[int],
+    inputs: Sequence[np.ndarray],
+    results: Sequence[np.ndarray],
+) -> tuple[Key, Numbers] | None:
+    """The key of some of the sums of a program, all of one shape, and its numbers.
+
+    None where complex numbers have gaps along the last axis.
+    """
+    return _Builder(plan, program, wanted, inputs, results).built()
+
+
+@dataclass(eq=False)
+class _Operand:
+    """An array as a kernel sees it: the name of its slots, and its strides in bytes."""
+
+    name: str
+    strides: Strides
+    source: int | None = None
+    offset: int = 0
+    array: np.ndarray | None = None
+
+
+@dataclass(eq=False)
+class _Builder:
+    plan: Plan
+    program: Program
+    wanted: Sequence[int]
+    inputs: Sequence[np.ndarray]
+    results: Sequence[np.ndarray]
+    real: list[float] = field(default_factory=lambda: [0.0, 1.0])
+    runs: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
+    pairs: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
+    slots: dict[str, int] = field(default_factory=dict[str, int])
+    spreads: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
+
+    def built(self) -> tuple[Key, Numbers] | None:
+        precision = self.plan.precision(self.inputs)
+        self.dtype = np.dtype(precision.real)
+        self.is_complex = _dtypes.kind(precision.compute) == "complex"
+        self.splits = precision.splits
+        self.shape = self.results[self.wanted[0]].shape
+        self.sums = [self.program.sums[i][1] for i in self.wanted]
+        self.sequels = [sequel for sequels in self.sums for sequel in sequels]
+        outputs = [
+            _Operand(f"o{k}", self.results[i].strides, len(self.inputs) + i)
+            for k, i in enumerate(self.wanted)
+        ]
+        self.order = self._order()
+        operands = [self._operands(n, sequel) for n, sequel in enumerate(self.sequels)]
+        flat = [*outputs, *(operand for listed in operands for operand in listed)]
+        self.groups = self._groups(flat)
+        last = self.groups[-1][-1]
+        if self.is_complex and not self._are_pairs(flat, last):
+            return None
+        self.position = {axis: i for i, group in enumerate(self.groups) for axis in group}
+        self.last = len(self.groups) - 1
+        sizes = [int(np.prod([self.shape[a] for a in group])) for group in self.groups]
+        sizes[-1] *= 2 if self.is_complex else 1
+        self.sizes = tuple(sizes)
+        for operand in flat:
+            self._place(operand)
+        terms = iter([self._term(*numbered) for numbered in enumerate(self.sequels)])
+        result = _real_part(precision.result)
+        key = Key(
+            len(sizes),
+            precision.real,
+            result,
+            self.is_complex,
+            tuple(
+                result == precision.real and self._along_line(o) == self.dtype.itemsize
+                for o in outputs
+            ),
+            tuple(tuple(next(terms) for _ in sequels) for sequels in self.sums),
+        )
+        return key, Numbers(
+            self.sizes,
+            self.slots,
+            [(o.name, o.source, o.offset) for o in flat if o.source is not None],
+            np.array(self.real, self.dtype),
+            np.array(self.runs, np.int64).reshape(-1, 8),
+            np.array(self.pairs, np.int64).reshape(-1, 6),
+            [operand.array for operand in flat if operand.array is not None],
+            self.spreads,
+        )
+
+    # --- axes -------------------------------------------------------------------------------------
+
+    def _order(self) -> list[int]:
+        """The axes of the plan, neighbours in the memory of the first result last."""
+        strides = self.results[self.wanted[0]].strides
+        return sorted(range(len(strides)), key=lambda axis: -abs(strides[axis]))
+
+    def _groups(self, operands: Sequence[_Operand]) -> list[tuple[int, ...]]:
+        """The axes that kernels see: those without differences are one where memory allows it."""
+        used = {
+            s.steps[0].axis for s in self.sequels if s.steps and isinstance(s.steps[0], Passage)
+        }
+        groups: list[tuple[int, ...]] = []
+        for axis in self.order:
+            if self.shape[axis] == 1 and axis not in used and axis != self.order[-1]:
+                continue
+            if groups and self._merge(groups[-1][-1], axis, used, operands):
+                groups[-1] = (*groups[-1], axis)
+            else:
+                groups.append((axis,))
+        return groups
+
+    def _merge(self, axis: int, inner: int, used: set[int], operands: Sequence[_Operand]) -> bool:
+        """Whether two axes are one in the memory of all arrays."""
+        n = self.shape[inner]
+        return not {axis, inner} & used and all(
+            o.strides[axis] == o.strides[inner] * n for o in operands
+        )
+
+    def _are_pairs(self, operands: Sequence[_Operand], last: int) -> bool:
+        size = 2 * self.dtype.itemsize
+        return all(o.strides[last] == size for o in operands if o.source is not None)
+
+    def _along_line(self, operand: _Operand) -> int:
+        """Bytes between neighbours along the last axis."""
+        stride = operand.strides[self.groups[-1][-1]]
+        return stride // 2 if self.is_complex and operand.source is not None else stride
+
+    def _place(self, operand: _Operand) -> None:
+        """Name where an array begins, and its strides."""
+        array = operand.array
+        self.slots[operand.name] = 0 if array is None else _address(array)
+        for i, group in enumerate(self.groups):
+            stride = operand.strides[group[-1]]
+            self.slots[f"{operand.name}_{i}"] = (
+                self._along_line(operand) if i == self.last else stride
+            )
+
+    # --- operands ---------------------------------------------------------------------------------
+
+    def _operands(self, number: int, sequel: Sequel) -> list[_Operand]:
+        f = self.inputs[sequel.source]
+        offset = 0
+        if sequel.trim is not None:
+            starts = [part.start or 0 for part in sequel.trim]
+            offset = sum(start * stride for start, stride in zip(starts, f.strides, strict=True))
+        found = [_Operand(f"t{number}_f", f.strides, sequel.source, offset)]
+        products = [step for step in sequel.steps if isinstance(step, Product)]
+        found += [
+            self._array(f"t{number}_p{j}", step.array, step.part) for j, step in enumerate(products)
+        ]
+        for j, known in enumerate(_known_arrays(sequel).values()):
+            found.append(self._array(f"t{number}_k{j}", known.array, known.part))
+        return found
+
+    def _array(self, name: str, number: Any, part: Any) -> _Operand:
+        array = self.program.arrays[number]
+        array = array if part is None else array[part]
+        last = self.order[-1]
+        if array.shape[last] > 1:
+            # Neighbours along a line are read as vectors; parts of complex numbers share a factor.
+            moved = np.moveaxis(array, last, -1)
+            moved = np.repeat(moved, 2, -1) if self.is_complex else np.ascontiguousarray(moved)
+            strides = list(np.moveaxis(moved, -1, last).strides)
+            array = moved
+            shape = np.moveaxis(moved, -1, last).shape
+        else:
+            strides, shape = list(array.strides), array.shape
+        strides = tuple(0 if n == 1 else s for s, n in zip(strides, shape, strict=True))
+        return _Operand(name, strides, None, 0, array)
+
+    # --- terms ------------------------------------------------------------------------------------
+
+    def _term(self, number: int, sequel: Sequel) -> Term:
+        name = f"t{number}"
+        f = self.inputs[sequel.source]
+        steps = sequel.steps
+        passage = steps[0] if steps and isinstance(steps[0], Passage) else None
+        axis = self.last if passage is None else self.position[passage.axis]
+        if passage is None:
+            whole = self.sizes[-1] // (2 if self.is_complex else 1)
+            runs = [Run(0, whole, 0, ((Point(0, 1), None, None),), (), True)]
+        else:
+            runs = list(runs_of(passage))
+        scale = 2 if self.is_complex and axis == self.last else 1
+        middle = written_out(runs)
+        known = list(_known_arrays(sequel))
+        pairs = self._middle(name, middle, axis, scale)
+        self.slots[f"{name}_runs"] = len(self.runs)
+        self.slots[f"{name}_middle"] = len(self.runs) + runs.index(middle) if middle in runs else 0
+        for run in runs:
+            self._listed(run, known, scale)
+        self.slots[f"{name}_ends"] = len(self.runs)
+        if sequel.coefficient is not None:
+            self.slots[f"{name}_c"] = self._number(sequel.coefficient)
+        line = self._line_of(f)
+        return Term(
+            _real_part(_dtypes.dtype_name(f.dtype)),
+            self.splits[sequel.source],
+            line,
+            axis,
+            pairs,
+            len(middle.divisors),
+            tuple(
+                self.slots[f"{name}_p{j}_{self.last}"] != 0
+                for j in range(sum(isinstance(step, Product) for step in steps))
+            ),
+            len(known),
+            sequel.coefficient is not None,
+        )
+
+    def _line_of(self, f: np.ndarray) -> bool:
+        return f.strides[self.groups[-1][-1]] == f.itemsize
+
+    def _middle(self, name: str, run: Run, axis: int, scale: int) -> tuple[Pair, ...]:
+        """Name the numbers of the rows that are written out."""
+        self.slots[f"{name}_start"], self.slots[f"{name}_stop"] = (
+            run.start * scale,
+            run.stop * scale,
+        )
+        step = self.slots[f"{name}_f_{axis}"] * scale
+        found: list[Pair] = []
+        offsets = [0]
+        for p, (high, low, weight) in enumerate(run.pairs):
+            for side, point in (("h", high), ("l", low)):
+                if point is not None:
+                    self.slots[f"{name}_{side}{p}"] = point.offset * step
+                    offsets.append(point.offset)
+            form = "difference" if high and low else "value" if high else "negative"
+            kind = "" if weight is None else "column" if weight.ndim else "number"
+            if weight is not None:
+                place, _ = self._weight(weight, run, scale)
+                self.slots[f"{name}_w{p}"] = place
+            found.append(Pair(form, kind))
+        for j, divisor in enumerate(run.divisors):
+            self.slots[f"{name}_d{j}"] = self._divisor(divisor)
+        before, after = self.spreads.get(axis, (0, 0))
+        self.spreads[axis] = (min(before, *offsets), max(after, *offsets))
+        return tuple(found)
+
+    def _listed(self, run: Run, known: Sequence[Any], scale: int) -> None:
+        """List rows in the tables."""
+        first = len(self.pairs)
+        for upper, lower, weight in run.pairs:
+            # From nothing, a value is its negative minus 0, exactly.
+            turned = lower._replace(sign=-lower.sign) if lower and not upper else None
+            high = self._code(upper or turned, known, scale)
+            low = self._code(lower if upper else None, known, scale)
+            place, step = (1, 0) if weight is None else self._weight(weight, run, scale)
+            self.pairs.append((*high, *low, place, step))
+        divisors = len(self.real)
+        for divisor in run.divisors:
+            self._divisor(divisor)
+        self.runs.append(
+            (
+                run.start * scale,
+                run.stop * scale,
+                first,
+                len(self.pairs),
+                divisors,
+                len(self.real),
+                int(run.is_full),
+                _as_line(run),
+            )
+        )
+
+    def _code(self, point: Point | None, known: Sequence[Any], scale: int) -> tuple[int, int]:
+        """Kind and number: 0 a point of the input, 2 and 4 of arrays, 6 a number; odd: negative."""
+        if point is None:
+            return 6, 0
+        turned = int(point.sign < 0)
+        if point.known is None:
+            return turned, point.offset * scale
+        if point.known.array is None:
+            return 6 + turned, self._number(point.known.number)
+        return 2 + 2 * known.index(_named(point.known)) + turned, 0
+
+    def _number(self, value: Any) -> int:
+        self.real.append(self.dtype.type(value))
+        return len(self.real) - 1
+
+    def _divisor(self, value: Any) -> int:
+        one = self.dtype.type(1)
+        return self._number(one / self.dtype.type(value) if self.is_complex else value)
+
+    def _weight(self, weight: np.ndarray, run: Run, scale: int) -> tuple[int, int]:
+        """Where the weights of the rows of a run begin, and the step from row to row."""
+        place = len(self.real)
+        if not weight.ndim:
+            return self._number(weight), 0
+        rows = weight.ravel()[run.start - run.first : run.stop - run.first]
+        self.real.extend(np.repeat(rows, scale))
+        return place, 1
+
+
+def _as_line(run: Run) -> int:
+    """Whether rows are differences of values of the input, and have all the same weights."""
+    if not run.is_plain or not run.pairs or not all(high and low for high, low, _ in run.pairs):
+        return 0
+    return 1 if any(weight is not None and weight.ndim for *_, weight in run.pairs) else 2
+
+
+def _known_arrays(sequel: Sequel) -> dict[tuple[int | None, str], Known]:
+    """The arrays that are known along the walls of an axis: two at most."""
+    steps = sequel.steps
+    pieces = steps[0].pieces if steps and isinstance(steps[0], Passage) else ()
+    points = (p for piece in pieces for high, low, _ in piece.differences for p in (high, low))
+    known = (point for point in points if isinstance(point, Known) and point.array is not None)
+    return {_named(point): point for point in known}
+
+
+def _named(known: Known) -> tuple[int | None, str]:
+    return known.array, repr(known.part)
+
+
+def _real_part(name: str) -> str:
+    return {"complex64": "float32", "complex128": "float64"}.get(name, name)
+
+
+def _address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]

@@ -1,0 +1,91 @@
+"""The rows of a passage as kernels take them: runs whose points each lie in one slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from gradkit.engines.program import Known, Passage, Window
+
+__all__ = ["Point", "Run", "runs_of", "written_out"]
+
+
+class Point(NamedTuple):
+    """A value of the input at an offset, with a sign, or something known."""
+
+    offset: int
+    sign: int
+    known: Known | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Rows whose points are each a single slice of the input.
+
+    `first` is the row for which columns of weights begin.
+    """
+
+    start: int
+    stop: int
+    first: int
+    pairs: tuple[tuple[Point | None, Point | None, Any], ...]
+    divisors: tuple[Any, ...]
+    is_full: bool
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all points are values of the input, as they are."""
+        points = [point for high, low, _ in self.pairs for point in (high, low)]
+        return all(p is None or (p.known is None and p.sign > 0) for p in points)
+
+
+def runs_of(passage: Passage) -> Iterator[Run]:
+    """The runs of rows of a passage, in order."""
+    start = 0
+    for piece in passage.pieces:
+        stop = start + piece.rows
+        points = [p for high, low, _ in piece.differences for p in (high, low)]
+        ends = {start, stop}
+        for point in points:
+            ends.update(begin for begin, _ in _segments(point, start, passage.axis))
+        for begin, end in pairwise(sorted(ends)):
+            pairs = tuple(
+                (
+                    _point_at(high, start, begin, passage.axis),
+                    _point_at(low, start, begin, passage.axis),
+                    weight,
+                )
+                for high, low, weight in piece.differences
+            )
+            divisors = piece.divisors if pairs else ()
+            yield Run(begin, end, start, pairs, divisors, piece.is_full)
+        start = stop
+
+
+def _segments(point: Any, start: int, axis: int) -> Iterator[tuple[int, Point]]:
+    """The rows from which a point has an offset, and that."""
+    if isinstance(point, tuple):
+        yield start, Point(point[axis].start - start, 1)
+    elif isinstance(point, Window):
+        for index, sign in point.segments:
+            run = index[axis]
+            yield start, Point(run.start - start, sign)
+            start += run.stop - run.start
+
+
+def written_out(runs: Sequence[Run]) -> Run:
+    """The rows that the text has: most of the rows, or none."""
+    longest = max(runs, key=lambda run: run.is_plain * (run.stop - run.start))
+    if longest.is_plain and 2 * (longest.stop - longest.start) > runs[-1].stop:
+        return longest
+    return Run(0, 0, 0, (), (), True)
+
+
+def _point_at(point: Any, start: int, row: int, axis: int) -> Point | None:
+    if point is None:
+        return None
+    if isinstance(point, Known):
+        return Point(0, 1, point)
+    return [found for begin, found in _segments(point, start, axis) if begin <= row][-1]

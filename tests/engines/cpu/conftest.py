@@ -1,0 +1,57 @@
+"""Kernels on NumPy arrays, compared with the reference, in memory with canaries around."""
+
+import numpy as np
+import pytest
+
+from gradkit.engines import reference
+from gradkit.engines.cpu import compiled
+
+pytest.importorskip("numba", reason="numba is not installed")
+
+CANARY = 101
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    """A cache of the tests' own, so that all kernels are compiled by them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADKIT_CACHE_DIR", str(tmp_path_factory.mktemp("kernels")))
+        yield
+
+
+def guarded(array, steps=None, order=None):
+    """The same values in a larger array of canaries, every so many steps along each axis.
+
+    `order` lists the axes from the outermost in memory to the innermost.
+    """
+    steps = (1,) * array.ndim if steps is None else steps
+    order = tuple(range(array.ndim)) if order is None else order
+    shape = [array.shape[axis] * abs(steps[axis]) + 6 for axis in order]
+    filler = CANARY if array.dtype.kind in "iu" else np.nan
+    large = np.full(shape, filler, array.dtype)
+    large = large.transpose(np.argsort(order))
+    inside = tuple(
+        slice(3, 3 + n * s, s) if s > 0 else slice(2 - n * s, 2, s)
+        for n, s in zip(array.shape, steps, strict=True)
+    )
+    view = large[inside]
+    view[...] = array
+    return view, large, inside
+
+
+def same_bits(a, b):
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def compare(plan, inputs, steps=None, out_steps=None, order=None, threads=1, exact=same_bits):
+    """Run a plan by kernels and by the reference; results must be equal and canaries alive."""
+    assert compiled.reason_against(plan, inputs) is None
+    wanted = reference.run(plan, inputs)
+    wanted = [wanted[i] for i in dict.fromkeys(plan.same)]
+    given = [guarded(f, steps, order)[0] for f in inputs]
+    blanks = [guarded(np.full_like(w, np.nan), out_steps, order) for w in wanted]
+    compiled.run(plan, given, [view for view, _, _ in blanks], threads)
+    for w, (view, large, inside) in zip(wanted, blanks, strict=True):
+        assert exact(np.ascontiguousarray(view), w)
+        large[inside] = np.nan
+        assert np.isnan(large).all(), "something was written outside"

@@ -1,0 +1,308 @@
+"""Numba kernels give what the reference gives, bit for bit, and write nowhere else."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from gradkit import (
+    Antisymmetric,
+    Axis,
+    Curl,
+    D,
+    Dirichlet,
+    Divergence,
+    FiniteDifference,
+    Gradient,
+    Grid,
+    Laplacian,
+    Neumann,
+    Robin,
+    Symmetric,
+)
+from gradkit.engines import reference
+from gradkit.engines.cpu import compiled, loading
+
+from .conftest import compare, same_bits
+
+SIZES = (2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 33)
+RNG = np.random.default_rng(5)
+
+
+def values(shape, dtype="float64"):
+    """Numbers of every size that a dtype has."""
+    dtype = np.dtype(dtype)
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return RNG.integers(info.min, info.max, shape, dtype, endpoint=True)
+    numbers = RNG.standard_normal(shape)
+    if dtype.kind == "c":
+        numbers = numbers + 1j * RNG.standard_normal(shape)
+    return numbers.astype(dtype)
+
+
+def coordinates(n):
+    return Axis(coordinates=np.cumsum(RNG.uniform(0.5, 1.5, n)))
+
+
+def enough(operator, grid, shape, accuracy):
+    """A plan, or None where an axis is too short for it."""
+    try:
+        return operator.on(grid, shape, method=FiniteDifference(accuracy))
+    except ValueError:
+        return None
+
+
+# --- families -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("accuracy", [2, 8])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_one_axis_of_every_size(axis, accuracy):
+    served = 0
+    for n in SIZES:
+        shape = (n, 5) if axis == 0 else (5, n)
+        for along in (Axis(0.3), coordinates(n)) if accuracy == 2 else (Axis(-0.3),):
+            grid = Grid(*(along if a == axis else Axis() for a in range(2)))
+            plan = enough(D(axis), grid, shape, accuracy)
+            if plan is not None:
+                compare(plan, [values(shape)])
+                served += 1
+    assert served > 3
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "antiperiodic"])
+def test_axes_that_wrap(boundary):
+    for n in SIZES:
+        for shape in ((n, 4), (4, n)):
+            axes = (Axis(0.3, boundary=boundary), Axis(0.7, boundary=boundary))
+            plan = enough(D(0, 2) + D(1, 2), Grid(*axes), shape, 2)
+            if plan is not None:
+                compare(plan, [values(shape)])
+
+
+@pytest.mark.parametrize(
+    "boundary",
+    [
+        (Dirichlet(0), Dirichlet(2.5)),
+        (Neumann(-1.5), Neumann(0)),
+        (Robin(2.0, 1.0, 0.5), Symmetric()),
+        (Antisymmetric(), "one-sided"),
+    ],
+    ids=repr,
+)
+def test_conditions_at_walls(boundary):
+    for n in (4, 5, 8, 17, 33):
+        for axis in (0, 1):
+            shape = (n, 3) if axis == 0 else (3, n)
+            wall = Axis(0.3, boundary=boundary)
+            grid = Grid(*(wall if a == axis else Axis() for a in range(2)))
+            compare(D(axis, 2).on(grid, shape), [values(shape)])
+
+
+def test_arrays_along_walls():
+    for axis, shape in ((0, (9, 5)), (1, (5, 9))):
+        low, high = values((5,)), values((5,))
+        wall = Axis(0.3, boundary=(Dirichlet(low), Neumann(high)))
+        grid = Grid(*(wall if a == axis else Axis() for a in range(2)))
+        compare(D(axis).on(grid, shape), [values(shape)])
+
+
+@pytest.mark.parametrize("operator", [Gradient(3), Laplacian(3), Divergence(3), Curl(3)], ids=repr)
+def test_operators_of_vector_calculus(operator):
+    for shape in ((12, 17, 33), (9, 8, 600)):
+        grid = Grid(Axis(0.3), coordinates(shape[1]), Axis(0.7))
+        plan = operator.on(grid, shape)
+        compare(plan, [values(s) for s in plan.input_shapes])
+
+
+def test_sums_with_numbers_and_arrays():
+    shape = (9, 6, 33)
+    along, across, full = values((33,)), values((9, 1, 1)), values(shape)
+    operator = along * D(0) + 2.5 * D(1, 2) + across * D(2) - 3 * full * D(2, 2) + full
+    compare(operator.on(Grid(Axis(0.3), Axis(0.7), Axis(0.1)), shape), [values(shape)])
+
+
+def test_adjoints_and_magnitudes_and_other_places():
+    shape = (12, 9)
+    grid = Grid(Axis(0.3), coordinates(9))
+    plan = (D(0) + D(1)).on(grid, shape)
+    for other in (plan.T, plan.magnitude):
+        compare(other, [values(shape)])
+    plan = (D(0, at="centre", to="inner")).on(grid, shape)
+    compare(plan, [values(s) for s in plan.input_shapes])
+
+
+def test_blocks_of_plans():
+    shape = (12, 10)
+    plan = Laplacian(2).on(Grid(Axis(0.3, boundary="periodic"), Axis(0.7)), shape)
+    for extent in (((0, 5), (0, 10)), ((4, 12), (3, 7))):
+        part = plan.block(extent, plan.halo, [])
+        compare(part, [values(s) for s in part.input_shapes])
+
+
+def test_results_of_zero_and_results_without_elements():
+    grid = Grid(Axis(), None)
+    plan = D(0).on(grid, (5, 0))
+    compiled.run(plan, [np.zeros((5, 0))], [np.zeros((5, 0))], 2)
+    plan = (0 * D(0)).on(grid, (5, 3))
+    result = np.full((5, 3), np.nan)
+    compiled.run(plan, [values((5, 3))], [result], 2)
+    assert not result.any()
+
+
+# --- dtypes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["float16", "float32", "complex64", "int8", "uint16", "int64", "uint64"],
+)
+def test_dtypes(dtype):
+    shape = (8, 33)
+    plan = D(1).on(Grid(Axis(0.3), Axis(0.7)), shape)
+    compare(plan, [values(shape, dtype)])
+
+
+def test_dtypes_that_the_user_asked_for():
+    shape = (8, 17)
+    plan = D(1).on(Grid(Axis(0.3), Axis(0.7)), shape, dtype="float32")
+    for dtype in ("float64", "int16"):
+        compare(plan, [values(shape, dtype)])
+
+
+def test_wide_integers_are_exact_and_wrap_and_meet_walls():
+    shape = (6, 9)
+    f = values(shape, "int64")
+    for boundary in ("antiperiodic", Dirichlet(0)):
+        compare((D(0) + D(1)).on(Grid(*[Axis(0.5, boundary=boundary)] * 2), shape), [f])
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("out_steps", [(1, 1), (2, 1), (1, 3), (-1, -1)])
+@pytest.mark.parametrize("steps", [(1, 1), (3, 1), (1, 2), (-2, -1)])
+def test_strides(steps, out_steps):
+    shape = (9, 33)
+    plan = D(1).on(Grid(Axis(0.3), Axis(0.7)), shape)
+    compare(plan, [values(shape)], steps, out_steps)
+
+
+def test_columns_before_rows_in_memory():
+    shape = (33, 9, 5)
+    for dtype in ("float64", "complex64"):
+        plan = D(0).on(Grid(Axis(0.3), Axis(0.7), None), shape)
+        compare(plan, [values(shape, dtype)], order=(2, 1, 0))
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["through caches", "past caches"])
+def test_long_lines_in_several_boxes_and_threads(streams, monkeypatch):
+    monkeypatch.setattr(compiled, "STREAM_FROM", 0 if streams else 2**60)
+    monkeypatch.setattr(compiled, "BOX", 2**12)
+    monkeypatch.setattr(compiled, "SHORTEST_LINE", 2**9)
+    for shape in ((12, 10, 1000), (40, 30, 33), (9, 9, 4099)):
+        plan = Gradient(3).on(Grid(Axis(0.3), Axis(0.7), Axis(0.1)), shape)
+        compare(plan, [values(shape)], threads=3)
+
+
+def test_nan_reaches_the_rows_that_use_it_and_no_others():
+    f = values((9, 33))
+    f[4, 16] = np.nan
+    plan = Laplacian(2).on(Grid(Axis(0.3), Axis(0.7)), f.shape)
+    result = np.empty(f.shape)
+    compiled.run(plan, [f], [result], 1)
+    assert np.array_equal(np.isnan(result), np.isnan(reference.run(plan, [f])[0]))
+
+
+def test_many_threads_call_at_once():
+    f = values((40, 50, 60))
+    plan = Gradient(3).on(Grid(Axis(0.3), Axis(0.7), Axis(0.1)), f.shape)
+    wanted = reference.run(plan, [f])
+
+    def call(_):
+        results = [np.empty(f.shape) for _ in wanted]
+        compiled.run(plan, [f], results, 2)
+        return all(map(same_bits, results, wanted))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(call, range(16)))
+
+
+# --- what has no kernel ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("operator", "dtype", "reason"),
+    [
+        (D(0) * D(1), "float64", "derivatives of products"),
+        (1j * D(0), "complex128", "complex coefficients"),
+        (1j * D(0), "float64", "real inputs"),
+        (D(0), "longdouble", "has no kernels for"),
+        (D(0), ">f8", "bytes in the order of another machine"),
+        (D(0), "timedelta64[s]", "timedelta64"),
+    ],
+)
+def test_reasons(operator, dtype, reason):
+    plan = operator.on(Grid(Axis(0.3), Axis(0.7)), (5, 6))
+    f = np.zeros((5, 6), dtype)
+    assert reason in compiled.reason_against(plan, [f])
+
+
+def test_reason_without_numba(monkeypatch):
+    loading.reason_against_numba.cache_clear()
+    monkeypatch.setitem(sys.modules, "numba", None)
+    plan = D(0).on(Grid(Axis()), (5,))
+    try:
+        assert 'pip install "gradkit[cpu]"' in compiled.reason_against(plan, [np.zeros(5)])
+    finally:
+        monkeypatch.undo()
+        loading.reason_against_numba.cache_clear()
+
+
+def test_complex_results_with_gaps():
+    plan = D(1).on(Grid(Axis(0.3), Axis(0.7)), (8, 33))
+    compare(plan, [values((8, 33), "complex64")], out_steps=(1, 2))
+
+
+def test_complex_inputs_with_gaps():
+    plan = D(0).on(Grid(Axis(), Axis()), (5, 6))
+    f = np.zeros((5, 12), complex)[:, ::2]
+    assert "gaps" in compiled.reason_against(plan, [f])
+
+
+# --- the cache ------------------------------------------------------------------------------------
+
+CALL = """
+import numpy as np
+from gradkit import Axis, D, Grid
+from gradkit.engines import reference
+from gradkit.engines.cpu import compiled
+f = np.random.default_rng(1).random((8, 9))
+plan = D(0).on(Grid(Axis(0.3), Axis()), f.shape)
+assert compiled.reason_against(plan, [f]) is None
+result = np.empty_like(f)
+compiled.run(plan, [f], [result], 1)
+assert result.tobytes() == reference.run(plan, [f])[0].tobytes()
+"""
+
+
+def test_processes_share_the_cache(tmp_path):
+    command = [sys.executable, "-c", CALL]
+    environment = {"GRADKIT_CACHE_DIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}
+    both = [subprocess.Popen(command, env=environment) for _ in range(2)]
+    assert [process.wait(120) for process in both] == [0, 0]
+    assert len(list(tmp_path.iterdir())) == 3, "two texts and a folder of compiled kernels"
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")}
+    assert before
+    subprocess.run(command, env=environment, check=True)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")} == before
+
+
+def test_kernels_work_where_nothing_can_be_kept(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    environment = {"GRADKIT_CACHE_DIR": str(blocked), "PYTHONPATH": ":".join(sys.path)}
+    subprocess.run([sys.executable, "-c", CALL], env=environment, check=True)

@@ -1,0 +1,70 @@
+"""The text of kernels: what it depends on, and what compilers make of it."""
+
+import ast
+import re
+
+import numpy as np
+import pytest
+
+from gradkit import Axis, D, Dirichlet, FiniteDifference, Gradient, Grid, Laplacian
+from gradkit.engines.cpu.kernel_source import common, slots, source
+from gradkit.engines.cpu.loading import loaded
+from gradkit.engines.cpu.numbers import key_of
+from gradkit.engines.program import program_of
+
+
+def key_for(operator, grid, shape, dtype="float64", accuracy=2):
+    plan = operator.on(grid, shape, method=FiniteDifference(accuracy))
+    inputs = [np.zeros(s, dtype) for s in plan.input_shapes]
+    results = [np.zeros(plan.output_shapes[i], dtype) for i in dict.fromkeys(plan.same)]
+    return key_of(plan, program_of(plan, inputs), range(len(results)), inputs, results)
+
+
+def test_numbers_and_shapes_and_boundaries_are_not_part_of_the_key():
+    keys = {
+        key_for(D(0) + 2.5 * D(1), Grid(Axis(h, boundary=end), Axis(0.3)), shape)[0]
+        for h in (0.3, -1e-3)
+        for end in ("one-sided", "periodic", "antiperiodic", Dirichlet(3))
+        for shape in ((9, 16), (40, 17))
+    }
+    assert len(keys) == 1
+
+
+def test_what_differs_is_part_of_the_key():
+    plain = Grid(Axis(0.3), Axis(0.3))
+    rough = Grid(Axis(coordinates=np.cumsum(np.arange(1.0, 21))), Axis(0.3))
+    shape = (20, 30)
+    keys = [
+        key_for(D(0), plain, shape),
+        key_for(D(1), plain, shape),
+        key_for(D(0), rough, shape),
+        key_for(D(0), plain, shape, accuracy=4),
+        key_for(2 * D(0), plain, shape),
+        key_for(D(0), plain, shape, "float32"),
+        key_for(D(0), plain, shape, "complex128"),
+        key_for(Gradient(2), plain, shape),
+        key_for(Laplacian(2), plain, shape),
+    ]
+    assert len({key for key, _ in keys}) == len(keys)
+    assert len({common(key) + source(key) for key, _ in keys}) == len(keys)
+
+
+def test_texts_are_the_same_every_time_and_use_every_slot():
+    key, numbers = key_for(Gradient(3), Grid(Axis(), Axis(), Axis()), (9, 9, 9))
+    text = source(key)
+    assert text == source(key)
+    ast.parse(common(key) + text)
+    names = slots(key)
+    assert len(set(names)) == len(names)
+    assert set(names) <= set(numbers.slots)
+    assert all(len(re.findall(rf"\b{name}\b", text)) >= 1 for name in names)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_loops_are_vectorised(axis):
+    key, _ = key_for(D(axis), Grid(Axis(0.3), Axis(0.3)), (40, 50), "float32")
+    kernel = loaded(key)
+    code = kernel.inspect_asm(kernel.signatures[0])
+    subtractions = re.findall(r"\bv?subps\b|\bfsub\.4s|fsub\s+v\d+\.4s", code)
+    assert subtractions, "no vectors are subtracted"
+    assert re.search(r"movnt|stnp", code), "nothing is written past the caches"
