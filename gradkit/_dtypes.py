@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,7 @@ def dtype_name(dtype: Any) -> str:
     return str(name).rpartition(".")[2]
 
 
+@cache
 def kind(name: str) -> str:
     """Family of a dtype name: bool, int, uint, float, complex, datetime, timedelta or other."""
     families = (

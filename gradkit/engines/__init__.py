@@ -168,7 +168,7 @@ def explain_engine(*inputs: Any, plan: Plan | None = None) -> Explanation:
     run by reference
       chunked: serves dask arrays, the input is a numpy array
       cuda: serves cupy, torch and jax arrays, the input is a numpy array
-      cpu: leaves arrays of fewer than 4096 elements to the reference
+      cpu: leaves arrays of fewer than 32768 elements to the reference
       reference: can serve this call
     """
     arrays = [_array.as_array(f, f"inputs[{i}]") for i, f in enumerate(inputs)]

@@ -20,7 +20,7 @@ from gradkit.plan import Plan
 __all__ = ["run", "supports"]
 
 #: Elements of the first input from which on tiles are faster than whole arrays.
-SMALL = 4096
+SMALL = 2**15
 #: Bytes of results from which on several threads are.
 LARGE = 2**22
 #: Bytes of results from which on a kernel pays, whose text takes a second or two to compile once.

@@ -35,13 +35,14 @@ def limit() -> int:
             return int(value)
         if value and variable == VARIABLES[0]:
             raise ArgumentValueError(f"{variable}={value!r}: wanted a positive number of threads")
-    return min(_cores(), MOST_THREADS)
+    return _default()
 
 
-def _cores() -> int:
+def _default() -> int:
+    """As many as there are cores for this process."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    return min(os.cpu_count() or 1, MOST_THREADS)
 
 
 class _Crew:

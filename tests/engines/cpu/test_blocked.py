@@ -1,0 +1,226 @@
+"""Tiles of NumPy arrays: the bits of the reference for all tiles; memory; warnings of NumPy."""
+
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+
+import gradkit
+from gradkit import (
+    Axis,
+    Curl,
+    D,
+    Dirichlet,
+    Divergence,
+    FiniteDifference,
+    Gradient,
+    Grid,
+    Hessian,
+    Laplacian,
+    Neumann,
+    Robin,
+    explain_engine,
+    use_engine,
+)
+from gradkit.engines import cpu
+from gradkit.engines.cpu import blocked
+from gradkit.engines.program import program_of
+
+rng = np.random.default_rng(20)
+SHAPE = (7, 6, 9)
+UNEVEN = tuple(np.cumsum(rng.uniform(0.5, 1.5, n)) for n in SHAPE)
+
+
+@pytest.fixture(params=[1, 24, 400, 4000], ids=lambda size: f"tiles of {size} bytes")
+def tiles(request, monkeypatch):
+    """Small arrays are served, by several threads, in tiles down to one element."""
+    monkeypatch.setattr(cpu, "SMALL", 1)
+    monkeypatch.setattr(cpu, "LARGE", 0)
+    monkeypatch.setattr(blocked, "TILE", request.param)
+    monkeypatch.setenv("GRADKIT_NUM_THREADS", "3")
+
+
+def grid(**options):
+    return Grid(*(Axis(spacing=h, **options) for h in (0.5, -0.3, 0.7)))
+
+
+COORDINATES = Grid(*(Axis(coordinates=x) for x in UNEVEN))
+MIXED = Grid(
+    Axis(spacing=0.5, boundary="periodic"),
+    Axis(spacing=0.3, boundary=(Dirichlet(2.0), Robin(1.0, 0.5, 0.25))),
+    Axis(coordinates=UNEVEN[2], boundary=(Neumann(0.5), "one-sided")),
+)
+PLANS = {
+    "axis 0": D(0).on(grid(), SHAPE),
+    "axis 1": D(1).on(grid(), SHAPE),
+    "axis 2": D(2).on(grid(), SHAPE),
+    "order 3 of accuracy 2 along the last axis": D(2, 3).on(grid(), SHAPE),
+    "accuracy 4": Gradient(3).on(grid(), SHAPE, method=FiniteDifference(accuracy=4)),
+    "coordinates": Gradient(3).on(COORDINATES, SHAPE),
+    "periodic": Gradient(3).on(grid(boundary="periodic"), SHAPE),
+    "antiperiodic": Laplacian(3).on(grid(boundary="antiperiodic"), SHAPE),
+    "walls": Laplacian(3).on(MIXED, SHAPE),
+    "laplacian": Laplacian(3).on(grid(), SHAPE),
+    "hessian": Hessian(3).on(grid(), SHAPE),
+    "hessian at walls": Hessian(3).on(MIXED, SHAPE),
+    "divergence": Divergence(3).on(COORDINATES, SHAPE),
+    "curl": Curl(3).on(MIXED, SHAPE),
+    "staggered": Divergence(3, at="outer").on(grid(), SHAPE),
+    "to faces": Gradient(3, to="outer").on(
+        Grid(*(Axis(spacing=0.5, boundary=Dirichlet(1.0)) for _ in SHAPE)), SHAPE
+    ),
+    "an array in front and within": (
+        rng.random(SHAPE) * D(0) @ (rng.random((1, 6, 1)) * D(1)) + 2 * D(2)
+    ).on(grid(), SHAPE),
+    "identity": gradkit.Identity().on(grid(), SHAPE),
+    "adjoint": Gradient(3).on(COORDINATES, SHAPE).T,
+    "block": Laplacian(3)
+    .on(grid(boundary="antiperiodic"), SHAPE)
+    .block(((0, 3), (2, 5), (4, 9)), (1, 1, 1)),
+}
+DTYPES = ["float32", "float64", "float16", ">f8", "complex64", "int8", "uint16", "int64", "uint64"]
+
+
+def inputs_of(plan, dtype):
+    found = []
+    for shape in plan.input_shapes:
+        values = rng.integers(0, 100, shape).astype(dtype)
+        if np.dtype(dtype).kind not in "iu":
+            values = (values + rng.random(shape)).astype(dtype)
+        if np.dtype(dtype).kind == "c":
+            values = values + (1j * rng.random(shape)).astype(dtype)
+        found.append(values)
+    return found
+
+
+def results_of(plan, inputs, engine, out=None):
+    with use_engine(engine):
+        found = plan(inputs if len(inputs) > 1 else inputs[0], out=out)
+    return found if isinstance(found, tuple) else (found,)
+
+
+@pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", PLANS)
+def test_tiles_have_the_bits_of_the_reference(name, dtype):
+    plan = PLANS[name]
+    inputs = inputs_of(plan, dtype)
+    kept = [f.copy() for f in inputs]
+    wanted = results_of(plan, inputs, "reference")
+    found = results_of(plan, inputs, "cpu")
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+    for f, before in zip(inputs, kept, strict=True):
+        np.testing.assert_array_equal(f, before)
+
+
+@pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize("name", ["axis 2", "accuracy 4", "walls", "hessian", "curl"])
+def test_strided_inputs_and_results(name):
+    plan = PLANS[name]
+    inputs = [np.asfortranarray(f) for f in inputs_of(plan, "float64")]
+    inputs[0] = np.repeat(inputs[0], 2, axis=2)[:, :, ::-2]
+    room = [np.full((*shape[:-1], 2 * shape[-1] + 2), 7.0) for shape in plan.output_shapes]
+    out = tuple(values[..., 1:-1:2] for values in room)
+    wanted = results_of(plan, inputs, "reference")
+    results_of(plan, inputs, "cpu", out if len(out) > 1 else out[0])
+    for ours, theirs, values in zip(out, wanted, room, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        assert (values[..., 0::2] == 7).all()
+        assert (values[..., -1] == 7).all()
+
+
+@pytest.mark.parametrize("size", [32768, 32769, 1_000_003])
+def test_one_dimension_in_tiles_of_the_usual_size(size):
+    x = np.linspace(0, 1, size)
+    assert explain_engine(x).engine == "cpu"
+    np.testing.assert_array_equal(gradkit.gradient(x**2, 0.25), np.gradient(x**2, 0.25))
+
+
+def test_numpy_s_bits_on_rows_short_and_long():
+    for shape in ((1000, 40), (7, 5000), (60, 60, 11)):
+        f = rng.random(shape)
+        for ours, theirs in zip(gradkit.gradient(f, 0.1), np.gradient(f, 0.1), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_what_is_left_to_the_reference():
+    f = np.zeros((200, 200))
+    assert explain_engine(f).engine == "cpu"
+    times = f.astype("datetime64[s]")
+    complex_operator = (1j * D(0)).on(Grid(Axis(), Axis()), f.shape)
+    decades = D(0).on(Grid(Axis(coordinates=np.geomspace(1e-60, 1e60, 200)), Axis()), f.shape)
+    for plan, values, reason in (
+        (None, f[:40], "leaves arrays of fewer than 32768 elements to the reference"),
+        (None, times, "leaves times to the reference"),
+        (complex_operator, f, "leaves real inputs of complex operators to the reference"),
+        (
+            decades,
+            f.astype("float32"),
+            "leaves weights beyond the range of float32 to the reference",
+        ),
+    ):
+        found = explain_engine(values, plan=plan)
+        assert found.engine == "reference"
+        assert dict(found.reasons)["cpu"] == reason
+        with use_engine("cpu"), pytest.raises(gradkit.errors.EngineError, match=reason):
+            (plan or D(0).on(Grid(Axis(), Axis()), values.shape))(values)
+
+
+def test_a_call_with_out_allocates_nothing_of_the_size_of_an_array():
+    f = rng.random((128, 128, 128))  # 16 MiB
+    plan = Hessian(3).on(grid(), f.shape)
+    numbers = [np.empty_like(f) for _ in set(plan.same)]
+    program = program_of(plan, (f,))
+    blocked.run(program, (f,), numbers, 2)
+    tracemalloc.start()
+    blocked.run(program, (f,), numbers, 2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * 5 * 2**20  # two threads: tiles of total, term, difference and levels
+
+
+# --- floating-point errors ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large():
+    """Rows whose ends overflow against each other, as no difference within a row does."""
+    f = np.zeros((1000, 50))
+    f[:, :25], f[:, 25:] = np.linspace(-1.7e308, 0, 25), np.linspace(0, 1.7e308, 25)
+    return f
+
+
+def test_neighbours_in_different_rows_make_no_warning(large):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = gradkit.gradient(large, 1.0, axis=1)
+    np.testing.assert_array_equal(found, np.gradient(large, axis=1))
+
+
+def test_warnings_are_those_of_the_data_and_come_once(large):
+    large[77, 20:22] = [1.7e308, -1.7e308]
+    with pytest.warns(RuntimeWarning) as found:
+        ours = gradkit.gradient(large, 1.0, axis=1)
+    assert [str(w.message) for w in found] == ["overflow encountered in multiply"]
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(ours, np.gradient(large, axis=1))
+
+
+def test_what_the_caller_ignores_is_ignored(large):
+    large[3, 3] = np.inf
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", over="ignore"):
+        warnings.simplefilter("error")
+        gradkit.derivative(np.where(large == np.inf, np.inf, 1.0), 1.0, axis=1)
+
+
+def test_errors_are_raised_when_the_result_is_whole(large):
+    large[77, 20:22] = [1.7e308, -1.7e308]
+    plan = D(1).on(Grid(Axis(), Axis()), large.shape, edge_order=1)
+    out = np.full(large.shape, np.nan)
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
+        plan(large, out=out)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(out, np.gradient(large, axis=1))

@@ -1,0 +1,135 @@
+"""Threads that calls share: all tasks once, errors, limits, forks."""
+
+import multiprocessing
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import gradkit
+from gradkit.engines.cpu import threads
+from gradkit.engines.cpu.threads import in_parallel, limit
+from gradkit.errors import ArgumentValueError
+
+
+@pytest.fixture(autouse=True)
+def four(monkeypatch):
+    monkeypatch.setenv("GRADKIT_NUM_THREADS", "4")
+
+
+def test_every_task_is_done_once_by_several_threads():
+    done, names = [], set()
+
+    def worker():
+        names.add(threading.current_thread().name)
+        return lambda task: (time.sleep(0.002), done.append(task))
+
+    in_parallel(worker, range(100), 4)
+    assert sorted(done) == list(range(100))
+    assert len(names) == 4
+
+
+@pytest.mark.parametrize("wanted", [1, 2])
+def test_no_more_threads_than_wanted(wanted):
+    names = []
+
+    def worker():
+        names.append(threading.current_thread().name)
+        return lambda task: time.sleep(0.002)
+
+    in_parallel(worker, range(20), wanted)
+    assert len(names) == wanted
+
+
+def test_calls_at_once_share_the_limit():
+    lock, busy, most = threading.Lock(), 0, 0
+
+    def worker():
+        def do(task):
+            nonlocal busy, most
+            with lock:
+                busy += 1
+                most = max(most, busy)
+            time.sleep(0.002)
+            with lock:
+                busy -= 1
+
+        return do
+
+    calls = [threading.Thread(target=in_parallel, args=(worker, range(40), 4)) for _ in range(3)]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join()
+    # Each caller has a thread of its own beside those that are shared.
+    assert most <= 4 + 2
+    assert threads._crew.busy == 0
+
+
+def test_the_first_error_stops_all_threads_and_is_raised():
+    done = []
+
+    def worker():
+        def do(task):
+            if task == 3:
+                raise KeyError(task)
+            time.sleep(0.001)
+            done.append(task)
+
+        return do
+
+    with pytest.raises(KeyError, match="3"):
+        in_parallel(worker, range(10_000), 4)
+    assert len(done) < 1000
+    assert threads._crew.busy == 0
+
+
+def test_where_the_limit_comes_from(monkeypatch):
+    assert limit() == 4
+    monkeypatch.setenv("GRADKIT_NUM_THREADS", "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert limit() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")  # one number per level of nesting
+    assert limit() == threads._default()
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert 1 <= limit() <= threads.MOST_THREADS
+
+
+@pytest.mark.parametrize("value", ["many", "0", "-1", "1.5"])
+def test_a_limit_that_is_no_number_of_threads(monkeypatch, value):
+    monkeypatch.setenv("GRADKIT_NUM_THREADS", value)
+    with pytest.raises(ArgumentValueError, match=r"GRADKIT_NUM_THREADS='.*': wanted a positive"):
+        limit()
+
+
+def large_gradient(seed):
+    f = np.random.default_rng(seed).random((1000, 1000))
+    return float(np.abs(gradkit.gradient(f, 0.1)[0] - np.gradient(f, 0.1, axis=0)).max())
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork.*:RuntimeWarning")
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_processes_have_threads_of_their_own(start):
+    assert large_gradient(0) == 0  # the threads of this process are there before it forks
+    with multiprocessing.get_context(start).Pool(2) as pool:
+        assert pool.map_async(large_gradient, [1, 2, 3]).get(timeout=120) == [0, 0, 0]
+
+
+def test_eight_threads_at_once():
+    found = []
+    calls = [threading.Thread(target=lambda i=i: found.append(large_gradient(i))) for i in range(8)]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join()
+    assert found == [0] * 8
+
+
+def test_chunks_of_dask_in_its_threads():
+    da = pytest.importorskip("dask.array")
+    f = np.random.default_rng(1).random((600, 700))
+    lazy = gradkit.gradient(da.from_array(f, chunks=(200, 350)), 0.1)
+    for ours, theirs in zip(lazy, np.gradient(f, 0.1), strict=True):
+        np.testing.assert_array_equal(ours.compute(scheduler="threads", num_workers=4), theirs)
