@@ -150,8 +150,7 @@ class Plan:
         inputs = checked_inputs(f, self.input_shapes)
         check_coefficients([parameter.array for parameter in self.parameters], inputs[0])
         if out is not None:
-            result = self.precision(inputs).result
-            dtype = _array.result_dtype(_array.namespace(inputs[0]), inputs, result)
+            dtype = self._target_dtype(inputs)
             targets = checked_targets(out, self.output_shapes, self.same, dtype, inputs)
             self._run(inputs, targets)
             return out
@@ -567,6 +566,18 @@ class Plan:
         if self.dtype is not None:
             _array.check_dtype_exists(inputs[0], self.dtype)
         return _dtypes.precision(names, self.dtype, default, complex_weights=self.is_complex)
+
+    def _target_dtype(self, inputs: Sequence[Array]) -> Any:
+        """The dtype that the results of these inputs have, kept for NumPy arrays."""
+        key = ("target", *(f.dtype for f in inputs))
+        is_kept = all(type(f) is np.ndarray for f in inputs)
+        found = self.memo.get(key) if is_kept else None
+        if found is None:
+            result = self.precision(inputs).result
+            found = _array.result_dtype(_array.namespace(inputs[0]), inputs, result)
+            if is_kept:
+                self.memo[key] = found
+        return found
 
     def _run(self, inputs: Sequence[Array], out: Sequence[Array] | None) -> Sequence[Array]:
         if self.nan == "raise":
