@@ -505,6 +505,7 @@ class Plan:
         run by reference
           chunked: serves dask arrays, the input is a numpy array
           cuda: serves cupy, torch and jax arrays, the input is a numpy array
+          cpu: leaves arrays of fewer than 32768 elements to the reference
           reference: can serve this call
         """
         return report.explanation(self, inputs)

@@ -495,10 +495,12 @@ def test_info_names_versions_libraries_device_and_engines():
     rows = [line.split() for line in text.splitlines()]
     assert ["NumPy", np.__version__] in rows
     assert "array_module(): numpy, because GRADKIT_DEVICE=cpu is set" in text
-    engines = [row for row in rows if row and row[0] in ("chunked", "reference")]
-    assert [row[0] for row in engines] == ["chunked", "reference"]
+    engines = [row for row in rows if row and row[0] in ("chunked", "cpu", "reference")]
+    assert [row[0] for row in engines] == ["chunked", "cpu", "reference"]
     assert "serves dask arrays, the input is a numpy array" in " ".join(engines[0])
     assert "used: the first that can" in " ".join(engines[1])
+    assert "could, if asked for" in " ".join(engines[2])
+    assert "kernels for large NumPy arrays: made by Numba" in text
 
 
 def test_info_tells_how_to_install_what_is_missing(monkeypatch):

@@ -464,6 +464,7 @@ ON_NUMPY = """
 run by reference
   chunked: serves dask arrays, the input is a numpy array
   cuda: serves cupy, torch and jax arrays, the input is a numpy array
+  cpu: leaves arrays of fewer than 32768 elements to the reference
   reference: can serve this call"""
 
 #: Name -> plan, and the explanation but for the engine. Bytes: 8 per number read and written.
@@ -713,12 +714,15 @@ def test_inputs_choose_the_engine(library):
     reasons = {
         "chunked": f"serves dask arrays, {given}",
         "cuda": f"serves cupy, torch and jax arrays, {given}",
+        "cpu": f"serves numpy arrays, {given}",
     }
+    if library.kind == "numpy":
+        reasons["cpu"] = "leaves arrays of fewer than 32768 elements to the reference"
     if library.kind in ("torch", "jax"):
         arrays = {"torch": "tensors", "jax": "arrays"}[library.kind]
         reasons["cuda"] = f"serves {arrays} on cuda, the input is on cpu"
     reasons[served] = reasons["reference"] = "can serve this call"
-    lines = [f"  {engine}: {reasons[engine]}" for engine in ("chunked", "cuda", "reference")]
+    lines = [f"  {engine}: {reasons[engine]}" for engine in ("chunked", "cuda", "cpu", "reference")]
     wanted = "\n".join([f"run by {served}", *lines])
     assert text.endswith(f"written)\n{wanted}")
 
