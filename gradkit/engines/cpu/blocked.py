@@ -27,7 +27,9 @@ __all__ = ["run"]
 Box = tuple[slice, ...]
 
 #: Bytes of a tile of the result. A tile is read and written several times, from the cache.
-TILE = 2**20
+TILE = 2**21
+#: Bytes that all threads may use beside results, and how many tiles a thread has at most.
+MEMORY, TILES = 2**26, 6
 #: Rows shorter than this are not worth a loop of NumPy's each: they are taken in one.
 SHORT_ROW = 4096
 
@@ -36,7 +38,7 @@ def run(program: Program, inputs: Sequence[Array], results: Sequence[Array], thr
     """Write what a program makes of its inputs into one array per sum."""
     arrays = [array() if callable(array) else array for array in program.arrays]
     recorder = Recorder()
-    tasks = list(_tiles(results))
+    tasks = list(_tiles(results, min(TILE, MEMORY // (TILES * threads))))
 
     def worker() -> Callable[[tuple[int, Box]], None]:
         return _Worker(program, inputs, arrays, results, recorder).tile
@@ -45,10 +47,10 @@ def run(program: Program, inputs: Sequence[Array], results: Sequence[Array], thr
     recorder.report()
 
 
-def _tiles(results: Sequence[Array]) -> Iterator[tuple[int, Box]]:
+def _tiles(results: Sequence[Array], size: int) -> Iterator[tuple[int, Box]]:
     """The tiles of all results, as number of the result and box; those of one place together."""
     shape = tuple(map(max, zip(*(result.shape for result in results), strict=True)))
-    room = max(TILE // max(result.itemsize for result in results), 1)
+    room = max(size // max(result.itemsize for result in results), 1)
     steps = [1] * len(shape)
     for axis in reversed(range(len(shape))):
         steps[axis] = max(min(shape[axis], room), 1)

@@ -128,12 +128,9 @@ def _launches(
 ) -> list[_Launch] | None:
     """The kernels of a plan; None if the results must be computed in arrays without gaps."""
     program = program_of(plan, inputs)
-    by_shape: dict[tuple[int, ...], list[int]] = {}
-    for i, (shape, sequels) in enumerate(program.sums):
-        if sequels:
-            by_shape.setdefault(shape, []).append(i)
     found: list[_Launch] = []
-    for wanted in by_shape.values():
+    # A pass for each result: several at once write to more places than the caches take well.
+    for wanted in ([i] for i, (_, sequels) in enumerate(program.sums) if sequels):
         made = key_of(plan, program, wanted, inputs, results)
         if made is None:
             return None
