@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -50,19 +50,32 @@ def run(program: Program, inputs: Sequence[Array], results: Sequence[Array], thr
 def _tiles(results: Sequence[Array], size: int) -> Iterator[tuple[int, Box]]:
     """The tiles of all results, as number of the result and box; those of one place together."""
     shape = tuple(map(max, zip(*(result.shape for result in results), strict=True)))
-    room = max(size // max(result.itemsize for result in results), 1)
-    steps = [1] * len(shape)
-    for axis in reversed(range(len(shape))):
-        steps[axis] = max(min(shape[axis], room), 1)
-        room //= steps[axis]
-    for start in product(*(range(0, n, step) for n, step in zip(shape, steps, strict=True))):
+    room = max(size // max(result.itemsize for result in results), 2)
+    parts: list[list[slice]] = []
+    is_row = True
+    for n in reversed(shape):
+        step = max(min(n, room), 1)
+        room //= step
+        parts.insert(0, _runs(n, step, is_row))
+        is_row = is_row and step == 1
+    for place in product(*parts):
         for number, result in enumerate(results):
+            # Results at faces have one point more than others; those of one place are together.
             box = tuple(
-                slice(first, min(first + step, n))
-                for first, step, n in zip(start, steps, result.shape, strict=True)
+                slice(run.start, min(run.stop, n))
+                for run, n in zip(place, result.shape, strict=True)
             )
             if all(part.start < part.stop for part in box):
                 yield number, box
+
+
+def _runs(n: int, step: int, is_row: bool) -> list[slice]:
+    """The points of an axis in runs of some length; in a row, none has one point alone.
+
+    NumPy multiplies a single complex number in place with other bits than several.
+    """
+    starts = list(range(0, max(n - 1, 1) if is_row else n, step))
+    return [slice(a, b) for a, b in pairwise([*starts, n])]
 
 
 class _Worker:
@@ -116,8 +129,13 @@ class _Worker:
     # --- chains -------------------------------------------------------------------------------
 
     def _chain(self, chain: Sequel, box: Box, out: np.ndarray) -> None:
-        value = self.level(chain, len(chain.steps), box, out)
-        if chain.coefficient is not None:
+        # Not in place where there is one number alone; see `_runs`.
+        own = self._buffer("alone", out.shape) if out.size == 1 else out
+        value = self.level(chain, len(chain.steps), box, own)
+        if chain.coefficient is None:
+            if own is not out:
+                out[...] = value
+        else:
             np.multiply(_value(value), chain.coefficient, out=out)
 
     def level(self, chain: Sequel, level: int, box: Box, out: np.ndarray | None = None) -> Any:
@@ -264,7 +282,7 @@ class _Worker:
     def _in_all_rows(self, weight: np.ndarray, start: int, rows: int, n: int) -> np.ndarray:
         """Weights of the points of a row, for all rows of a tile."""
         # The program keeps the weights, so that no other ones come to lie there.
-        key = (weight.__array_interface__["data"][0], rows)
+        key = (weight.__array_interface__["data"][0], start, rows, n)
         found = self.tiled.get(key)
         if found is None:
             row = np.ones(n, weight.dtype)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from gradkit.engines.cpu.kernel_source import common, source
@@ -26,16 +26,28 @@ __all__ = ["cache_folder", "has_half_precision", "loaded", "reason_against_numba
 
 Kernel = Callable[..., None]
 
-_LOCK = Lock()
+_LOCK = RLock()
 _KERNELS: dict[Key, Kernel] = {}
+if hasattr(os, "register_at_fork"):
+    # A process that forks while a thread compiles waits for it: the locks of Numba are held, too.
+    os.register_at_fork(
+        before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
+    )
 
 
 @cache
 def reason_against_numba() -> str | None:
-    """None where Numba is installed, else the reason with the remedy."""
-    if find_spec("numba") is not None:
-        return None
-    return 'has no kernels without numba: install it with pip install "gradkit[cpu]"'
+    """None where Numba can be used, else the reason with the remedy."""
+    if find_spec("numba") is None:
+        return 'has no kernels without numba: install it with pip install "gradkit[cpu]"'
+    try:
+        from numba.core import config
+    except Exception as error:  # noqa: BLE001
+        # It refuses versions of NumPy that it does not know, for instance.
+        return f"has no kernels, because numba cannot be imported: {error}"
+    if getattr(config, "DISABLE_JIT", False):
+        return "has no kernels where NUMBA_DISABLE_JIT is set"
+    return None
 
 
 @cache
@@ -73,8 +85,9 @@ def _load(key: Key) -> Kernel:
     try:
         before = _module(common(key), {}, True)
         return _module(source(key), before, True)["kernel"]
-    except OSError:
-        # The folder cannot be written to.
+    except Exception:  # noqa: BLE001
+        # The folder cannot be written to, or Numba cannot read what is there. What is wrong with
+        # the text itself comes up again.
         return _module(source(key), _module(common(key), {}, False), False)["kernel"]
 
 

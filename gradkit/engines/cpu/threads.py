@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import TypeVar
 
@@ -30,7 +30,8 @@ def limit() -> int:
         If ``GRADKIT_NUM_THREADS`` is not a positive integer.
     """
     for variable in VARIABLES:
-        value = os.environ.get(variable, "").strip()
+        # OpenMP takes one number per level of nesting.
+        value = os.environ.get(variable, "").partition(",")[0].strip()
         if value.isdecimal() and int(value):
             return int(value)
         if value and variable == VARIABLES[0]:
@@ -110,15 +111,17 @@ def in_parallel(
     The first error stops all threads, and is raised when they have stopped.
     """
     # The iterator of a list hands out each task once, whichever threads ask.
-    left = iter(list(tasks))
+    waiting = list(tasks)
+    left = iter(waiting)
     crew = _crew
-    others = crew.join(threads)
+    others = crew.join(min(threads, len(waiting)))
+    futures: list[Future[None]] = []
     try:
-        if not others:
-            _work(worker, left)
-            return
-        executor = crew.hired(others)
-        futures = [executor.submit(_work, worker, left) for _ in range(others)]
+        try:
+            for _ in range(others):
+                futures.append(crew.hired(others).submit(_work, worker, left))
+        except RuntimeError:
+            pass  # no more threads can be had, at exit for instance: this one does the rest
         try:
             _work(worker, left)
         finally:

@@ -139,6 +139,19 @@ def test_one_dimension_in_tiles_of_the_usual_size(size):
     np.testing.assert_array_equal(gradkit.gradient(x**2, 0.25), np.gradient(x**2, 0.25))
 
 
+@pytest.mark.parametrize("to", [None, "outer", "inner"])
+def test_no_complex_number_is_multiplied_alone(to):
+    # NumPy multiplies a single one in place with other bits than several.
+    size = blocked.TILE // 16
+    axis = Axis(spacing=0.3) if to is None else Axis(spacing=0.3, boundary="one-sided")
+    for n in (size, size + 1, size + 2):
+        f = rng.normal(size=(20, n)) + 1j * rng.normal(size=(20, n))
+        plan = ((0.3 + 0.7j) * D(0, to=to) if to else (0.3 + 0.7j) * D(0)).on(Grid(axis), (n,))
+        for row in f:
+            ours, theirs = (results_of(plan, [row], engine)[0] for engine in ("cpu", "reference"))
+            np.testing.assert_array_equal(ours[-3:], theirs[-3:])
+
+
 def test_numpy_s_bits_on_rows_short_and_long():
     for shape in ((1000, 40), (7, 5000), (60, 60, 11)):
         f = rng.random(shape)
@@ -174,7 +187,7 @@ def test_a_call_with_out_allocates_nothing_of_the_size_of_an_array():
     plan = Hessian(3).on(grid(), f.shape)
     numbers = [np.empty_like(f) for _ in set(plan.same)]
     program = program_of(plan, (f,))
-    assert 2 * 6 * 2**21 < f.nbytes
+    assert f.nbytes > 2 * 6 * 2**21
     blocked.run(program, (f,), numbers, 2)
     tracemalloc.start()
     blocked.run(program, (f,), numbers, 2)

@@ -306,3 +306,67 @@ def test_kernels_work_where_nothing_can_be_kept(tmp_path):
     blocked.write_text("not a folder")
     environment = {"GRADKIT_CACHE_DIR": str(blocked), "PYTHONPATH": ":".join(sys.path)}
     subprocess.run([sys.executable, "-c", CALL], env=environment, check=True)
+
+
+def test_a_damaged_cache_is_as_good_as_none(tmp_path):
+    command = [sys.executable, "-c", CALL]
+    environment = {"GRADKIT_CACHE_DIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}
+    subprocess.run(command, env=environment, check=True)
+    damaged = list(tmp_path.rglob("*.nbi"))
+    assert damaged
+    for path in damaged:
+        path.write_bytes(b"\x80")
+    subprocess.run(command, env=environment, check=True)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        ("os.environ['NUMBA_DISABLE_JIT'] = '1'", "NUMBA_DISABLE_JIT is set"),
+        (
+            "open('numba.py', 'w').write('raise ImportError(\"needs another NumPy\")');"
+            "sys.path.insert(0, '.')",
+            "numba cannot be imported: needs another NumPy",
+        ),
+    ],
+)
+def test_a_numba_that_cannot_be_used_is_left_alone(tmp_path, prepare, reason):
+    script = (
+        f"import os, sys; {prepare}\n"
+        "import numpy as np, gradkit\n"
+        "from gradkit.engines.cpu.loading import reason_against_numba\n"
+        "f = np.random.default_rng(0).random((1500, 1500))\n"
+        "assert np.array_equal(gradkit.gradient(f)[1], np.gradient(f)[1])\n"
+        "print(reason_against_numba())\n"
+    )
+    environment = {"PYTHONPATH": ":".join(sys.path), "GRADKIT_CACHE_DIR": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert reason in ran.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not fork")
+def test_a_fork_waits_for_a_compilation(tmp_path):
+    script = (
+        "import os, threading, time\n"
+        "from gradkit.engines.cpu import loading\n"
+        "holds = threading.Event()\n"
+        "def compile_for_a_while():\n"
+        "    with loading._LOCK:\n"
+        "        holds.set()\n"
+        "        time.sleep(0.5)\n"
+        "threading.Thread(target=compile_for_a_while).start()\n"
+        "holds.wait()\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(0 if loading._LOCK.acquire(timeout=5) else 1)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], env=environment, check=True)

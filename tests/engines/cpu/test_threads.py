@@ -1,6 +1,8 @@
 """Threads that calls share: all tasks once, errors, limits, forks."""
 
 import multiprocessing
+import subprocess
+import sys
 import threading
 import time
 
@@ -85,12 +87,44 @@ def test_the_first_error_stops_all_threads_and_is_raised():
     assert threads._crew.busy == 0
 
 
+def test_where_no_thread_can_be_started_the_caller_does_the_rest(monkeypatch):
+    started, start = [], threading.Thread.start
+
+    def start_one(thread):
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threads, "_crew", threads._Crew())
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    done = []
+    in_parallel(lambda: lambda task: (time.sleep(0.001), done.append(task)), range(50), 4)
+    assert sorted(done) == list(range(50))
+    assert threads._crew.busy == 0
+
+
+def test_a_call_at_exit_is_served(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import atexit, numpy as np, gradkit\n"
+        "f = np.random.default_rng(0).random((1000, 1000))\n"
+        "call = lambda: print(np.array_equal(gradkit.gradient(f)[0], np.gradient(f)[0]))\n"
+        "call()\n"
+        "atexit.register(call)\n"
+    )
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert (ran.stdout.split(), ran.stderr) == (["True", "True"], "")
+
+
 def test_where_the_limit_comes_from(monkeypatch):
     assert limit() == 4
     monkeypatch.setenv("GRADKIT_NUM_THREADS", "")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert limit() == 1
-    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")  # one number per level of nesting
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,1")  # one number per level of nesting
+    assert limit() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
     assert limit() == threads._default()
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert 1 <= limit() <= threads.MOST_THREADS
