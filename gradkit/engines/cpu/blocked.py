@@ -28,8 +28,9 @@ Box = tuple[slice, ...]
 
 #: Bytes of a tile of the result. A tile is read and written several times, from the cache.
 TILE = 2**21
-#: Bytes that all threads may use beside results, and how many tiles a thread has at most.
-MEMORY, TILES = 2**26, 6
+#: Bytes that threads share for tiles, and how many tiles a thread has at most. There may be more
+#: threads than are good for that, but tiles stay larger than what calling NumPy costs.
+MEMORY, TILES, SMALLEST = 2**26, 6, 2**17
 #: Rows shorter than this are not worth a loop of NumPy's each: they are taken in one.
 SHORT_ROW = 4096
 
@@ -38,7 +39,8 @@ def run(program: Program, inputs: Sequence[Array], results: Sequence[Array], thr
     """Write what a program makes of its inputs into one array per sum."""
     arrays = [array() if callable(array) else array for array in program.arrays]
     recorder = Recorder()
-    tasks = list(_tiles(results, min(TILE, MEMORY // (TILES * threads))))
+    share = max(MEMORY // (TILES * threads), SMALLEST)
+    tasks = list(_tiles(results, min(TILE, share)))
 
     def worker() -> Callable[[tuple[int, Box]], None]:
         return _Worker(program, inputs, arrays, results, recorder).tile
