@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gradkit.errors import ArgumentTypeError
-from gradkit.functions import derivative, gradient, jacobian
+from gradkit.errors import ArgumentTypeError, ArgumentValueError
+from gradkit.functions import derivative, gradient, jacobian, partial
 
 
 @pytest.mark.parametrize("vectorized", [True, False])
@@ -55,3 +55,13 @@ def test_a_function_may_return_its_argument():
 def test_values_in_half_precision_are_refused(vectorized):
     with pytest.raises(ArgumentTypeError, match="func returned dtype float16"):
         derivative(lambda z: np.float16(np.sin(z)), [1.0], vectorized=vectorized)
+
+
+def test_points_that_cannot_be_used_are_named():
+    with pytest.raises(ArgumentTypeError, match="x is a masked array"):
+        gradient(np.sum, np.ma.masked_array([1.0, 2.0], [True, False]))
+    with pytest.raises(ArgumentValueError, match=r"x has shape \(0,\): wanted one variable"):
+        gradient(lambda z: z.sum(axis=0), [])
+    for orders in (None, 3, "12"):
+        with pytest.raises(ArgumentTypeError, match="wanted integers, one per variable"):
+            partial(lambda z: z[0] * z[1], [1.0, 2.0], orders)
