@@ -128,6 +128,8 @@ def bench(
             rounds=rounds,
             progress=lambda what: click.echo(what, err=True),
         )
+    if not result.rows:
+        raise InputError(f"nothing was measured: {'; '.join(result.notes[-1:]) or 'no such case'}")
     click.echo(report.headline(result))
     click.echo(table(report.columns(result), report.lines(result)))
     for line in report.explanations(result):

@@ -76,6 +76,10 @@ class Problem:
                 "x is 0-dimensional: wanted a vector of variables, or an array (variables, ...) of "
                 "many such points; use derivative for a function of one number"
             )
+        if not x.shape[0]:
+            raise ArgumentValueError(
+                f"x has shape {tuple(x.shape)}: wanted one variable or more along the first axis"
+            )
         memory = integer("memory", memory, 1)
         if options.noise is None:
             noise: Array | float = 0.0

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
+import numpy as np
+
 from gradkit import _array
 from gradkit._array import Array, Namespace
 from gradkit._dtypes import dtype_name, epsilon, kind
@@ -42,7 +44,7 @@ class Evaluator:
         """Values of a function of numbers at points ``(steps, lanes)``."""
         if self._vectorized:
             self.calls += 1
-            values = self._numbers(self._array(self._func(points, *args)))
+            values = self._numbers(self._array(self._func(_own(points), *args)))
             if tuple(values.shape) != tuple(points.shape):
                 raise ArgumentValueError(
                     f"func returned shape {tuple(values.shape)} for points of shape "
@@ -52,7 +54,7 @@ class Evaluator:
             return values
         rows, count = points.shape
         singles = [
-            (points[row, lane], *(a[lane] if _array.is_array(a) else a for a in args))
+            (_own(points[row, lane]), *(a[lane] if _array.is_array(a) else a for a in args))
             for row in range(rows)
             for lane in range(count)
         ]
@@ -67,7 +69,7 @@ class Evaluator:
         """Values of a function of vectors at points ``(variables, count)``: ``(..., count)``."""
         if self._vectorized:
             self.calls += 1
-            values = self._numbers(self._array(self._func(points, *args)))
+            values = self._numbers(self._array(self._func(_own(points), *args)))
             if values.ndim == 0 or values.shape[-1] != points.shape[-1]:
                 raise ArgumentValueError(
                     f"func returned shape {tuple(values.shape)} for {points.shape[-1]} points of "
@@ -75,13 +77,14 @@ class Evaluator:
                     "along the last axis; pass vectorized=False if it takes one point at a time"
                 )
             return values
-        values = self._each([(points[:, i], *args) for i in range(points.shape[-1])])
+        values = self._each([(_own(points[:, i]), *args) for i in range(points.shape[-1])])
         return self.xp.moveaxis(values, 0, -1)
 
     def _each(self, arguments: Sequence[tuple[Any, ...]]) -> Array:
         self.calls += len(arguments)
-        values = list(self._map(_Starred(self._func), arguments))
-        arrays = [self._array(value) for value in values]
+        # A function may return one and the same array each time: copied before the next call.
+        returned = self._map(_Starred(self._func), arguments)
+        arrays = [_own(self._array(value)) for value in returned]
         for i, array in enumerate(arrays):
             if array.shape != arrays[0].shape:
                 raise ArgumentValueError(
@@ -112,9 +115,24 @@ class Evaluator:
             return self.xp.astype(values, self._like.dtype)
         if family not in ("float", "complex"):
             raise ArgumentTypeError(f"func returned dtype {name}: wanted real or complex numbers")
+        if name in ("float16", "bfloat16"):
+            raise ArgumentTypeError(
+                f"func returned dtype {name}: wanted values in single precision or better"
+            )
         self.epsilon = max(self.epsilon, epsilon(name))
         wanted = self.xp.result_type(values.dtype, self._like.dtype)
-        return _array.cast(self.xp, values, wanted)
+        return _own(_array.cast(self.xp, values, wanted))
+
+
+def _own(array: Array) -> Array:
+    """A copy that func, or whoever holds the array, may write to without harm."""
+    if not _array.is_array(array) or _array.is_jax(array):  # a NumPy scalar, too, is immutable
+        return array
+    if isinstance(array, np.ndarray):
+        return array.copy()
+    if _array.is_torch(array):
+        return array.clone()
+    return _array.namespace(array).asarray(array, copy=True)
 
 
 class _Starred:

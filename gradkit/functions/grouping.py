@@ -209,7 +209,13 @@ def _pattern(problem: Problem, sparsity: Any, sparse: Any) -> Any:
     if sparse.issparse(sparsity):
         pattern = sparse.csr_array(sparsity)
     else:
-        pattern = sparse.csr_array(_array.to_host(sparsity, "sparsity"))
+        given = _array.to_host(_array.as_array(sparsity, "sparsity"), "sparsity")
+        if given.dtype.kind not in "biuf" or given.ndim != 2:
+            raise ArgumentTypeError(
+                f"sparsity has dtype {given.dtype} and {given.ndim} dimensions: wanted a matrix of "
+                "numbers or booleans, or a sparse one"
+            )
+        pattern = sparse.csr_array(given)
     wanted = (problem.outputs[0], problem.variables)
     if tuple(pattern.shape) != wanted:
         raise ArgumentValueError(f"sparsity has shape {tuple(pattern.shape)}: wanted {wanted}")

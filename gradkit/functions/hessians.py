@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradkit._array import Array
-from gradkit.errors import ArgumentValueError, integer
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
 from gradkit.functions.blocks import MEMORY, Problem, indices, search_moves
 from gradkit.functions.inputs import Options
 from gradkit.functions.results import Result, result
@@ -191,6 +191,8 @@ def partial(
     >>> round(float(partial(lambda x: x[0]**2 * x[1]**3, [1.0, 2.0], (1, 2)).value), 6)
     24.0
     """
+    if not isinstance(orders, Sequence | np.ndarray) or isinstance(orders, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentTypeError(f"orders={orders!r}: wanted integers, one per variable of x")
     wanted = tuple(integer(f"orders[{i}]", order, 0) for i, order in enumerate(orders))
     options = Options(
         method, step, rtol, atol, bounds, args, vectorized, noise, workers, rounds, callback

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
 from gradkit import _array
 from gradkit._array import Array
 from gradkit._dtypes import dtype_name, kind
@@ -132,6 +134,8 @@ def points(x: Any, func: Any) -> Array:
     array = _array.as_array(x, "x")
     if _array.is_dask(array):
         raise ArgumentTypeError("x is a lazy dask array: wanted values, as of x.compute()")
+    if isinstance(array, np.ma.MaskedArray):
+        raise ArgumentTypeError("x is a masked array: every value of it must be known")
     array = _array.detached(array)  # steps depend on x: what torch would record is no derivative
     name = dtype_name(array.dtype)
     if kind(name) in ("int", "uint"):

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import factorial, inf
+from math import factorial, inf, nan
 from typing import NamedTuple, Protocol, TypeAlias
 
 from gradkit import _array
 from gradkit._array import Array, Namespace
 from gradkit.functions.schemes import Scheme
 
-__all__ = ["Round", "Sampled", "Tolerances", "Values", "judge"]
+__all__ = ["BROAD", "Round", "Sampled", "Tolerances", "Values", "judge"]
 
 #: Values of a function by offset, ``(levels, ..., lanes)``, coarsest step first; those at the point
 #: itself ``(1, ..., lanes)``.
 Values: TypeAlias = Mapping[tuple[int, ...], Array]
+
+#: A step of about the size of x, as a part of it.
+BROAD = 0.12
+
+#: Roundings of the values that may be excused over steps of about the size of x.
+ROUNDINGS = 1e3
 
 #: An error is never estimated below this part of the change before the last one.
 GUARD = 0.001
@@ -93,6 +99,8 @@ class Round(NamedTuple):
     companion : Array
         Of a mixed derivative, the sum of the second derivatives of its variables as the same values
         give it, in units of the product of the steps; else the value.
+    rounded : Array
+        The least rounding of the values in any ladder so far, infinite for none.
     """
 
     value: Array
@@ -106,6 +114,7 @@ class Round(NamedTuple):
     ratio: Array
     jump: Array
     companion: Array
+    rounded: Array
 
 
 def judge(
@@ -115,6 +124,7 @@ def judge(
     steps: Sequence[Array],
     lanes: Sampled,
     tolerances: Tolerances,
+    least: Array | None = None,
 ) -> Round:
     """Extrapolate the quotients of one ladder and estimate the error.
 
@@ -132,6 +142,8 @@ def judge(
         What is known about the lanes.
     tolerances : Tolerances
         What is good enough.
+    least : Array or None
+        `rounded` of the ladder before, None for the first.
     """
     divisors = [_divisor(scheme, [step[level, ...] for step in steps]) for level in _levels(scheme)]
     quotients = [_difference(scheme, values, k) / divisors[k] for k in _levels(scheme)]
@@ -161,9 +173,19 @@ def judge(
 
     aim, accepted = tolerances.relative(lanes.epsilon, scheme.order)
     target, limit = aim * magnitude, accepted * magnitude
-    negligible = _negligible(scheme, lanes)
-    target = target + (negligible * rounded if tolerances.atol is None else tolerances.atol)
-    limit = limit + (negligible * unit if tolerances.atol is None else tolerances.atol)
+    # Values far from the point may be large without end: they excuse no error at the point.
+    seen = xp.where(xp.isfinite(rounded), rounded, xp.full_like(rounded, inf))
+    seen = seen if least is None else xp.minimum(seen, least)
+    if tolerances.atol is None:
+        resolved = xp.where(xp.isfinite(seen), seen, xp.full_like(seen, nan))
+        negligible = _negligible(scheme, lanes)
+        # Nor does rounding excuse what is no small part of the values over the size of x.
+        share = max(lanes.epsilon**0.5, ROUNDINGS * lanes.epsilon / BROAD**2)
+        most = share * (resolved / lanes.epsilon) * (BROAD**scheme.order / lanes.wide)
+        slack = xp.minimum(negligible * resolved, most)
+        target, limit = target + slack, limit + (slack + negligible * lanes.noise)
+    else:
+        target, limit = target + tolerances.atol, limit + tolerances.atol
     jump = _jump(xp, scheme, values, centre, steps, xp.maximum(50 * error, limit))
 
     # Where all values are the same, they may just not resolve steps as short as these.
@@ -179,7 +201,9 @@ def judge(
     noisy = ((erratic & (10 * first_change < magnitude)) | small) & finite & ~lost & ~flat
     noisy = noisy & (jump == 0)
     companion = _companion(scheme, values, centre, divisors) if scheme.mixed else value
-    return Round(value, error, target, limit, noisy, lost, flat, unresolved, ratio, jump, companion)
+    return Round(
+        value, error, target, limit, noisy, lost, flat, unresolved, ratio, jump, companion, seen
+    )
 
 
 def _levels(scheme: Scheme) -> range:
@@ -240,7 +264,7 @@ def _rounded(
 def _negligible(scheme: Scheme, lanes: Sampled) -> Array:
     """The error, in units of that of the values, of a ladder as wide as the variables are large."""
     finest = scheme.ratio ** ((scheme.levels - 1) * scheme.order)
-    return min(4 * scheme.magnitude * scheme.amplification * finest, 1e3) / lanes.wide
+    return min(4 * scheme.magnitude * scheme.amplification * finest, ROUNDINGS) / lanes.wide
 
 
 def _jump(

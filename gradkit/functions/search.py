@@ -101,6 +101,7 @@ class _State(NamedTuple):
     long: Array  # the shortest steps over which truncation ruled, infinite for none
     hidden: Array  # error times step**order, as seen where rounding ruled
     jump: Array  # of the derivative, as the last round saw it, 0 for none
+    rounded: Array  # the least of the values in any round
     done: Array
 
 
@@ -119,7 +120,8 @@ def search(
     for number in range(1, plan.most + 1):
         values, steps = lanes.sample(scheme, factor)
         with np.errstate(all="ignore"):
-            judged = judge(xp, scheme, values, steps, lanes, tolerances)
+            least = None if state is None else state.rounded
+            judged = judge(xp, scheme, values, steps, lanes, tolerances, least)
             if state is None:
                 total = _begun(xp, scheme, judged, factor, lanes)
                 if plan.compress:
@@ -197,7 +199,8 @@ def _next(
     good = ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
     stuck = (long < 1.5 * scheme.ratio * short) | (wanted == factor) | ~(factor > 0)
     done = done | ~_any(xp, ~good) | stuck
-    return _State(found, xp.where(done, factor, wanted), short, long, hidden, judged.jump, done)
+    factor = xp.where(done, factor, wanted)
+    return _State(found, factor, short, long, hidden, judged.jump, judged.rounded, done)
 
 
 def _begun(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: Lanes) -> Found:

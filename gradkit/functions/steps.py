@@ -10,6 +10,7 @@ from gradkit._array import Array
 from gradkit._dtypes import dtype_name, epsilon
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.functions.inputs import Options, over
+from gradkit.functions.judging import BROAD
 
 __all__ = ["Start", "broad", "ladder", "moved", "start"]
 
@@ -17,9 +18,6 @@ __all__ = ["Start", "broad", "ladder", "moved", "start"]
 #: precision is left, rounding weighs more than truncation.
 SHARE = {"float64": 0.12, "float32": 0.35}
 GROWTH = 0.2
-
-#: A step of about the size of x, as a part of it.
-BROAD = 0.12
 
 #: Beyond 1 the scale of x is this power of it: waves and exponentials do not stretch with x.
 BEYOND = 0.5

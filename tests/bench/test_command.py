@@ -66,6 +66,15 @@ def test_cuda_without_a_gpu_is_one_clear_error(monkeypatch):
     assert "no driver was found" in message
 
 
+@pytest.mark.parametrize("size", ["1x1", "1"])
+def test_a_size_on_which_nothing_can_be_measured_is_an_error(size):
+    result = call("bench", "--device", "cpu", "--size", size, "--rounds", "1", "--json", "all.json")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Error: nothing was measured: " in result.stderr.splitlines()[-1]
+    assert size in result.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("size", ["12y3", "0", "-4", "3x", "x", "1.5", ""])
 def test_a_size_that_is_none_is_named(size):
     assert f"--size {size}".strip() in refused(*SMALL, "--size", size)

@@ -101,6 +101,8 @@ def test_a_pattern_that_misses_an_entry_is_found_out():
             ArgumentValueError,
             r"shape \(3, 3\): wanted \(2, 2\)",
         ),
+        ([1.0, 2.0], "a", ArgumentTypeError, "sparsity"),
+        ([1.0, 2.0], 1.0, ArgumentTypeError, "0 dimensions: wanted a matrix"),
         ([1.0, 2.0], np.zeros((2, 2)), ArgumentValueError, "sparsity holds no entry"),
         (np.ones((2, 3)), np.eye(2), ArgumentTypeError, "sparsity= is for one point"),
     ],

@@ -440,3 +440,32 @@ def test_small_waves_on_a_large_constant_at_tiny_x(x, omega):
     result = derivative(lambda t: 5 + np.sin(omega * t) / omega, x)
     assert abs(result.value - 1) <= 10 * result.error
     assert abs(result.value - 1) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("func", "x", "order", "options"),
+    [
+        (np.exp, 1.0, 5, {"method": "forward"}),
+        (np.exp, 1.0, 6, {"method": "forward"}),
+        (np.exp, 1.0, 8, {"method": "forward"}),
+        (np.exp, np.float32(1), 3, {"method": "forward"}),
+        (np.exp, np.float32(1), 4, {}),
+        (np.exp, [0.0, 0.5], 5, {"bounds": (0, None)}),
+        (np.sin, 1.0, 16, {}),
+        (np.sin, 1.0, 50, {}),
+    ],
+)
+def test_large_values_far_away_excuse_no_error(func, x, order, options):
+    with np.errstate(over="ignore"):  # of exp, over the longest steps
+        result = derivative(func, x, order=order, **options)
+    wave = np.asarray(np.sin(np.asarray(x) + order * np.pi / 2))
+    true = np.exp(x) if func is np.exp else wave
+    assert np.all(~result.success | (abs(result.value - true) < 0.1 * abs(true)))
+
+
+@pytest.mark.parametrize(("order", "dtype"), [(2, "float32"), (3, "float32"), (5, "float64")])
+def test_derivatives_that_vanish_still_converge(order, dtype):
+    for func, x in ((lambda x: x * x - x if order > 2 else 3 * x, 1.0), (lambda x: 0 * x + 7, 2.0)):
+        result = derivative(func, np.asarray(x, dtype), order=order)
+        assert result.success
+        assert abs(result.value) <= 10 * result.error

@@ -1,0 +1,67 @@
+"""Functions of the user: ones that write to their argument, reuse their output, or round a lot."""
+
+import numpy as np
+import pytest
+
+from gradkit.errors import ArgumentTypeError, ArgumentValueError
+from gradkit.functions import derivative, gradient, jacobian, partial
+
+
+@pytest.mark.parametrize("vectorized", [True, False])
+def test_a_function_may_write_to_its_argument(library, vectorized):
+    if library.kind in ("dask", "jax"):
+        pytest.skip("arrays of this library are not written to")
+
+    def shifted(z):
+        z -= 1.0
+        return (z**3).sum(axis=0) if hasattr(z, "sum") else sum(z[i, ...] ** 3 for i in range(2))
+
+    x = library.asarray([2.0, 4.0], "float64")
+    result = gradient(shifted, x, vectorized=vectorized)
+    assert library.to_numpy(x).tolist() == [2.0, 4.0]
+    assert library.to_numpy(result.value) == pytest.approx([3.0, 27.0], rel=1e-8)
+
+
+def test_a_function_of_a_number_may_write_to_its_argument():
+    def shifted(z):
+        z -= 1.0
+        return z**3
+
+    x = np.array([2.0, 4.0])
+    assert derivative(shifted, x).value == pytest.approx([3.0, 27.0], rel=1e-8)
+    assert x.tolist() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize("vectorized", [True, False])
+def test_a_function_may_return_the_same_array_each_time(vectorized):
+    buffers = {}
+
+    def squares(z):
+        return np.multiply(z, z, out=buffers.setdefault(z.shape, np.empty(z.shape)))
+
+    result = jacobian(squares, [1.0, 2.0], vectorized=vectorized)
+    assert np.allclose(result.value, [[2.0, 0.0], [0.0, 4.0]], atol=1e-9)
+
+
+def test_a_function_may_return_its_argument():
+    def squared(z):
+        z *= z
+        return z
+
+    assert derivative(squared, np.array([3.0])).value == pytest.approx([6.0], rel=1e-9)
+
+
+@pytest.mark.parametrize("vectorized", [True, False])
+def test_values_in_half_precision_are_refused(vectorized):
+    with pytest.raises(ArgumentTypeError, match="func returned dtype float16"):
+        derivative(lambda z: np.float16(np.sin(z)), [1.0], vectorized=vectorized)
+
+
+def test_points_that_cannot_be_used_are_named():
+    with pytest.raises(ArgumentTypeError, match="x is a masked array"):
+        gradient(np.sum, np.ma.masked_array([1.0, 2.0], [True, False]))
+    with pytest.raises(ArgumentValueError, match=r"x has shape \(0,\): wanted one variable"):
+        gradient(lambda z: z.sum(axis=0), [])
+    for orders in (None, 3, "12"):
+        with pytest.raises(ArgumentTypeError, match="wanted integers, one per variable"):
+            partial(lambda z: z[0] * z[1], [1.0, 2.0], orders)
