@@ -458,7 +458,9 @@ def test_assertions_pass_and_fail():
     assert issubclass(CheckError, GradkitError)
 
 
-def test_a_failed_assertion_points_at_the_test(fresh_python, tmp_path):
+def test_a_failed_assertion_points_at_the_test(fresh_python, tmp_path, monkeypatch):
+    # Options of the run that this is part of, such as coverage's, would print more.
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     module = tmp_path / "test_it.py"
     module.write_text(
         "import numpy as np\n"
