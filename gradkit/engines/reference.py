@@ -19,7 +19,7 @@ from gradkit._array import Array, Namespace, Split
 from gradkit.engines.program import Known, Passage, Piece, Sequel, Window, program_of
 from gradkit.plan import Plan
 
-__all__ = ["plain", "run", "settled", "supports"]
+__all__ = ["plain", "run", "settled", "supports", "value"]
 
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
@@ -55,14 +55,14 @@ def _apply(xp: Namespace, chain: Sequel, f: Any, arrays: Sequence[Any]) -> Array
     for step in chain.steps:
         if isinstance(step, Passage):
             if step.dtype is not None:
-                f = _array.cast(xp, _value(f), step.dtype)
+                f = _array.cast(xp, value(f), step.dtype)
             rows = [
                 plain(xp, piece, f) if piece.is_plain else settled(xp, piece, f, arrays, step.axis)
                 for piece in step.pieces
             ]
             f = rows[0] if len(rows) == 1 else xp.concat(rows, axis=step.axis)
         else:
-            f = xp.multiply(_value(f), _part(arrays[step.array], step.part))
+            f = xp.multiply(value(f), _part(arrays[step.array], step.part))
     if isinstance(f, Split):
         f = f.value()
     return f if chain.coefficient is None else xp.multiply(f, chain.coefficient)
@@ -102,12 +102,12 @@ def settled(xp: Namespace, piece: Piece, f: Any, arrays: Sequence[Any], axis: in
 
 def _difference(upper: Any, lower: Any) -> Any:
     if upper is None:
-        return -_value(lower)
+        return -value(lower)
     if lower is None:
-        return _value(upper)
+        return value(upper)
     if isinstance(upper, Split) and isinstance(lower, Split):
         return upper - lower
-    return _value(upper) - _value(lower)
+    return value(upper) - value(lower)
 
 
 def _take(xp: Namespace, f: Any, point: Any, arrays: Sequence[Any]) -> Any:
@@ -127,7 +127,8 @@ def _joined(xp: Namespace, f: Any, window: Window) -> Any:
     return xp.concat([first, *others], axis=window.axis)
 
 
-def _value(f: Any) -> Any:
+def value(f: Any) -> Any:
+    """An array, from exact parts where it was split into such."""
     return f.value() if isinstance(f, Split) else f
 
 

@@ -67,6 +67,11 @@ def _has_wide_tables(program: Program, real: str) -> bool:
     )
 
 
+def _wants_errors() -> bool:
+    """Whether the caller asked NumPy for more than warnings: kernels say nothing of overflows."""
+    return not {"ignore", "warn"}.issuperset(np.geterr().values())
+
+
 def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None) -> Sequence[Array]:
     """Apply a plan to NumPy arrays; returns one array per output."""
     program = program_of(plan, inputs)
@@ -76,7 +81,8 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     ]
     total = sum(result.nbytes for result in results)
     threads = limit() if total >= LARGE else 1
-    if total >= COMPILED and compiled.reason_against(plan, inputs) is None:
+    is_large = total >= COMPILED and not _wants_errors()
+    if is_large and compiled.reason_against(plan, inputs) is None:
         compiled.run(plan, inputs, results, threads)
     else:
         blocked.run(program, inputs, results, threads)

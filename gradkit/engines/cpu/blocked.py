@@ -138,7 +138,7 @@ class _Worker:
             if own is not out:
                 out[...] = value
         else:
-            np.multiply(_value(value), chain.coefficient, out=out)
+            np.multiply(reference.value(value), chain.coefficient, out=out)
 
     def level(self, chain: Sequel, level: int, box: Box, out: np.ndarray | None = None) -> Any:
         """A part of a level, in `out` if it is computed."""
@@ -151,7 +151,7 @@ class _Worker:
         step = chain.steps[level - 1]
         if isinstance(step, Product):
             below = self.level(chain, level - 1, box, self._buffer(("level", level - 1), out.shape))
-            np.multiply(_value(below), self._part(step.array, step.part, box), out=out)
+            np.multiply(reference.value(below), self._part(step.array, step.part, box), out=out)
         else:
             self._passage(chain, level, step, box, out)
         return out
@@ -306,10 +306,6 @@ class _Below:
     def __getitem__(self, index: Box) -> Any:
         box = (*self.box[: self.axis], index[self.axis], *self.box[self.axis + 1 :])
         return self.worker.level(self.chain, self.level, box)
-
-
-def _value(f: Any) -> Array:
-    return f.value() if isinstance(f, Split) else f
 
 
 def _between(step: Passage, box: Box) -> Iterator[tuple[Piece, slice]]:

@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 
 from gradkit import _dtypes
-from gradkit.engines.cpu.kernel_source import scratch_bytes, slots
+from gradkit.engines.cpu.kernel_source import SCRATCH, slots
 from gradkit.engines.cpu.key import Key
 from gradkit.engines.cpu.limits import reasons_against
 from gradkit.engines.cpu.loading import Kernel, has_half_precision, loaded, reason_against_numba
@@ -109,7 +109,7 @@ def run(
 
 def _worker(launch: _Launch, given: np.ndarray) -> Callable[[np.ndarray], None]:
     """The kernel, for boxes, with scratch memory of its own."""
-    room = np.empty(scratch_bytes(launch.key) + LINE, np.uint8)
+    room = np.empty(SCRATCH + LINE, np.uint8)
     scratch = -(-_address(room) // LINE) * LINE
 
     def run_box(box: np.ndarray) -> None:
@@ -130,8 +130,10 @@ def _launches(
     program = program_of(plan, inputs)
     found: list[_Launch] = []
     # A pass for each result: several at once write to more places than the caches take well.
-    for wanted in ([i] for i, (_, sequels) in enumerate(program.sums) if sequels):
-        made = key_of(plan, program, wanted, inputs, results)
+    for number, (_, sequels) in enumerate(program.sums):
+        if not sequels:
+            continue
+        made = key_of(plan, program, number, inputs, results[number])
         if made is None:
             return None
         key, numbers = made
@@ -144,7 +146,7 @@ def _launches(
                 np.array([numbers.slots[name] for name in names], np.int64),
                 tuple((names.index(name), i, offset) for name, i, offset in numbers.addresses),
                 (_address(numbers.real), _address(numbers.runs), _address(numbers.pairs)),
-                sum(results[i].nbytes for i in wanted) >= STREAM_FROM,
+                results[number].nbytes >= STREAM_FROM,
                 tuple(_boxes(key, numbers, threads)),
             )
         )

@@ -8,27 +8,24 @@ written out are a loop that compilers vectorise; all others are read from tables
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from gradkit.engines.cpu.key import Key, Term
 from gradkit.engines.cpu.preamble import LINE, PREAMBLE
 
-__all__ = ["CHUNK", "common", "scratch_bytes", "slots", "source"]
+__all__ = ["CHUNK", "SCRATCH", "common", "slots", "source"]
 
 #: Bytes of a chunk, a multiple of a line of a cache.
 CHUNK = 2048
 _ROOM = CHUNK + LINE
+#: Bytes that a call of a kernel needs to work in, from the beginning of a line on.
+SCRATCH = 2 * _ROOM
 
 #: Integers per run of rows and per difference in the tables.
 ENTRIES_OF_RUN, ENTRIES_OF_PAIR = 8, 6
 
 _SIZES = {"float32": 4, "float64": 8}
-
-
-def scratch_bytes(key: Key) -> int:
-    """Bytes that a call of the kernel needs to work in, from the beginning of a line on."""
-    return _ROOM * (len(key.sums) + 1)
 
 
 def slots(key: Key) -> list[str]:
@@ -39,9 +36,8 @@ def slots(key: Key) -> list[str]:
         found.append(name)
         found.extend(f"{name}_{axis}" for axis in range(key.ndim))
 
-    for k in range(len(key.sums)):
-        add(f"o{k}")
-    for number, term in _numbered(key):
+    add("o")
+    for number, term in enumerate(key.terms):
         name = f"t{number}"
         add(f"{name}_f")
         for j in range(len(term.products)):
@@ -69,10 +65,6 @@ def source(key: Key) -> str:
     return "\n".join(_kernel(key)) + "\n"
 
 
-def _numbered(key: Key) -> Iterator[tuple[int, Term]]:
-    yield from enumerate(term for terms in key.sums for term in terms)
-
-
 def _kind(term: Term) -> str:
     kind = f"{term.dtype}_{term.split}" if term.split else term.dtype
     return kind if term.is_unit else f"{kind}_strided"
@@ -87,7 +79,7 @@ def _indented(lines: Any, depth: int = 1) -> Iterator[str]:
 
 def _readers(key: Key) -> Iterator[str]:
     """Functions per kind of input: reading, the number it is, a difference, rows from tables."""
-    kinds = {_kind(term): term for _, term in _numbered(key)}
+    kinds = {_kind(term): term for term in key.terms}
     for kind, term in sorted(kinds.items()):
         given = "read_half" if term.dtype == "float16" else f"reader({term.dtype})"
         yield ""
@@ -218,27 +210,17 @@ def _kernel(key: Key) -> Iterator[str]:
     yield ")"
     yield "def kernel(box, given, real, runs, pairs, scratch, streams):"
     yield from _indented(f"{name} = given[{i}]" for i, name in enumerate(slots(key)))
-    yield f"    spare = scratch + {_ROOM * len(key.sums)}"
-    for k in _direct(key):
-        yield f"    held{k}, next{k} = 0, 0"
+    yield f"    spare = scratch + {_ROOM}"
+    if key.is_direct:
+        yield "    held, next_row = 0, 0"
     for axis in range(key.ndim - 1):
         line = f"for i{axis} in range(box[{2 * axis}], box[{2 * axis + 1}]):"
         yield from _indented([line], 1 + axis)
     yield from _indented(_along_line(key), key.ndim)
     yield "    if streams:"
-    for k in _direct(key):
-        yield f"        release(next{k}, {_place(k)}, held{k})"
+    if key.is_direct:
+        yield "        release(next_row, scratch, held)"
     yield "        finish_writing()"
-
-
-def _direct(key: Key) -> Iterator[int]:
-    """The results that sums are formed in."""
-    yield from (k for k, is_direct in enumerate(key.are_direct) if is_direct)
-
-
-def _place(k: int) -> str:
-    """Where the chunk of a result lies that is not formed in it."""
-    return f"scratch + {_ROOM * k}"
 
 
 def _row(key: Key, name: str) -> str:
@@ -249,24 +231,20 @@ def _row(key: Key, name: str) -> str:
 
 def _along_line(key: Key) -> Iterator[str]:
     last = key.ndim - 1
-    for k in range(len(key.sums)):
-        yield f"row_o{k} = {_row(key, f'o{k}')}"
-    for number, term in _numbered(key):
+    yield f"row_o = {_row(key, 'o')}"
+    for number, term in enumerate(key.terms):
         for word in _operands(term):
             yield f"row_t{number}_{word} = {_row(key, f't{number}_{word}')}"
     yield f"x0, stop = box[{2 * last}], box[{2 * last + 1}]"
     yield "while x0 < stop:"
-    # Chunks end where lines of the cache end in the first result.
+    # Chunks end where lines of the cache end in the result.
     yield "    x1 = stop"
     yield f"    if x1 - x0 > {CHUNK} // SIZE:"
-    yield f"        past = ((row_o0 + x0 * o0_{last}) & (LINE - 1)) // SIZE"
+    yield f"        past = ((row_o + x0 * o_{last}) & (LINE - 1)) // SIZE"
     yield f"        x1 = x0 + {CHUNK} // SIZE - past"
-    terms = list(_numbered(key))
-    for k, (chains, is_direct) in enumerate(zip(key.sums, key.are_direct, strict=True)):
-        own, terms = terms[: len(chains)], terms[len(chains) :]
-        yield from _indented(_target(k, is_direct))
-        yield from _indented(_sum(key, own, f"sum{k}"))
-        yield from _indented(_store(k, is_direct, last))
+    yield from _indented(_target(key))
+    yield from _indented(_sum(key))
+    yield from _indented(_store(key))
     yield "    x0 = x1"
 
 
@@ -276,33 +254,34 @@ def _operands(term: Term) -> Iterator[str]:
     yield from (f"k{j}" for j in range(term.known))
 
 
-def _target(k: int, is_direct: bool) -> Iterator[str]:
-    """Where a chunk of a sum is formed: in the result, or apart, after what was held back."""
-    if not is_direct:
-        yield f"sum{k} = {_place(k)}"
+def _target(key: Key) -> Iterator[str]:
+    """Where a chunk of the sum is formed: in the result, or apart, after what was held back."""
+    if not key.is_direct:
+        yield "total = scratch"
         return
-    yield f"sum{k} = row_o{k} + x0 * SIZE"
+    yield "total = row_o + x0 * SIZE"
     yield "if streams:"
-    yield f"    if sum{k} != next{k}:"
-    yield f"        release(next{k}, {_place(k)}, held{k})"
-    yield f"        held{k} = 0"
-    yield f"    sum{k} = {_place(k)} + held{k} * SIZE"
+    yield "    if total != next_row:"
+    yield "        release(next_row, scratch, held)"
+    yield "        held = 0"
+    yield "    total = scratch + held * SIZE"
 
 
-def _store(k: int, is_direct: bool, last: int) -> Iterator[str]:
-    if not is_direct:
+def _store(key: Key) -> Iterator[str]:
+    if not key.is_direct:
         yield "for x in range(x1 - x0):"
-        yield f"    write_result(row_o{k} + (x0 + x) * o{k}_{last}, 0, again(sum{k}, x))"
+        yield f"    write_result(row_o + (x0 + x) * o_{key.ndim - 1}, 0, again(total, x))"
         return
     # Where the next line follows in memory, lines of the cache at its ends are written whole.
     yield "if streams:"
-    yield f"    next{k} = row_o{k} + x1 * SIZE"
-    yield f"    target = row_o{k} + (x0 - held{k}) * SIZE"
-    yield f"    held{k} = stream(target, {_place(k)}, held{k} + x1 - x0)"
+    yield "    next_row = row_o + x1 * SIZE"
+    yield "    target = row_o + (x0 - held) * SIZE"
+    yield "    held = stream(target, scratch, held + x1 - x0)"
 
 
-def _sum(key: Key, terms: Sequence[tuple[int, Term]], total: str) -> Iterator[str]:
-    """Add up the terms of a sum in a chunk: where all are written out, then to both sides of it."""
+def _sum(key: Key) -> Iterator[str]:
+    """Add up all terms in a chunk: where all are written out, then to both sides of it."""
+    terms = list(enumerate(key.terms))
     yield "begin, end = x0, x1"
     for number, term in terms:
         start, stop = f"t{number}_start", f"t{number}_stop"
@@ -312,7 +291,7 @@ def _sum(key: Key, terms: Sequence[tuple[int, Term]], total: str) -> Iterator[st
             yield f"end = end if {start} <= i{term.axis} < {stop} else x0"
     yield "is_written = begin < end"
     yield "if is_written:"
-    yield from _indented(_middle(key, terms, total))
+    yield from _indented(_middle(key))
     yield "else:"
     yield "    begin = end = x0"
     yield "if begin > x0 or end < x1:"
@@ -321,12 +300,12 @@ def _sum(key: Key, terms: Sequence[tuple[int, Term]], total: str) -> Iterator[st
     yield "        if y0 >= y1:"
     yield "            continue"
     for number, term in terms:
-        yield from _indented(_ends(key, number, term, total, number == terms[0][0]), 2)
+        yield from _indented(_ends(key, number, term), 2)
 
 
-def _ends(key: Key, number: int, term: Term, total: str, is_first: bool) -> Iterator[str]:
+def _ends(key: Key, number: int, term: Term) -> Iterator[str]:
     """Add a term where not all are written out, from the tables."""
-    name, last = f"t{number}", key.ndim - 1
+    name, last, is_first = f"t{number}", key.ndim - 1, number == 0
     in_line = term.axis == last
     # Rows before the middle, or after it, or any.
     yield f"r0, r1 = {name}_runs, {name}_ends"
@@ -346,7 +325,7 @@ def _ends(key: Key, number: int, term: Term, total: str, is_first: bool) -> Iter
         column, step, plain = f"i{term.axis} - first", 0, "entry(run, 7)"
     yield "    if z0 >= z1:"
     yield "        continue"
-    yield f"    out = {total} + (z0 - x0) * SIZE"
+    yield "    out = total + (z0 - x0) * SIZE"
     arguments = ["run", "pairs", "real", f"row_{name}_f + z0 * {name}_f_{last}"]
     arguments += [f"{name}_f_{term.axis}", f"{name}_f_{last}"]
     for j in range(2):
@@ -387,11 +366,12 @@ def _finished(number: int, term: Term, value: str) -> str:
     return f"({value} * c{number})" if term.has_factor else value
 
 
-def _middle(key: Key, terms: Sequence[tuple[int, Term]], total: str) -> Iterator[str]:
+def _middle(key: Key) -> Iterator[str]:
     """The loop over the part of a line where all terms are written out."""
+    terms = list(enumerate(key.terms))
     for number, term in terms:
         yield from _named(key, number, term)
-    yield f"out = {total} + (begin - x0) * SIZE"
+    yield "out = total + (begin - x0) * SIZE"
     yield "for x in range(end - begin):"
     for number, term in terms:
         yield from _indented(_value_of(key, number, term))

@@ -53,18 +53,18 @@ class Key(NamedTuple):
     real : str
         Dtype in which differences and sums are formed: that of the parts of complex numbers.
     result : str
-        Dtype of the results, or of their parts.
+        Dtype of the result, or of its parts.
     is_complex : bool
         Whether reals are parts of complex numbers, which NumPy divides by way of a reciprocal.
-    are_direct : tuple of bool
-        Per result, whether sums are formed in it: it has their dtype, and no gaps along a line.
-    sums : tuple of tuple of Term
-        The terms of every result.
+    is_direct : bool
+        Whether sums are formed in the result: it has their dtype, and no gaps along a line.
+    terms : tuple of Term
+        What is added up.
     """
 
     ndim: int
     real: str
     result: str
     is_complex: bool
-    are_direct: tuple[bool, ...]
-    sums: tuple[tuple[Term, ...], ...]
+    is_direct: bool
+    terms: tuple[Term, ...]

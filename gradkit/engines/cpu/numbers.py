@@ -65,15 +65,15 @@ class Numbers:
 def key_of(
     plan: Plan,
     program: Program,
-    wanted: Sequence[int],
+    number: int,
     inputs: Sequence[np.ndarray],
-    results: Sequence[np.ndarray],
+    result: np.ndarray,
 ) -> tuple[Key, Numbers] | None:
-    """The key of some of the sums of a program, all of one shape, and its numbers.
+    """The key of a sum of a program, by its number, and its numbers.
 
     None where complex numbers have gaps along the last axis.
     """
-    return _Builder(plan, program, wanted, inputs, results).built()
+    return _Builder(plan, program, number, inputs, result).built()
 
 
 @dataclass(eq=False)
@@ -91,9 +91,9 @@ class _Operand:
 class _Builder:
     plan: Plan
     program: Program
-    wanted: Sequence[int]
+    number: int
     inputs: Sequence[np.ndarray]
-    results: Sequence[np.ndarray]
+    result: np.ndarray
     real: list[float] = field(default_factory=lambda: [0.0, 1.0])
     runs: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
     pairs: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
@@ -105,16 +105,12 @@ class _Builder:
         self.dtype = np.dtype(precision.real)
         self.is_complex = _dtypes.kind(precision.compute) == "complex"
         self.splits = precision.splits
-        self.shape = self.results[self.wanted[0]].shape
-        self.sums = [self.program.sums[i][1] for i in self.wanted]
-        self.sequels = [sequel for sequels in self.sums for sequel in sequels]
-        outputs = [
-            _Operand(f"o{k}", self.results[i].strides, len(self.inputs) + i)
-            for k, i in enumerate(self.wanted)
-        ]
+        self.shape = self.result.shape
+        self.sequels = self.program.sums[self.number][1]
+        output = _Operand("o", self.result.strides, len(self.inputs) + self.number)
         self.order = self._order()
         operands = [self._operands(n, sequel) for n, sequel in enumerate(self.sequels)]
-        flat = [*outputs, *(operand for listed in operands for operand in listed)]
+        flat = [output, *(operand for listed in operands for operand in listed)]
         self.groups = self._groups(flat)
         last = self.groups[-1][-1]
         if self.is_complex and not self._are_pairs(flat, last):
@@ -126,18 +122,15 @@ class _Builder:
         self.sizes = tuple(sizes)
         for operand in flat:
             self._place(operand)
-        terms = iter([self._term(*numbered) for numbered in enumerate(self.sequels)])
+        terms = tuple(self._term(*numbered) for numbered in enumerate(self.sequels))
         result = _real_part(precision.result)
         key = Key(
             len(sizes),
             precision.real,
             result,
             self.is_complex,
-            tuple(
-                result == precision.real and self._along_line(o) == self.dtype.itemsize
-                for o in outputs
-            ),
-            tuple(tuple(next(terms) for _ in sequels) for sequels in self.sums),
+            result == precision.real and self._along_line(output) == self.dtype.itemsize,
+            terms,
         )
         return key, Numbers(
             self.sizes,
@@ -153,8 +146,8 @@ class _Builder:
     # --- axes -------------------------------------------------------------------------------------
 
     def _order(self) -> list[int]:
-        """The axes of the plan, neighbours in the memory of the first result last."""
-        strides = self.results[self.wanted[0]].strides
+        """The axes of the plan, neighbours in the memory of the result last."""
+        strides = self.result.strides
         return sorted(range(len(strides)), key=lambda axis: -abs(strides[axis]))
 
     def _groups(self, operands: Sequence[_Operand]) -> list[tuple[int, ...]]:

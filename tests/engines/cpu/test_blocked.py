@@ -230,6 +230,14 @@ def test_what_the_caller_ignores_is_ignored(large):
         gradkit.derivative(np.where(large == np.inf, np.inf, 1.0), 1.0, axis=1)
 
 
+def test_large_arrays_keep_errors_that_were_asked_for(large, monkeypatch):
+    # Kernels of Numba say nothing of overflows, so they do not serve here.
+    monkeypatch.setattr(cpu, "COMPILED", 0)
+    large[77, 20:22] = [1.7e308, -1.7e308]
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
+        gradkit.gradient(large, 1.0, axis=1)
+
+
 def test_errors_are_raised_when_the_result_is_whole(large):
     large[77, 20:22] = [1.7e308, -1.7e308]
     plan = D(1).on(Grid(Axis(), Axis()), large.shape, edge_order=1)
