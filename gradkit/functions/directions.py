@@ -16,7 +16,7 @@ from gradkit.functions.schemes import Scheme
 from gradkit.functions.search import Found
 from gradkit.functions.sides import Sides, differentiate, facing
 
-__all__ = ["Rays", "directional"]
+__all__ = ["Rays", "along", "directional"]
 
 
 class Rays:
@@ -166,18 +166,23 @@ def directional(
     xp, flat = problem.evaluator.xp, problem.x
     shaped = xp.reshape(flat, (flat.shape[0], *problem.batch))
     v = xp.reshape(over(v, shaped, "v"), flat.shape)
+    return result(along(problem, v), (*problem.outputs, *problem.batch), problem.evaluator.calls)
+
+
+def along(problem: Problem, v: Array) -> Found:
+    """The derivative along directions ``(variables, points)``, one per point of a problem."""
+    xp, flat, options = problem.evaluator.xp, problem.x, problem.options
     begin = steps.Start(_shortest(flat, v, problem.begin.step), *_room(problem, v), problem.noise)
 
     broad = _shortest(flat, v, steps.broad(flat))
 
     def lanes_of(scheme: Scheme) -> Rays:
-        sides = facing(xp, begin, broad, scheme, method)
+        sides = facing(xp, begin, broad, scheme, options.method)
         return Rays(problem, flat, v, problem.centre, begin, sides)
 
     bounded = begin.below is not None
     plan = options.plan(flat, 0, flat.shape[1])
-    found: Found = differentiate(xp, (1,), method, bounded, lanes_of, options.tolerances, plan)
-    return result(found, (*problem.outputs, *problem.batch), problem.evaluator.calls)
+    return differentiate(xp, (1,), options.method, bounded, lanes_of, options.tolerances, plan)
 
 
 def _shortest(x: Array, v: Array, step: Array) -> Array:

@@ -13,11 +13,13 @@ import numpy as np
 
 from gradkit import _array
 from gradkit._array import Array
+from gradkit._dtypes import dtype_name
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, MissingPackageError
 from gradkit.functions import steps
 from gradkit.functions.blocks import Problem, indices, sampled
+from gradkit.functions.directions import along
 from gradkit.functions.judging import Values
-from gradkit.functions.results import Result, result
+from gradkit.functions.results import STATUSES, Result, result
 from gradkit.functions.schemes import Scheme
 from gradkit.functions.sides import differentiate, facing
 
@@ -186,13 +188,15 @@ def grouped_jacobian(problem: Problem, sparsity: Any) -> Result:
     )
     dense = result(found, owner.shape, problem.evaluator.calls)
     _check_strays(_array.to_host(dense.value, "value"), owner, colour)
-
-    def stored(part: Array) -> Any:
-        values = _array.to_host(part, "value")[row, colour[column]]
-        return sparse.csr_array((values, (row, column)), shape=pattern.shape)
-
     names = ("value", "error", "success", "code", "evaluations", "step")
-    return Result(*(stored(getattr(dense, name)) for name in names), calls=dense.calls)
+    parts = {
+        name: _array.to_host(getattr(dense, name), name)[row, colour[column]] for name in names
+    }
+    _compare_along(problem, parts, row, column)
+    return Result(
+        *(sparse.csr_array((parts[name], (row, column)), shape=pattern.shape) for name in names),
+        calls=problem.evaluator.calls,
+    )
 
 
 def _pattern(problem: Problem, sparsity: Any, sparse: Any) -> Any:
@@ -236,3 +240,36 @@ def _check_strays(value: np.ndarray, owner: np.ndarray, colour: np.ndarray) -> N
             f"sparsity says that func(x)[{row}] depends on none of the variables {moved}, but it "
             "changes with them"
         )
+
+
+def _compare_along(
+    problem: Problem, parts: dict[str, np.ndarray], row: np.ndarray, column: np.ndarray
+) -> None:
+    """Take back the success of rows that contradict the derivative along a vector.
+
+    An entry that the pattern leaves out is added to another one of its row if they have a colour in
+    common. Along a vector in which variables move in other proportions than they did, that shows.
+    """
+    broad = steps.broad(problem.x)
+    # Proportions that have nothing to do with those of any steps: fractions of the golden ratio.
+    part = np.modf(np.arange(1, problem.variables + 1) * (5**0.5 - 1) / 2)[0] / 2 + 0.5
+    part = part.astype(dtype_name(broad.dtype))
+    v = broad * _array.table(problem.evaluator.xp, part, broad)[:, None]
+    ray = result(along(problem, v), problem.outputs, problem.evaluator.calls)
+    size = _array.to_host(v, "v")[:, 0].astype(np.float64)[column]
+    derivative, uncertain, is_sure = (
+        _array.to_host(part, "value") for part in (ray.value, ray.error, ray.success)
+    )
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        return np.bincount(row, values * size, len(derivative))
+
+    value, error, success = parts["value"], parts["error"], parts["success"]
+    bound = 1000 * (summed(np.where(success, error, abs(value))) + uncertain)
+    rounding = problem.evaluator.epsilon**0.5 * (summed(abs(value)) + abs(derivative))
+    beside = abs(summed(value) - derivative)
+    contradicted = (is_sure & (beside > bound + rounding))[row]
+    # What was added to an entry mostly shows by a tenth or more of it.
+    parts["error"] = np.where(contradicted, np.maximum(error, 10 * beside[row] / size), error)
+    parts["success"] = success & ~contradicted
+    parts["code"] = np.where(contradicted & success, STATUSES.index("inaccurate"), parts["code"])

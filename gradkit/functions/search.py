@@ -77,7 +77,7 @@ class Rounds:
 
 
 class Found(NamedTuple):
-    """The best that the rounds gave, elementwise ``(..., lanes)``; the last two per lane.
+    """The best that the rounds gave, elementwise ``(..., lanes)``; `evaluations` per lane.
 
     `flaw` is an integer: what else speaks against a value, `KINK` or `NOT_ANALYTIC`, or 0.
     """
@@ -214,7 +214,7 @@ def _begun(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: L
         xp.zeros_like(judged.jump, dtype=count.dtype),
         judged.companion,
         xp.zeros_like(factor, dtype=count.dtype) + count,
-        lanes.longest * factor,
+        lanes.longest * factor + xp.zeros_like(judged.error),
     )
 
 
@@ -240,7 +240,7 @@ def _better(
         xp.where(kink, xp.full_like(old.flaw, KINK), old.flaw),
         xp.where(better, judged.companion, old.companion),
         old.evaluations + new,
-        xp.where(_any(xp, better), lanes.longest * factor, old.step),
+        xp.where(better, lanes.longest * factor, old.step),
     )
     return found, astray
 

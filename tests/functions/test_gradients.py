@@ -204,3 +204,14 @@ def test_complex_step_has_first_derivatives_only():
 def test_complex_step_needs_real_values():
     with pytest.raises(ArgumentTypeError, match="complex values at real points"):
         jacobian(lambda z: z * 1j, [1.0, 2.0], method="complex")
+
+
+def test_every_value_has_the_step_that_it_was_taken_with():
+    # The first one is so flat beside its size that it wants long steps, the others short ones.
+    def func(z):
+        return np.stack([1e8 + 1e-3 * z[0], np.sin(z[0]), np.exp(-50 * z[0] ** 2)])
+
+    found = jacobian(func, np.array([0.5]), atol=0.0)
+    alone = jacobian(lambda z: func(z)[1:], np.array([0.5]), atol=0.0)
+    assert found.step[0, 0] > 10 * found.step[1, 0]
+    np.testing.assert_array_equal(found.step[1], alone.step[0])

@@ -124,3 +124,24 @@ def test_scipy_is_named_where_it_is_missing(fresh_python):
         "    print(error)\n"
     )
     assert "pip install 'gradkit[matrix]'" in fresh_python(code)
+
+
+@pytest.mark.parametrize(
+    "func",
+    [
+        lambda z: np.stack([z[0] * z[1], z[1] * z[2], z[2] * z[0]]),
+        lambda z: np.stack([z[0] + z[1], z[1], z[2]]),
+    ],
+    ids=["products", "a sum"],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_entries_that_the_pattern_leaves_out_are_no_success(func, dtype):
+    # All three variables have one colour by this pattern.
+    x = np.array([1.0, 2.0, 3.0], dtype)
+    found = jacobian(func, x, sparsity=np.eye(3))
+    true = jacobian(func, x)
+    full = np.count_nonzero(true.value.round(3), axis=1) == 1
+    np.testing.assert_array_equal(found.success.toarray().diagonal(), full)
+    np.testing.assert_array_equal(found.status == "inaccurate", ~full)
+    off = abs(found.value.toarray() - true.value).diagonal()
+    assert (off[~full] < 10 * found.error.toarray().diagonal()[~full]).all()
