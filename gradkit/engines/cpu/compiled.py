@@ -32,8 +32,6 @@ BOX = 2**18
 SHORTEST_LINE = 2**14
 #: Boxes per thread, at least, so that none waits long for the others.
 BOXES_PER_THREAD = 4
-#: Bytes of results from which on they are written past the caches.
-STREAM_FROM = 2**23
 
 
 def reason_against(plan: Plan, inputs: Sequence[np.ndarray]) -> str | None:
@@ -78,7 +76,6 @@ class _Launch:
     given: np.ndarray
     places: tuple[tuple[int, int, int], ...]
     tables: tuple[int, int, int]
-    streams: bool
     boxes: tuple[np.ndarray, ...]
 
 
@@ -115,7 +112,7 @@ def _worker(launch: _Launch, given: np.ndarray) -> Callable[[np.ndarray], None]:
     def run_box(box: np.ndarray) -> None:
         # The memory is named here, so that it lives as long as the kernel may use it.
         assert room.size
-        launch.kernel(box, given, *launch.tables, scratch, int(launch.streams))
+        launch.kernel(box, given, *launch.tables, scratch)
 
     return run_box
 
@@ -146,7 +143,6 @@ def _launches(
                 np.array([numbers.slots[name] for name in names], np.int64),
                 tuple((names.index(name), i, offset) for name, i, offset in numbers.addresses),
                 (_address(numbers.real), _address(numbers.runs), _address(numbers.pairs)),
-                results[number].nbytes >= STREAM_FROM,
                 tuple(_boxes(key, numbers, threads)),
             )
         )

@@ -9,15 +9,18 @@ written out are a loop that compilers vectorise; all others are read from tables
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
-from gradkit.engines.cpu.key import Key, Term
+import numpy as np
+
+from gradkit.engines.cpu.key import DTYPES, Key, Term
 from gradkit.engines.cpu.preamble import LINE, PREAMBLE
 
 __all__ = ["CHUNK", "SCRATCH", "common", "slots", "source"]
 
 #: Bytes of a chunk, a multiple of a line of a cache.
-CHUNK = 2048
+CHUNK = 2**13
 _ROOM = CHUNK + LINE
 #: Bytes that a call of a kernel needs to work in, from the beginning of a line on.
 SCRATCH = 2 * _ROOM
@@ -26,6 +29,7 @@ SCRATCH = 2 * _ROOM
 ENTRIES_OF_RUN, ENTRIES_OF_PAIR = 8, 6
 
 _SIZES = {"float32": 4, "float64": 8}
+_SIZES_OF_ELEMENTS = {name: np.dtype(name).itemsize for name in DTYPES}
 
 
 def slots(key: Key) -> list[str]:
@@ -37,6 +41,7 @@ def slots(key: Key) -> list[str]:
         found.extend(f"{name}_{axis}" for axis in range(key.ndim))
 
     add("o")
+    found.append("size")
     for number, term in enumerate(key.terms):
         name = f"t{number}"
         add(f"{name}_f")
@@ -44,13 +49,15 @@ def slots(key: Key) -> list[str]:
             add(f"{name}_p{j}")
         for j in range(term.known):
             add(f"{name}_k{j}")
-        found.extend(f"{name}_{word}" for word in ("start", "stop", "runs", "middle", "ends"))
+        words = ("start", "stop", "runs", "middle", "ends", "ahead")
+        found.extend(f"{name}_{word}" for word in words)
         for p, pair in enumerate(term.pairs):
             sides = {"difference": "hl", "value": "h", "negative": "l"}[pair.form]
             found.extend(f"{name}_{side}{p}" for side in sides)
             found.extend([f"{name}_w{p}"] if pair.weight else [])
         found.extend(f"{name}_d{j}" for j in range(term.divisors))
         found.extend([f"{name}_c"] if term.has_factor else [])
+        found.extend([f"{name}_size", f"{name}_numbers"] if term.ends else [])
     return found
 
 
@@ -85,6 +92,8 @@ def _readers(key: Key) -> Iterator[str]:
         yield ""
         yield f"read_{kind} = {given}"
         yield from _value(kind, term)
+        if term.is_unit:
+            yield from _lanes(kind, term)
         yield from _tables(kind, term, key)
     if key.result == "float16":
         yield "write_result = write_half"
@@ -113,6 +122,26 @@ def _value(kind: str, term: Term) -> Iterator[str]:
     yield "    s, t = R(-1) if turns_a else R(1), R(-1) if turns_b else R(1)"
     yield f"    high = s * {high.format('a')} - t * {high.format('b')}"
     yield f"    return high * {factor} + (s * {low.format('a')} - t * {low.format('b')})"
+
+
+def _lanes(kind: str, term: Term) -> Iterator[str]:
+    """The same for as many elements at once as a line of a cache has results."""
+    dtype = "types.float16" if term.dtype == "float16" else term.dtype
+    if not term.split:
+        yield f"lanes_{kind} = line_reader({dtype}, number_of({dtype}))"
+        yield from ("@inner", f"def value_lanes_{kind}(a, x):", f"    return lanes_{kind}(a, x)")
+        yield from ("@inner", f"def minus_lanes_{kind}(a, b, x):")
+        yield f"    return lanes_{kind}(a, x) - lanes_{kind}(b, x)"
+        return
+    for word in ("high", "low"):
+        convert = f"bits_of({dtype}, {term.split}, {word == 'high'})"
+        yield f"{word}_{kind} = line_reader({dtype}, {convert})"
+    factor = f"R({2.0**term.split})"
+    yield from ("@inner", f"def value_lanes_{kind}(a, x):")
+    yield f"    return high_{kind}(a, x) * {factor} + low_{kind}(a, x)"
+    yield from ("@inner", f"def minus_lanes_{kind}(a, b, x):")
+    yield f"    high = high_{kind}(a, x) - high_{kind}(b, x)"
+    yield f"    return high * {factor} + (low_{kind}(a, x) - low_{kind}(b, x))"
 
 
 def _tables(kind: str, term: Term, key: Key) -> Iterator[str]:
@@ -205,22 +234,23 @@ def _over(key: Key) -> str:
 def _kernel(key: Key) -> Iterator[str]:
     """The function: a box of rows, as first and last one per axis, and what it is called with."""
     yield "@njit("
-    yield "    [void(int64[::1], int64[::1], int64, int64, int64, int64, int64)],"
+    yield "    [void(int64[::1], int64[::1], int64, int64, int64, int64)],"
     yield '    nogil=True, cache=CACHE, error_model="numpy", no_cfunc_wrapper=True,'
     yield ")"
-    yield "def kernel(box, given, real, runs, pairs, scratch, streams):"
+    yield "def kernel(box, given, real, runs, pairs, scratch):"
     yield from _indented(f"{name} = given[{i}]" for i, name in enumerate(slots(key)))
     yield f"    spare = scratch + {_ROOM}"
-    if key.is_direct:
-        yield "    held, next_row = 0, 0"
     for axis in range(key.ndim - 1):
         line = f"for i{axis} in range(box[{2 * axis}], box[{2 * axis + 1}]):"
         yield from _indented([line], 1 + axis)
     yield from _indented(_along_line(key), key.ndim)
-    yield "    if streams:"
-    if key.is_direct:
-        yield "        release(next_row, scratch, held)"
-    yield "        finish_writing()"
+    if _has_lanes(key):
+        yield "    finish_writing()"
+
+
+def _has_lanes(key: Key) -> bool:
+    """Whether the rows that are written out are taken as lines of a cache, and written past it."""
+    return key.is_direct and all(term.is_unit and term.pairs for term in key.terms)
 
 
 def _row(key: Key, name: str) -> str:
@@ -242,9 +272,11 @@ def _along_line(key: Key) -> Iterator[str]:
     yield f"    if x1 - x0 > {CHUNK} // SIZE:"
     yield f"        past = ((row_o + x0 * o_{last}) & (LINE - 1)) // SIZE"
     yield f"        x1 = x0 + {CHUNK} // SIZE - past"
-    yield from _indented(_target(key))
+    yield f"    total = {'row_o + x0 * SIZE' if key.is_direct else 'scratch'}"
     yield from _indented(_sum(key))
-    yield from _indented(_store(key))
+    if not key.is_direct:
+        yield "    for x in range(x1 - x0):"
+        yield f"        write_result(row_o + (x0 + x) * o_{last}, 0, again(total, x))"
     yield "    x0 = x1"
 
 
@@ -252,31 +284,6 @@ def _operands(term: Term) -> Iterator[str]:
     yield "f"
     yield from (f"p{j}" for j in range(len(term.products)))
     yield from (f"k{j}" for j in range(term.known))
-
-
-def _target(key: Key) -> Iterator[str]:
-    """Where a chunk of the sum is formed: in the result, or apart, after what was held back."""
-    if not key.is_direct:
-        yield "total = scratch"
-        return
-    yield "total = row_o + x0 * SIZE"
-    yield "if streams:"
-    yield "    if total != next_row:"
-    yield "        release(next_row, scratch, held)"
-    yield "        held = 0"
-    yield "    total = scratch + held * SIZE"
-
-
-def _store(key: Key) -> Iterator[str]:
-    if not key.is_direct:
-        yield "for x in range(x1 - x0):"
-        yield f"    write_result(row_o + (x0 + x) * o_{key.ndim - 1}, 0, again(total, x))"
-        return
-    # Where the next line follows in memory, lines of the cache at its ends are written whole.
-    yield "if streams:"
-    yield "    next_row = row_o + x1 * SIZE"
-    yield "    target = row_o + (x0 - held) * SIZE"
-    yield "    held = stream(target, scratch, held + x1 - x0)"
 
 
 def _sum(key: Key) -> Iterator[str]:
@@ -289,18 +296,72 @@ def _sum(key: Key) -> Iterator[str]:
             yield f"begin, end = max(begin, {start}), min(end, {stop})"
         else:
             yield f"end = end if {start} <= i{term.axis} < {stop} else x0"
+    # What is left for the tables is from left to begin, and from end to right.
+    yield "left, right = x0, x1"
     yield "is_written = begin < end"
     yield "if is_written:"
     yield from _indented(_middle(key))
+    if key.ends:
+        yield from _indented(_written_ends(key))
     yield "else:"
     yield "    begin = end = x0"
-    yield "if begin > x0 or end < x1:"
+    yield "if left < begin or end < right:"
     yield "    for side in range(2):"
-    yield "        y0, y1 = (end, x1) if side else (x0, begin)"
+    yield "        y0, y1 = (end, right) if side else (left, begin)"
     yield "        if y0 >= y1:"
     yield "            continue"
     for number, term in terms:
         yield from _indented(_ends(key, number, term), 2)
+
+
+def _written_ends(key: Key) -> Iterator[str]:
+    """The places near the ends of a line, one by one, where the chunk has them."""
+    for condition, is_left in (("left == 0", True), ("right == size", False)):
+        places = [(e, place) for e, place in enumerate(key.ends) if (place >= 0) == is_left]
+        if places:
+            yield f"if {condition}:"
+            yield "    left = begin" if is_left else "    right = end"
+        for e, place in places:
+            yield f"    x = {place if is_left else f'size - {-place}'} - begin"
+            for number, term in enumerate(key.terms):
+                value = _end_of(key, number, term, e) if term.ends else _value_of(key, number, term, "")
+                yield from _indented(value)
+            values = (_finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
+            yield f"    write(out, x, {' + '.join(values)})"
+
+
+def _end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
+    """The differences of a term at a place near an end of a line."""
+    name, kind, last = f"t{number}", _kind(term), key.ndim - 1
+    # Weights and divisors of all places follow each other.
+    first = sum(
+        sum(weighted for *_, weighted in end.pairs) + end.divisors for end in term.ends[:e]
+    )
+    numbers = (f"read_R(real, {name}_numbers + {first + n})" for n in count())
+
+    def read(place: int) -> str:
+        index = f"{place}" if place >= 0 else f"{name}_size - {-place}"
+        if term.is_unit:
+            return f"read_{kind}(row_{name}_f, {index})"
+        return f"read_{kind}(row_{name}_f + ({index}) * {name}_f_{last}, 0)"
+
+    end, total = term.ends[e], ""
+    for high, low, weighted in end.pairs:
+        part = _form(kind, *(None if place is None else read(place) for place in (high, low)))
+        part = f"{part} * {next(numbers)}" if weighted else part
+        total = f"{total} + {part}" if total else part
+    for _ in range(end.divisors):
+        total = f"({total}) {_over(key)} {next(numbers)}"
+    yield f"v{number} = {total or 'R(0)'}"
+    if not end.is_full:
+        yield f"v{number} = R(0) + v{number}"
+
+
+def _form(kind: str, high: str | None, low: str | None) -> str:
+    """A difference of two elements, or one of them against nothing."""
+    if high is None:
+        return f"(-value_{kind}({low}))"
+    return f"value_{kind}({high})" if low is None else f"minus_{kind}({high}, {low})"
 
 
 def _ends(key: Key, number: int, term: Term) -> Iterator[str]:
@@ -358,25 +419,55 @@ def _factors(number: int, term: Term, start: str) -> Iterator[str]:
         yield f"c{number} = read_R(real, {name}_c)"
 
 
-def _finished(number: int, term: Term, value: str) -> str:
+def _finished(number: int, term: Term, value: str, lanes: str = "") -> str:
     """A value times the arrays and the number in front."""
     for j, varies in enumerate(term.products):
         factor = f"p{number}_{j}"
-        value = f"({value} * {f'read_R({factor}, x)' if varies else factor})"
+        read = "line_R" if lanes else "read_R"
+        value = f"({value} * {f'{read}({factor}, x)' if varies else factor})"
     return f"({value} * c{number})" if term.has_factor else value
 
 
 def _middle(key: Key) -> Iterator[str]:
-    """The loop over the part of a line where all terms are written out."""
+    """The part of a line where all terms are written out: lines of a cache, and what is left."""
+    for number, term in enumerate(key.terms):
+        yield from _named(key, number, term)
+    yield "out, count = total + (begin - x0) * SIZE, end - begin"
+    if not _has_lanes(key):
+        yield "for x in range(count):"
+        yield from _indented(_result(key, ""))
+        yield "    write(out, x, value)"
+        return
+    # Lines of the cache are written whole. What is left at both ends of the part is taken with
+    # neighbours, of which only those that are not yet written are kept.
+    yield "x, past = int64(0), int64(0)"
+    yield "while past < count and count >= LANES:"
+    yield from _indented(_result(key, "lanes_"))
+    yield "    apart = (-(out + x * SIZE) & (LINE - 1)) // SIZE"
+    yield "    if not apart:"
+    yield "        write_line(out, x, value)"
+    yield "        past = x + LANES"
+    yield "    else:"
+    yield "        keep(spare, value)"
+    yield "        until = count if past else min(apart, count)"
+    yield "        for y in range(past, until):"
+    yield "            write(out, y, again(spare, y - x))"
+    yield "        past = until"
+    yield "    x = min(past, count - LANES)"
+    yield "for x in range(count if count < LANES else 0):"
+    yield from _indented(_result(key, ""))
+    yield "    write(out, x, value)"
+
+
+def _result(key: Key, lanes: str) -> Iterator[str]:
+    """The sum of all terms at x, or from x on."""
     terms = list(enumerate(key.terms))
     for number, term in terms:
-        yield from _named(key, number, term)
-    yield "out = total + (begin - x0) * SIZE"
-    yield "for x in range(end - begin):"
-    for number, term in terms:
-        yield from _indented(_value_of(key, number, term))
-    values = (_finished(number, term, f"v{number}") for number, term in terms)
-    yield f"    write(out, x, {' + '.join(values)})"
+        yield from _value_of(key, number, term, lanes)
+        if lanes and term.pairs:
+            yield f"fetch(ahead{number} + x * {_SIZES_OF_ELEMENTS[term.dtype]})"
+    values = (_finished(number, term, f"v{number}", lanes) for number, term in terms)
+    yield f"value = {' + '.join(values)}"
 
 
 def _named(key: Key, number: int, term: Term) -> Iterator[str]:
@@ -385,6 +476,8 @@ def _named(key: Key, number: int, term: Term) -> Iterator[str]:
     in_line = term.axis == last
     row = "begin" if in_line else f"i{term.axis}"
     yield f"field = row_{name}_f + begin * {name}_f_{last}"
+    if _has_lanes(key) and term.pairs:
+        yield f"ahead{number} = field + {name}_ahead"
     for p, pair in enumerate(term.pairs):
         if pair.form != "negative":
             yield f"h{number}_{p} = field + {name}_h{p}"
@@ -400,27 +493,30 @@ def _named(key: Key, number: int, term: Term) -> Iterator[str]:
     yield from _factors(number, term, "begin")
 
 
-def _value_of(key: Key, number: int, term: Term) -> Iterator[str]:
+def _value_of(key: Key, number: int, term: Term, lanes: str) -> Iterator[str]:
     """The weighted differences of a term, over its divisors."""
-    last = key.ndim - 1
+    read = "line_R" if lanes else "read_R"
     total = ""
     for p, pair in enumerate(term.pairs):
-        part = _difference(number, term, p, last)
+        part = _difference(key, number, p, lanes)
         if pair.weight:
             weight = f"w{number}_{p}"
-            is_column = pair.weight == "column" and term.axis == last
-            part = f"{part} * {f'read_R({weight}, x)' if is_column else weight}"
+            is_column = pair.weight == "column" and term.axis == key.ndim - 1
+            part = f"{part} * {f'{read}({weight}, x)' if is_column else weight}"
         total = f"{total} + {part}" if total else part
     yield f"v{number} = {total or 'R(0)'}"
     for j in range(term.divisors):
         yield f"v{number} = v{number} {_over(key)} d{number}_{j}"
 
 
-def _difference(number: int, term: Term, p: int, last: int) -> str:
-    kind = _kind(term)
-    index = "{}, x" if term.is_unit else f"{{}} + x * t{number}_f_{last}, 0"
-    high, low = (f"read_{kind}({index.format(f'{side}{number}_{p}')})" for side in "hl")
-    form = term.pairs[p].form
-    if form == "difference":
-        return f"minus_{kind}({high}, {low})"
-    return f"value_{kind}({high})" if form == "value" else f"(-value_{kind}({low}))"
+def _difference(key: Key, number: int, p: int, lanes: str) -> str:
+    term = key.terms[number]
+    kind, form = _kind(term), term.pairs[p].form
+    high, low = f"h{number}_{p}", f"l{number}_{p}"
+    if lanes:
+        if form == "difference":
+            return f"minus_lanes_{kind}({high}, {low}, x)"
+        return f"(-value_lanes_{kind}({low}, x))" if form == "negative" else f"value_lanes_{kind}({high}, x)"
+    index = "{}, x" if term.is_unit else f"{{}} + x * t{number}_f_{key.ndim - 1}, 0"
+    high, low = (f"read_{kind}({index.format(place)})" for place in (high, low))
+    return _form(kind, high if form != "negative" else None, low if form != "value" else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["DTYPES", "Key", "Pair", "Term"]
+__all__ = ["DTYPES", "End", "Key", "Pair", "Term"]
 
 #: Dtypes of elements that kernels read.
 DTYPES = (
@@ -24,12 +24,26 @@ class Pair(NamedTuple):
     weight: str
 
 
+class End(NamedTuple):
+    """Differences at one element near an end of a line.
+
+    `pairs` are the places of the high and the low value in the line of the input, if there are
+    any, negative ones from its end, and whether the difference has a weight; `is_full` is as in
+    `Run`.
+    """
+
+    pairs: tuple[tuple[int | None, int | None, bool], ...]
+    divisors: int
+    is_full: bool
+
+
 class Term(NamedTuple):
     """One term of a sum: differences along an axis, over divisors, times arrays and a number.
 
     `split` are the low bits of integers that are differenced apart, `is_unit` tells whether
     neighbours along the last axis are neighbours in memory, `products` which arrays vary along it;
-    `known` is the number of arrays that are known along walls.
+    `known` is the number of arrays that are known along walls; `ends` are its differences at the
+    places that `Key.ends` names, if they are taken along lines.
     """
 
     dtype: str
@@ -41,6 +55,7 @@ class Term(NamedTuple):
     products: tuple[bool, ...]
     known: int
     has_factor: bool
+    ends: tuple[End, ...]
 
 
 class Key(NamedTuple):
@@ -60,6 +75,8 @@ class Key(NamedTuple):
         Whether sums are formed in the result: it has their dtype, and no gaps along a line.
     terms : tuple of Term
         What is added up.
+    ends : tuple of int
+        Places near the ends of a line, negative ones from its end, that are written out one by one.
     """
 
     ndim: int
@@ -68,3 +85,4 @@ class Key(NamedTuple):
     is_complex: bool
     is_direct: bool
     terms: tuple[Term, ...]
+    ends: tuple[int, ...]

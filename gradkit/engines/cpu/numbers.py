@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradkit import _dtypes
-from gradkit.engines.cpu.key import Key, Pair, Term
+from gradkit.engines.cpu.key import End, Key, Pair, Term
 from gradkit.engines.cpu.rows import Point, Run, runs_of, written_out
 from gradkit.engines.program import Known, Passage, Product, Program, Sequel
 from gradkit.plan import Plan
@@ -24,6 +24,9 @@ from gradkit.plan import Plan
 __all__ = ["Numbers", "key_of"]
 
 Strides = tuple[int, ...]
+
+#: Differences near the ends of a line, at most, that are written out one by one.
+MOST_DIFFERENCES = 72
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +108,7 @@ class _Builder:
         self.dtype = np.dtype(precision.real)
         self.is_complex = _dtypes.kind(precision.compute) == "complex"
         self.splits = precision.splits
+        self.parts = 2 if self.is_complex else 1
         self.shape = self.result.shape
         self.sequels = self.program.sums[self.number][1]
         output = _Operand("o", self.result.strides, len(self.inputs) + self.number)
@@ -118,11 +122,16 @@ class _Builder:
         self.position = {axis: i for i, group in enumerate(self.groups) for axis in group}
         self.last = len(self.groups) - 1
         sizes = [int(np.prod([self.shape[a] for a in group])) for group in self.groups]
-        sizes[-1] *= 2 if self.is_complex else 1
+        sizes[-1] *= self.parts
         self.sizes = tuple(sizes)
+        self.slots["size"] = sizes[-1]
         for operand in flat:
             self._place(operand)
-        terms = tuple(self._term(*numbered) for numbered in enumerate(self.sequels))
+        rows = [self._rows(sequel) for sequel in self.sequels]
+        self.ends = self._ends(rows)
+        terms = tuple(
+            self._term(number, sequel, rows[number]) for number, sequel in enumerate(self.sequels)
+        )
         result = _real_part(precision.result)
         key = Key(
             len(sizes),
@@ -131,6 +140,7 @@ class _Builder:
             self.is_complex,
             result == precision.real and self._along_line(output) == self.dtype.itemsize,
             terms,
+            tuple(self._end_of(place, self.sizes[-1]) for place in self.ends),
         )
         return key, Numbers(
             self.sizes,
@@ -226,18 +236,45 @@ class _Builder:
 
     # --- terms ------------------------------------------------------------------------------------
 
-    def _term(self, number: int, sequel: Sequel) -> Term:
+    def _rows(self, sequel: Sequel) -> tuple[int, list[Run]]:
+        """The axis along which differences are taken, and its runs of rows."""
+        step = sequel.steps[0] if sequel.steps else None
+        if isinstance(step, Passage):
+            return self.position[step.axis], list(runs_of(step))
+        whole = self.sizes[-1] // self.parts
+        return self.last, [Run(0, whole, 0, ((Point(0, 1), None, None),), (), True)]
+
+    def _ends(self, rows: Sequence[tuple[int, list[Run]]]) -> list[int]:
+        """The places near the ends of a line that the text has: all that are not in the middle."""
+        along = [runs for axis, runs in rows if axis == self.last]
+        middles = [written_out(runs) for runs in along]
+        whole = self.sizes[-1] // self.parts
+        first = max((run.start for run in middles), default=0)
+        after = min((run.stop for run in middles), default=whole)
+        places = [*range(first), *range(after, whole)]
+        # At each place differences across the line are taken, too.
+        across = sum(len(written_out(runs).pairs) for axis, runs in rows if axis != self.last)
+        differences = 0
+        for place in places if first < after else ():
+            found = [_run_at(runs, place) for runs in along]
+            if not all(run.is_plain for run in found):
+                return []
+            differences += sum(len(run.pairs) for run in found) + across
+            if differences * self.parts > MOST_DIFFERENCES:
+                return []
+        if first >= after:
+            return []
+        return [place * self.parts + part for place in places for part in range(self.parts)]
+
+    def _end_of(self, place: int, size: int) -> int:
+        """A place in a line of some size, from the nearer end."""
+        return place if 2 * place < size else place - size
+
+    def _term(self, number: int, sequel: Sequel, rows: tuple[int, list[Run]]) -> Term:
         name = f"t{number}"
         f = self.inputs[sequel.source]
-        steps = sequel.steps
-        passage = steps[0] if steps and isinstance(steps[0], Passage) else None
-        axis = self.last if passage is None else self.position[passage.axis]
-        if passage is None:
-            whole = self.sizes[-1] // (2 if self.is_complex else 1)
-            runs = [Run(0, whole, 0, ((Point(0, 1), None, None),), (), True)]
-        else:
-            runs = list(runs_of(passage))
-        scale = 2 if self.is_complex and axis == self.last else 1
+        axis, runs = rows
+        scale = self.parts if axis == self.last else 1
         middle = written_out(runs)
         known = list(_known_arrays(sequel))
         pairs = self._middle(name, middle, axis, scale)
@@ -248,6 +285,7 @@ class _Builder:
         self.slots[f"{name}_ends"] = len(self.runs)
         if sequel.coefficient is not None:
             self.slots[f"{name}_c"] = self._number(sequel.coefficient)
+        ends = self._written_ends(name, sequel, runs) if axis == self.last else ()
         line = self._line_of(f)
         return Term(
             _real_part(_dtypes.dtype_name(f.dtype)),
@@ -258,11 +296,46 @@ class _Builder:
             len(middle.divisors),
             tuple(
                 self.slots[f"{name}_p{j}_{self.last}"] != 0
-                for j in range(sum(isinstance(step, Product) for step in steps))
+                for j in range(sum(isinstance(step, Product) for step in sequel.steps))
             ),
             len(known),
             sequel.coefficient is not None,
+            ends,
         )
+
+    def _written_ends(self, name: str, sequel: Sequel, runs: Sequence[Run]) -> tuple[End, ...]:
+        """List the numbers of the places near the ends of a line, one place after the other."""
+        size = self._length_of(sequel)
+        self.slots[f"{name}_size"] = size
+        self.slots[f"{name}_numbers"] = len(self.real)
+        found: list[End] = []
+        for place in self.ends:
+            row, part = divmod(place, self.parts)
+            run = _run_at(runs, row)
+            pairs: list[tuple[int | None, int | None, bool]] = []
+            for high, low, weight in run.pairs:
+                upper, lower = (
+                    point and self._end_of((row + point.offset) * self.parts + part, size)
+                    for point in (high, low)
+                )
+                pairs.append((upper, lower, weight is not None))
+                if weight is not None:
+                    self._number(weight.ravel()[row - run.first] if weight.ndim else weight)
+            for divisor in run.divisors:
+                self._divisor(divisor)
+            found.append(End(tuple(pairs), len(run.divisors), run.is_full))
+        return tuple(found)
+
+    def _length_of(self, sequel: Sequel) -> int:
+        """Elements of a line of the input of a term."""
+        axis = self.groups[-1][-1]
+        step = sequel.steps[0] if sequel.steps else None
+        if not isinstance(step, Passage):
+            return self.sizes[-1]
+        size = self.inputs[sequel.source].shape[axis]
+        if sequel.trim is not None:
+            size = len(range(*sequel.trim[axis].indices(size)))
+        return size * self.parts
 
     def _line_of(self, f: np.ndarray) -> bool:
         return f.strides[self.groups[-1][-1]] == f.itemsize
@@ -291,6 +364,7 @@ class _Builder:
             self.slots[f"{name}_d{j}"] = self._divisor(divisor)
         before, after = self.spreads.get(axis, (0, 0))
         self.spreads[axis] = (min(before, *offsets), max(after, *offsets))
+        self.slots[f"{name}_ahead"] = (max(offsets) + 1) * step
         return tuple(found)
 
     def _listed(self, run: Run, known: Sequence[Any], scale: int) -> None:
@@ -346,6 +420,10 @@ class _Builder:
         rows = weight.ravel()[run.start - run.first : run.stop - run.first]
         self.real.extend(np.repeat(rows, scale))
         return place, 1
+
+
+def _run_at(runs: Sequence[Run], row: int) -> Run:
+    return next(run for run in runs if run.start <= row < run.stop)
 
 
 def _as_line(run: Run) -> int:

@@ -198,9 +198,7 @@ def test_columns_before_rows_in_memory():
         compare(plan, [values(shape, dtype)], order=(2, 1, 0))
 
 
-@pytest.mark.parametrize("streams", [False, True], ids=["through caches", "past caches"])
-def test_long_lines_in_several_boxes_and_threads(streams, monkeypatch):
-    monkeypatch.setattr(compiled, "STREAM_FROM", 0 if streams else 2**60)
+def test_long_lines_in_several_boxes_and_threads(monkeypatch):
     monkeypatch.setattr(compiled, "BOX", 2**12)
     monkeypatch.setattr(compiled, "SHORTEST_LINE", 2**9)
     for shape in ((12, 10, 1000), (40, 30, 33), (9, 9, 4099)):
