@@ -23,7 +23,7 @@ __all__ = ["CHUNK", "SCRATCH", "common", "slots", "source"]
 CHUNK = 2**13
 _ROOM = CHUNK + LINE
 #: Bytes that a call of a kernel needs to work in, from the beginning of a line on.
-SCRATCH = 2 * _ROOM
+SCRATCH = 2 * _ROOM + 16 * LINE
 
 #: Integers per run of rows and per difference in the tables.
 ENTRIES_OF_RUN, ENTRIES_OF_PAIR = 8, 6
@@ -49,8 +49,9 @@ def slots(key: Key) -> list[str]:
             add(f"{name}_p{j}")
         for j in range(term.known):
             add(f"{name}_k{j}")
-        words = ("start", "stop", "runs", "middle", "ends", "ahead")
+        words = ("start", "stop", "runs", "middle", "ends")
         found.extend(f"{name}_{word}" for word in words)
+        found.extend([f"{name}_ahead"] if term.leads else [])
         for p, pair in enumerate(term.pairs):
             sides = {"difference": "hl", "value": "h", "negative": "l"}[pair.form]
             found.extend(f"{name}_{side}{p}" for side in sides)
@@ -240,11 +241,15 @@ def _kernel(key: Key) -> Iterator[str]:
     yield "def kernel(box, given, real, runs, pairs, scratch):"
     yield from _indented(f"{name} = given[{i}]" for i, name in enumerate(slots(key)))
     yield f"    spare = scratch + {_ROOM}"
+    if _has_lanes(key):
+        yield f"    held = spare + {_ROOM + LINE}"
+        yield "    line, first, filled = int64(0), int64(0), int64(0)"
     for axis in range(key.ndim - 1):
         line = f"for i{axis} in range(box[{2 * axis}], box[{2 * axis + 1}]):"
         yield from _indented([line], 1 + axis)
     yield from _indented(_along_line(key), key.ndim)
     if _has_lanes(key):
+        yield "    release(line, first, filled, held)"
         yield "    finish_writing()"
 
 
@@ -301,8 +306,6 @@ def _sum(key: Key) -> Iterator[str]:
     yield "is_written = begin < end"
     yield "if is_written:"
     yield from _indented(_middle(key))
-    if key.ends:
-        yield from _indented(_written_ends(key))
     yield "else:"
     yield "    begin = end = x0"
     yield "if left < begin or end < right:"
@@ -314,20 +317,26 @@ def _sum(key: Key) -> Iterator[str]:
         yield from _indented(_ends(key, number, term), 2)
 
 
-def _written_ends(key: Key) -> Iterator[str]:
-    """The places near the ends of a line, one by one, where the chunk has them."""
-    for condition, is_left in (("left == 0", True), ("right == size", False)):
-        places = [(e, place) for e, place in enumerate(key.ends) if (place >= 0) == is_left]
-        if places:
-            yield f"if {condition}:"
-            yield "    left = begin" if is_left else "    right = end"
-        for e, place in places:
-            yield f"    x = {place if is_left else f'size - {-place}'} - begin"
-            for number, term in enumerate(key.terms):
-                value = _end_of(key, number, term, e) if term.ends else _value_of(key, number, term, "")
-                yield from _indented(value)
-            values = (_finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
-            yield f"    write(out, x, {' + '.join(values)})"
+def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
+    """The places near an end of a line, one by one, where the chunk has that end."""
+    places = [(e, place) for e, place in enumerate(key.ends) if (place >= 0) == is_left]
+    if not places:
+        return
+    yield "if left == 0:" if is_left else "if right == size:"
+    yield "    left = begin" if is_left else "    right = end"
+    yield f"    row = {'total' if is_left else 'out + count * SIZE'}"
+    if _has_lanes(key):
+        yield "    row = held + filled * SIZE if is_lined else row"
+    for i, (e, place) in enumerate(places):
+        yield f"    x = {place if is_left else f'size - {-place}'} - begin"
+        for number, term in enumerate(key.terms):
+            value = _end_of(key, number, term, e) if term.ends else _value_of(key, number, term, "")
+            yield from _indented(value)
+        values = (_finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
+        yield f"    write(row, {i}, {' + '.join(values)})"
+    if _has_lanes(key):
+        yield "    if is_lined:"
+        yield f"        line, first, filled = flushed(line, first, filled + {len(places)}, held)"
 
 
 def _end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
@@ -429,34 +438,45 @@ def _finished(number: int, term: Term, value: str, lanes: str = "") -> str:
 
 
 def _middle(key: Key) -> Iterator[str]:
-    """The part of a line where all terms are written out: lines of a cache, and what is left."""
+    """The part of a line where all terms are written out, and the ends of the line with it."""
     for number, term in enumerate(key.terms):
         yield from _named(key, number, term)
     yield "out, count = total + (begin - x0) * SIZE, end - begin"
-    if not _has_lanes(key):
+    if _has_lanes(key):
+        ends = sum(place >= 0 for place in key.ends)
+        before = f" - ({ends} * SIZE if left == 0 else 0)" if ends else ""
+        yield "is_lined = count >= LANES"
+        yield "if is_lined:"
+        yield f"    line, first, filled = begun(out{before}, line, first, filled, held)"
+    yield from _written_ends(key, True)
+    if _has_lanes(key):
+        yield from _lines(key)
+        yield "for x in range(0 if is_lined else count):"
+    else:
         yield "for x in range(count):"
-        yield from _indented(_result(key, ""))
-        yield "    write(out, x, value)"
-        return
-    # Lines of the cache are written whole. What is left at both ends of the part is taken with
-    # neighbours, of which only those that are not yet written are kept.
-    yield "x, past = int64(0), int64(0)"
-    yield "while past < count and count >= LANES:"
-    yield from _indented(_result(key, "lanes_"))
-    yield "    apart = (-(out + x * SIZE) & (LINE - 1)) // SIZE"
-    yield "    if not apart:"
-    yield "        write_line(out, x, value)"
-    yield "        past = x + LANES"
-    yield "    else:"
-    yield "        keep(spare, value)"
-    yield "        until = count if past else min(apart, count)"
-    yield "        for y in range(past, until):"
-    yield "            write(out, y, again(spare, y - x))"
-    yield "        past = until"
-    yield "    x = min(past, count - LANES)"
-    yield "for x in range(count if count < LANES else 0):"
     yield from _indented(_result(key, ""))
     yield "    write(out, x, value)"
+    yield from _written_ends(key, False)
+
+
+def _lines(key: Key) -> Iterator[str]:
+    """Lines of the cache, each written at once; what is short of one is held back.
+
+    What is left before the first and after the last of them is taken with neighbours that are
+    written already.
+    """
+    yield "x, past = int64(0), int64(0) if is_lined else count"
+    yield "while past < count:"
+    yield from _indented(_result(key, "lanes_"))
+    yield "    if x == past and not filled:"
+    yield "        write_line(line, 0, value)"
+    yield "        line, past = line + LINE, past + LANES"
+    yield "    else:"
+    yield "        keep(held + (filled + x - past) * SIZE, 0, value)"
+    yield "        taken = min(LANES - filled, count - past)"
+    yield "        line, first, filled = flushed(line, first, filled + taken, held)"
+    yield "        past += taken"
+    yield "    x = min(past, count - LANES)"
 
 
 def _result(key: Key, lanes: str) -> Iterator[str]:
@@ -464,7 +484,7 @@ def _result(key: Key, lanes: str) -> Iterator[str]:
     terms = list(enumerate(key.terms))
     for number, term in terms:
         yield from _value_of(key, number, term, lanes)
-        if lanes and term.pairs:
+        if lanes and term.leads:
             yield f"fetch(ahead{number} + x * {_SIZES_OF_ELEMENTS[term.dtype]})"
     values = (_finished(number, term, f"v{number}", lanes) for number, term in terms)
     yield f"value = {' + '.join(values)}"
@@ -476,7 +496,7 @@ def _named(key: Key, number: int, term: Term) -> Iterator[str]:
     in_line = term.axis == last
     row = "begin" if in_line else f"i{term.axis}"
     yield f"field = row_{name}_f + begin * {name}_f_{last}"
-    if _has_lanes(key) and term.pairs:
+    if _has_lanes(key) and term.leads:
         yield f"ahead{number} = field + {name}_ahead"
     for p, pair in enumerate(term.pairs):
         if pair.form != "negative":

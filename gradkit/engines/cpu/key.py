@@ -43,7 +43,8 @@ class Term(NamedTuple):
     `split` are the low bits of integers that are differenced apart, `is_unit` tells whether
     neighbours along the last axis are neighbours in memory, `products` which arrays vary along it;
     `known` is the number of arrays that are known along walls; `ends` are its differences at the
-    places that `Key.ends` names, if they are taken along lines.
+    places that `Key.ends` names, if they are taken along lines; `leads` tells whether no other
+    term needs elements of the same input sooner.
     """
 
     dtype: str
@@ -56,6 +57,7 @@ class Term(NamedTuple):
     known: int
     has_factor: bool
     ends: tuple[End, ...]
+    leads: bool
 
 
 class Key(NamedTuple):

@@ -129,6 +129,7 @@ class _Builder:
             self._place(operand)
         rows = [self._rows(sequel) for sequel in self.sequels]
         self.ends = self._ends(rows)
+        self.leaders = self._leaders([axis for axis, _ in rows])
         terms = tuple(
             self._term(number, sequel, rows[number]) for number, sequel in enumerate(self.sequels)
         )
@@ -244,6 +245,13 @@ class _Builder:
         whole = self.sizes[-1] // self.parts
         return self.last, [Run(0, whole, 0, ((Point(0, 1), None, None),), (), True)]
 
+    def _leaders(self, axes: Sequence[int]) -> set[int]:
+        """Per input the term that takes differences along the outermost axis."""
+        found: dict[int, int] = {}
+        for number in sorted(range(len(axes)), key=lambda number: axes[number]):
+            found.setdefault(self.sequels[number].source, number)
+        return set(found.values())
+
     def _ends(self, rows: Sequence[tuple[int, list[Run]]]) -> list[int]:
         """The places near the ends of a line that the text has: all that are not in the middle."""
         along = [runs for axis, runs in rows if axis == self.last]
@@ -301,6 +309,7 @@ class _Builder:
             len(known),
             sequel.coefficient is not None,
             ends,
+            number in self.leaders,
         )
 
     def _written_ends(self, name: str, sequel: Sequel, runs: Sequence[Run]) -> tuple[End, ...]:

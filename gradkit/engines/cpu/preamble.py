@@ -190,7 +190,7 @@ def negated(a):
         return lambda a: negative(a)
 
 
-def line_reader(element, convert):
+def line_reader(element, convert, is_apart=True):
     """A function that reads lanes from the element with an index from an address on."""
 
     @intrinsic
@@ -201,7 +201,8 @@ def line_reader(element, convert):
             at = builder.gep(builder.inttoptr(args[0], kind.as_pointer()), [args[1]])
             line = builder.bitcast(at, ir.VectorType(kind, LANES).as_pointer())
             value = builder.load(line, align=element.bitwidth // 8)
-            return convert(builder, marked(builder, value, "noalias"))
+            value = marked(builder, value, "noalias") if is_apart else value
+            return convert(builder, value)
 
         return lanes(int64, int64), code
 
@@ -243,8 +244,7 @@ def write_line(context, address, index, value):
 
     def code(context, builder, signature, args):
         at = place(context, builder, R, *args[:2])
-        target = builder.bitcast(at, VECTOR.as_pointer())
-        store = builder.store(args[2], target, align=LINE)
+        store = builder.store(args[2], builder.bitcast(at, VECTOR.as_pointer()), align=LINE)
         store.set_metadata("nontemporal", builder.module.add_metadata([int32_of(1)]))
         marked(builder, store, "alias.scope")
         return context.get_dummy_value()
@@ -253,16 +253,51 @@ def write_line(context, address, index, value):
 
 
 @intrinsic
-def keep(context, address, value):
-    """Write lanes to the beginning of a line of a cache."""
+def keep(context, address, index, value):
+    """Write lanes from the element with an index from an address on."""
 
     def code(context, builder, signature, args):
-        target = builder.inttoptr(args[0], VECTOR.as_pointer())
-        marked(builder, builder.store(args[1], target, align=LINE), "alias.scope")
+        at = place(context, builder, R, *args[:2])
+        store = builder.store(args[2], builder.bitcast(at, VECTOR.as_pointer()), align=SIZE)
+        marked(builder, store, "alias.scope")
         return context.get_dummy_value()
 
-    return void(int64, lanes), code
+    return void(int64, int64, lanes), code
 
 
 line_R = line_reader(R, number_of(R))
+line_again = line_reader(R, number_of(R), is_apart=False)
+
+
+@inner
+def release(line, first, filled, held):
+    """Write what is held back of a line, element by element."""
+    for x in range(first, filled):
+        write(line, x, again(held, x))
+
+
+@inner
+def begun(address, line, first, filled, held):
+    """Go on at an address: the line of the cache, and the elements that are held back of it."""
+    if address != line + filled * SIZE:
+        release(line, first, filled, held)
+        first = filled = (address & (LINE - 1)) // SIZE
+        line = address - filled * SIZE
+    return line, first, filled
+
+
+@inner
+def flushed(line, first, filled, held):
+    """Write the lines that are full, and hold back the rest."""
+    full = filled // LANES
+    for k in range(full):
+        if first:
+            release(line, first, LANES, held)
+            first = int64(0)
+        else:
+            write_line(line, 0, line_again(held + k * LINE, 0))
+        line += LINE
+    if full:
+        keep(held, 0, line_again(held + full * LINE, 0))
+    return line, first, filled - full * LANES
 '''
