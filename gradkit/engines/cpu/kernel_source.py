@@ -243,13 +243,13 @@ def _kernel(key: Key) -> Iterator[str]:
     yield f"    spare = scratch + {_ROOM}"
     if _has_lanes(key):
         yield f"    held = spare + {_ROOM + LINE}"
-        yield "    line, first, filled = int64(0), int64(0), int64(0)"
+        yield "    line, front, filled = int64(0), int64(0), int64(0)"
     for axis in range(key.ndim - 1):
         line = f"for i{axis} in range(box[{2 * axis}], box[{2 * axis + 1}]):"
         yield from _indented([line], 1 + axis)
     yield from _indented(_along_line(key), key.ndim)
     if _has_lanes(key):
-        yield "    release(line, first, filled, held)"
+        yield "    release(line, front, filled, held)"
         yield "    finish_writing()"
 
 
@@ -336,7 +336,7 @@ def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
         yield f"    write(row, {i}, {' + '.join(values)})"
     if _has_lanes(key):
         yield "    if is_lined:"
-        yield f"        line, first, filled = flushed(line, first, filled + {len(places)}, held)"
+        yield f"        line, front, filled = flushed(line, front, filled + {len(places)}, held)"
 
 
 def _end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
@@ -447,7 +447,7 @@ def _middle(key: Key) -> Iterator[str]:
         before = f" - ({ends} * SIZE if left == 0 else 0)" if ends else ""
         yield "is_lined = count >= LANES"
         yield "if is_lined:"
-        yield f"    line, first, filled = begun(out{before}, line, first, filled, held)"
+        yield f"    line, front, filled = begun(out{before}, line, front, filled, held)"
     yield from _written_ends(key, True)
     if _has_lanes(key):
         yield from _lines(key)
@@ -474,7 +474,7 @@ def _lines(key: Key) -> Iterator[str]:
     yield "    else:"
     yield "        keep(held + (filled + x - past) * SIZE, 0, value)"
     yield "        taken = min(LANES - filled, count - past)"
-    yield "        line, first, filled = flushed(line, first, filled + taken, held)"
+    yield "        line, front, filled = flushed(line, front, filled + taken, held)"
     yield "        past += taken"
     yield "    x = min(past, count - LANES)"
 
