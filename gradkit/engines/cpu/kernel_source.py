@@ -53,12 +53,11 @@ def slots(key: Key) -> list[str]:
         found.extend(f"{name}_{word}" for word in words)
         found.extend([f"{name}_ahead"] if term.leads else [])
         for p, pair in enumerate(term.pairs):
-            sides = {"difference": "hl", "value": "h", "negative": "l"}[pair.form]
-            found.extend(f"{name}_{side}{p}" for side in sides)
             found.extend([f"{name}_w{p}"] if pair.weight else [])
         found.extend(f"{name}_d{j}" for j in range(term.divisors))
         found.extend([f"{name}_c"] if term.has_factor else [])
         found.extend([f"{name}_size", f"{name}_numbers"] if term.ends else [])
+    found.extend(f"q{i}" for i in range(len(key.points)))
     return found
 
 
@@ -498,11 +497,10 @@ def _named(key: Key, number: int, term: Term) -> Iterator[str]:
     yield f"field = row_{name}_f + begin * {name}_f_{last}"
     if _has_lanes(key) and term.leads:
         yield f"ahead{number} = field + {name}_ahead"
+    for i, owner in enumerate(key.points):
+        if owner == number:
+            yield f"p{i} = field + q{i}"
     for p, pair in enumerate(term.pairs):
-        if pair.form != "negative":
-            yield f"h{number}_{p} = field + {name}_h{p}"
-        if pair.form != "value":
-            yield f"l{number}_{p} = field + {name}_l{p}"
         if pair.weight == "column":
             place = f"{name}_w{p} + {row} - {name}_start"
             value = f"real + ({place}) * SIZE" if in_line else f"read_R(real, {place})"
@@ -531,12 +529,14 @@ def _value_of(key: Key, number: int, term: Term, lanes: str) -> Iterator[str]:
 
 def _difference(key: Key, number: int, p: int, lanes: str) -> str:
     term = key.terms[number]
-    kind, form = _kind(term), term.pairs[p].form
-    high, low = f"h{number}_{p}", f"l{number}_{p}"
+    kind, pair = _kind(term), term.pairs[p]
+    high, low = (None if i is None else f"p{i}" for i in (pair.high, pair.low))
     if lanes:
-        if form == "difference":
-            return f"minus_lanes_{kind}({high}, {low}, x)"
-        return f"(-value_lanes_{kind}({low}, x))" if form == "negative" else f"value_lanes_{kind}({high}, x)"
+        if high is None:
+            return f"(-value_lanes_{kind}({low}, x))"
+        if low is None:
+            return f"value_lanes_{kind}({high}, x)"
+        return f"minus_lanes_{kind}({high}, {low}, x)"
     index = "{}, x" if term.is_unit else f"{{}} + x * t{number}_f_{key.ndim - 1}, 0"
-    high, low = (f"read_{kind}({index.format(place)})" for place in (high, low))
-    return _form(kind, high if form != "negative" else None, low if form != "value" else None)
+    elements = (place and f"read_{kind}({index.format(place)})" for place in (high, low))
+    return _form(kind, *elements)

@@ -14,13 +14,13 @@ DTYPES = (
 
 
 class Pair(NamedTuple):
-    """A difference of values as the text has it.
+    """A difference of values as the text has it: of two points by number, or of one and nothing.
 
-    `form` is "difference", "value" (nothing is subtracted) or "negative" (from nothing); `weight`
-    is "" for 1, "number", or "column" for one per row.
+    `weight` is "" for 1, "number", or "column" for one per row.
     """
 
-    form: str
+    high: int | None
+    low: int | None
     weight: str
 
 
@@ -77,6 +77,8 @@ class Key(NamedTuple):
         Whether sums are formed in the result: it has their dtype, and no gaps along a line.
     terms : tuple of Term
         What is added up.
+    points : tuple of int
+        The first term that needs a point, for every point of the inputs near an element.
     ends : tuple of int
         Places near the ends of a line, negative ones from its end, that are written out one by one.
     """
@@ -87,4 +89,5 @@ class Key(NamedTuple):
     is_complex: bool
     is_direct: bool
     terms: tuple[Term, ...]
+    points: tuple[int, ...]
     ends: tuple[int, ...]

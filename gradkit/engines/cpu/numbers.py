@@ -102,6 +102,7 @@ class _Builder:
     pairs: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
     slots: dict[str, int] = field(default_factory=dict[str, int])
     spreads: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
+    points: dict[tuple[Any, ...], int] = field(default_factory=dict[tuple[Any, ...], int])
 
     def built(self) -> tuple[Key, Numbers] | None:
         precision = self.plan.precision(self.inputs)
@@ -141,6 +142,7 @@ class _Builder:
             self.is_complex,
             result == precision.real and self._along_line(output) == self.dtype.itemsize,
             terms,
+            tuple(self.points.values()),
             tuple(self._end_of(place, self.sizes[-1]) for place in self.ends),
         )
         return key, Numbers(
@@ -163,8 +165,13 @@ class _Builder:
 
     def _groups(self, operands: Sequence[_Operand]) -> list[tuple[int, ...]]:
         """The axes that kernels see: those without differences are one where memory allows it."""
+        # For all results the same axes are one, so that kernels can share boxes of rows.
         used = {
-            s.steps[0].axis for s in self.sequels if s.steps and isinstance(s.steps[0], Passage)
+            step.axis
+            for _, sequels in self.program.sums
+            for sequel in sequels
+            for step in sequel.steps[:1]
+            if isinstance(step, Passage)
         }
         groups: list[tuple[int, ...]] = []
         for axis in self.order:
@@ -285,7 +292,7 @@ class _Builder:
         scale = self.parts if axis == self.last else 1
         middle = written_out(runs)
         known = list(_known_arrays(sequel))
-        pairs = self._middle(name, middle, axis, scale)
+        pairs = self._middle(number, middle, axis, scale)
         self.slots[f"{name}_runs"] = len(self.runs)
         self.slots[f"{name}_middle"] = len(self.runs) + runs.index(middle) if middle in runs else 0
         for run in runs:
@@ -349,8 +356,9 @@ class _Builder:
     def _line_of(self, f: np.ndarray) -> bool:
         return f.strides[self.groups[-1][-1]] == f.itemsize
 
-    def _middle(self, name: str, run: Run, axis: int, scale: int) -> tuple[Pair, ...]:
+    def _middle(self, number: int, run: Run, axis: int, scale: int) -> tuple[Pair, ...]:
         """Name the numbers of the rows that are written out."""
+        name = f"t{number}"
         self.slots[f"{name}_start"], self.slots[f"{name}_stop"] = (
             run.start * scale,
             run.stop * scale,
@@ -359,22 +367,29 @@ class _Builder:
         found: list[Pair] = []
         offsets = [0]
         for p, (high, low, weight) in enumerate(run.pairs):
-            for side, point in (("h", high), ("l", low)):
-                if point is not None:
-                    self.slots[f"{name}_{side}{p}"] = point.offset * step
-                    offsets.append(point.offset)
-            form = "difference" if high and low else "value" if high else "negative"
+            offsets += [point.offset for point in (high, low) if point is not None]
+            upper, lower = (point and self._point(number, axis, point, step) for point in (high, low))
             kind = "" if weight is None else "column" if weight.ndim else "number"
             if weight is not None:
                 place, _ = self._weight(weight, run, scale)
                 self.slots[f"{name}_w{p}"] = place
-            found.append(Pair(form, kind))
+            found.append(Pair(upper, lower, kind))
         for j, divisor in enumerate(run.divisors):
             self.slots[f"{name}_d{j}"] = self._divisor(divisor)
         before, after = self.spreads.get(axis, (0, 0))
         self.spreads[axis] = (min(before, *offsets), max(after, *offsets))
         self.slots[f"{name}_ahead"] = (max(offsets) + 1) * step
         return tuple(found)
+
+    def _point(self, number: int, axis: int, point: Point, step: int) -> int:
+        """The number of a point, which terms of the same input share."""
+        sequel = self.sequels[number]
+        along = axis if point.offset else None
+        found = (sequel.source, repr(sequel.trim), along, point.offset)
+        if found not in self.points:
+            self.slots[f"q{len(self.points)}"] = point.offset * step
+        self.points.setdefault(found, number)
+        return list(self.points).index(found)
 
     def _listed(self, run: Run, known: Sequence[Any], scale: int) -> None:
         """List rows in the tables."""
