@@ -1,23 +1,24 @@
 """The text of a kernel: Python for Numba from a `Key`, and from nothing else.
 
-A kernel computes a box of rows. It goes from line to line (along the last axis) and takes each in
-chunks that stay in the first cache: the terms of a sum are added up in a chunk one after the
-other, then the chunk is written out, past the caches where results are large. Rows that are
-written out are a loop that compilers vectorise; all others are read from tables by `settle`.
+A kernel computes a box of rows. It goes from line to line (along the last axis), and takes each in
+chunks. Where all terms of a sum are written out, results come as lanes and are written past the
+caches, in whole lines of the cache: what is short of one is held back for the next line of the
+box. Near the ends of a line differences are written out element by element. All other rows are
+read from tables, term by term.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
-from typing import Any
 
 import numpy as np
 
+from gradkit.engines.cpu.element_source import ENTRIES_OF_RUN, division, indented, kind_of
 from gradkit.engines.cpu.key import DTYPES, Key, Term
-from gradkit.engines.cpu.preamble import LINE, PREAMBLE
+from gradkit.engines.cpu.preamble import LINE
 
-__all__ = ["CHUNK", "SCRATCH", "common", "slots", "source"]
+__all__ = ["CHUNK", "SCRATCH", "slots", "source"]
 
 #: Bytes of a chunk, a multiple of a line of a cache.
 CHUNK = 2**13
@@ -25,10 +26,6 @@ _ROOM = CHUNK + LINE
 #: Bytes that a call of a kernel needs to work in, from the beginning of a line on.
 SCRATCH = 2 * _ROOM + 16 * LINE
 
-#: Integers per run of rows and per difference in the tables.
-ENTRIES_OF_RUN, ENTRIES_OF_PAIR = 8, 6
-
-_SIZES = {"float32": 4, "float64": 8}
 _SIZES_OF_ELEMENTS = {name: np.dtype(name).itemsize for name in DTYPES}
 
 
@@ -61,174 +58,9 @@ def slots(key: Key) -> list[str]:
     return found
 
 
-def common(key: Key) -> str:
-    """The text before that of a kernel: functions that many kernels share, compiled once."""
-    head = PREAMBLE.replace("{real}", key.real).replace("{size}", str(_SIZES[key.real]))
-    return "\n".join([head, *_readers(key)])
-
-
 def source(key: Key) -> str:
     """The text of the function ``kernel`` of a key, which comes after that of `common`."""
     return "\n".join(_kernel(key)) + "\n"
-
-
-def _kind(term: Term) -> str:
-    kind = f"{term.dtype}_{term.split}" if term.split else term.dtype
-    return kind if term.is_unit else f"{kind}_strided"
-
-
-def _indented(lines: Any, depth: int = 1) -> Iterator[str]:
-    yield from ("    " * depth + line if line else "" for line in lines)
-
-
-# --- how elements are read ------------------------------------------------------------------------
-
-
-def _readers(key: Key) -> Iterator[str]:
-    """Functions per kind of input: reading, the number it is, a difference, rows from tables."""
-    kinds = {_kind(term): term for term in key.terms}
-    for kind, term in sorted(kinds.items()):
-        given = "read_half" if term.dtype == "float16" else f"reader({term.dtype})"
-        yield ""
-        yield f"read_{kind} = {given}"
-        yield from _value(kind, term)
-        if term.is_unit:
-            yield from _lanes(kind, term)
-        yield from _tables(kind, term, key)
-    if key.result == "float16":
-        yield "write_result = write_half"
-    else:
-        yield f"write_result = writer({key.result})"
-    yield ""
-
-
-def _value(kind: str, term: Term) -> Iterator[str]:
-    compiled = "@inner"
-    if not term.split:
-        yield from (f"{compiled}", f"def value_{kind}(a):", "    return R(a)")
-        yield from (f"{compiled}", f"def minus_{kind}(a, b):", "    return R(a) - R(b)")
-        return
-    # The high and low bits of integers are numbers of their own, so that differences are exact.
-    whole = "uint64" if term.dtype.startswith("u") else "int64"
-    shift, mask = f"{whole}({term.split})", f"{whole}({(1 << term.split) - 1})"
-    high, low = f"R({whole}({{0}}) >> {shift})", f"R({whole}({{0}}) & {mask})"
-    factor = f"R({2.0**term.split})"
-    yield from (f"{compiled}", f"def value_{kind}(a):")
-    yield f"    return {high.format('a')} * {factor} + {low.format('a')}"
-    yield from (f"{compiled}", f"def minus_{kind}(a, b):")
-    yield f"    high = {high.format('a')} - {high.format('b')}"
-    yield f"    return high * {factor} + ({low.format('a')} - {low.format('b')})"
-    yield from (f"{compiled}", f"def turned_{kind}(a, turns_a, b, turns_b):")
-    yield "    s, t = R(-1) if turns_a else R(1), R(-1) if turns_b else R(1)"
-    yield f"    high = s * {high.format('a')} - t * {high.format('b')}"
-    yield f"    return high * {factor} + (s * {low.format('a')} - t * {low.format('b')})"
-
-
-def _lanes(kind: str, term: Term) -> Iterator[str]:
-    """The same for as many elements at once as a line of a cache has results."""
-    dtype = "types.float16" if term.dtype == "float16" else term.dtype
-    if not term.split:
-        yield f"lanes_{kind} = line_reader({dtype}, number_of({dtype}))"
-        yield from ("@inner", f"def value_lanes_{kind}(a, x):", f"    return lanes_{kind}(a, x)")
-        yield from ("@inner", f"def minus_lanes_{kind}(a, b, x):")
-        yield f"    return lanes_{kind}(a, x) - lanes_{kind}(b, x)"
-        return
-    for word in ("high", "low"):
-        convert = f"bits_of({dtype}, {term.split}, {word == 'high'})"
-        yield f"{word}_{kind} = line_reader({dtype}, {convert})"
-    factor = f"R({2.0**term.split})"
-    yield from ("@inner", f"def value_lanes_{kind}(a, x):")
-    yield f"    return high_{kind}(a, x) * {factor} + low_{kind}(a, x)"
-    yield from ("@inner", f"def minus_lanes_{kind}(a, b, x):")
-    yield f"    high = high_{kind}(a, x) - high_{kind}(b, x)"
-    yield f"    return high * {factor} + (low_{kind}(a, x) - low_{kind}(b, x))"
-
-
-def _tables(kind: str, term: Term, key: Key) -> Iterator[str]:
-    """Functions that compute a run of rows from the tables, element by element, or as a line."""
-    yield "@inner"
-    yield f"def settle_{kind}({', '.join(_ARGUMENTS)}):"
-    yield from _indented(_settled(kind, term, key))
-    yield "@inner"
-    yield f"def settle_line_{kind}({', '.join(_ARGUMENTS)}):"
-    yield from _indented(_settled_line(kind, term, key))
-
-
-_ARGUMENTS = (
-    *("total", "run", "pairs", "real", "field", "step", "along"),
-    *("known", "known_along", "other", "other_along", "column", "column_step", "count"),
-)
-
-
-def _settled(kind: str, term: Term, key: Key) -> Iterator[str]:
-    yield "first, last, is_plain = entry(run, 2), entry(run, 3), entry(run, 7) > 0"
-    yield "for x in range(count):"
-    yield "    v = R(0)"
-    yield "    place = field + x * along"
-    yield "    for p in range(first, last if is_plain else first):"
-    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
-    yield "        upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
-    yield "        w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
-    yield f"        d = minus_{kind}(read_{kind}(upper, 0), read_{kind}(lower, 0))"
-    yield "        d = d * read_R(real, w)"
-    yield "        v = d if p == first else v + d"
-    yield "    for p in range(last if is_plain else first, last):"
-    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
-    yield "        high, low = entry(pair, 0), entry(pair, 2)"
-    yield "        upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
-    yield "        if high == 0 and low == 0:"
-    yield f"            d = minus_{kind}(read_{kind}(upper, 0), read_{kind}(lower, 0))"
-    if term.split:
-        yield "        elif high < 2 and low < 2:"
-        yield f"            d = turned_{kind}(read_{kind}(upper, 0), high,"
-        yield f"                read_{kind}(lower, 0), low)"
-    yield "        else:"
-    yield "            d = R(0)"
-    yield "            for side in range(2):"
-    yield "                code, number = entry(pair, 2 * side), entry(pair, 2 * side + 1)"
-    yield "                if code < 2:"
-    yield f"                    u = value_{kind}(read_{kind}(place + number * step, 0))"
-    yield "                elif code < 4:"
-    yield "                    u = read_R(known + x * known_along, 0)"
-    yield "                elif code < 6:"
-    yield "                    u = read_R(other + x * other_along, 0)"
-    yield "                else:"
-    yield "                    u = read_R(real, number)"
-    yield "                u = -u if code & 1 else u"
-    yield "                d = d - u if side else u"
-    yield "        w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
-    yield "        d = d * read_R(real, w)"
-    yield "        v = d if p == first else v + d"
-    yield "    for j in range(entry(run, 4), entry(run, 5)):"
-    yield f"        v = v {_over(key)} read_R(real, j)"
-    yield "    write(total, x, v if entry(run, 6) else R(0) + v)"
-
-
-def _settled_line(kind: str, term: Term, key: Key) -> Iterator[str]:
-    """Rows whose points are values of the input as they are, with the same weights."""
-    index = "{}, x" if term.is_unit else "{} + x * along, 0"
-    difference = f"minus_{kind}({', '.join(f'read_{kind}({index.format(s)})' for s in 'hl')})"
-    yield "first, last = entry(run, 2), entry(run, 3)"
-    yield "for p in range(first, last):"
-    yield f"    pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
-    yield "    h, l = field + entry(pair, 1) * step, field + entry(pair, 3) * step"
-    yield "    w = read_R(real, entry(pair, 4) + entry(pair, 5) * column)"
-    yield "    is_first = p == first"
-    yield "    for x in range(count):"
-    yield f"        d = {difference} * w"
-    yield "        write(total, x, d if is_first else again(total, x) + d)"
-    yield "for j in range(entry(run, 4), entry(run, 5)):"
-    yield "    divisor = read_R(real, j)"
-    yield "    for x in range(count):"
-    yield f"        write(total, x, again(total, x) {_over(key)} divisor)"
-
-
-def _over(key: Key) -> str:
-    """NumPy divides complex numbers by way of a reciprocal."""
-    return "*" if key.is_complex else "/"
-
-
-# --- the kernel -----------------------------------------------------------------------------------
 
 
 def _kernel(key: Key) -> Iterator[str]:
@@ -238,15 +70,15 @@ def _kernel(key: Key) -> Iterator[str]:
     yield '    nogil=True, cache=CACHE, error_model="numpy", no_cfunc_wrapper=True,'
     yield ")"
     yield "def kernel(box, given, real, runs, pairs, scratch):"
-    yield from _indented(f"{name} = given[{i}]" for i, name in enumerate(slots(key)))
+    yield from indented(f"{name} = given[{i}]" for i, name in enumerate(slots(key)))
     yield f"    spare = scratch + {_ROOM}"
     if _has_lanes(key):
         yield f"    held = spare + {_ROOM + LINE}"
         yield "    line, front, filled = int64(0), int64(0), int64(0)"
     for axis in range(key.ndim - 1):
         line = f"for i{axis} in range(box[{2 * axis}], box[{2 * axis + 1}]):"
-        yield from _indented([line], 1 + axis)
-    yield from _indented(_along_line(key), key.ndim)
+        yield from indented([line], 1 + axis)
+    yield from indented(_along_line(key), key.ndim)
     if _has_lanes(key):
         yield "    release(line, front, filled, held)"
         yield "    finish_writing()"
@@ -277,7 +109,7 @@ def _along_line(key: Key) -> Iterator[str]:
     yield f"        past = ((row_o + x0 * o_{last}) & (LINE - 1)) // SIZE"
     yield f"        x1 = x0 + {CHUNK} // SIZE - past"
     yield f"    total = {'row_o + x0 * SIZE' if key.is_direct else 'scratch'}"
-    yield from _indented(_sum(key))
+    yield from indented(_sum(key))
     if not key.is_direct:
         yield "    for x in range(x1 - x0):"
         yield f"        write_result(row_o + (x0 + x) * o_{last}, 0, again(total, x))"
@@ -304,7 +136,7 @@ def _sum(key: Key) -> Iterator[str]:
     yield "left, right = x0, x1"
     yield "is_written = begin < end"
     yield "if is_written:"
-    yield from _indented(_middle(key))
+    yield from indented(_middle(key))
     yield "else:"
     yield "    begin = end = x0"
     yield "if left < begin or end < right:"
@@ -313,7 +145,7 @@ def _sum(key: Key) -> Iterator[str]:
     yield "        if y0 >= y1:"
     yield "            continue"
     for number, term in terms:
-        yield from _indented(_ends(key, number, term), 2)
+        yield from indented(_ends(key, number, term), 2)
 
 
 def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
@@ -330,7 +162,7 @@ def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
         yield f"    x = {place if is_left else f'size - {-place}'} - begin"
         for number, term in enumerate(key.terms):
             value = _end_of(key, number, term, e) if term.ends else _value_of(key, number, term, "")
-            yield from _indented(value)
+            yield from indented(value)
         values = (_finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
         yield f"    write(row, {i}, {' + '.join(values)})"
     if _has_lanes(key):
@@ -340,11 +172,9 @@ def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
 
 def _end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
     """The differences of a term at a place near an end of a line."""
-    name, kind, last = f"t{number}", _kind(term), key.ndim - 1
+    name, kind, last = f"t{number}", kind_of(term), key.ndim - 1
     # Weights and divisors of all places follow each other.
-    first = sum(
-        sum(weighted for *_, weighted in end.pairs) + end.divisors for end in term.ends[:e]
-    )
+    first = sum(sum(weighted for *_, weighted in end.pairs) + end.divisors for end in term.ends[:e])
     numbers = (f"read_R(real, {name}_numbers + {first + n})" for n in count())
 
     def read(place: int) -> str:
@@ -359,7 +189,7 @@ def _end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
         part = f"{part} * {next(numbers)}" if weighted else part
         total = f"{total} + {part}" if total else part
     for _ in range(end.divisors):
-        total = f"({total}) {_over(key)} {next(numbers)}"
+        total = f"({total}) {division(key)} {next(numbers)}"
     yield f"v{number} = {total or 'R(0)'}"
     if not end.is_full:
         yield f"v{number} = R(0) + v{number}"
@@ -404,12 +234,12 @@ def _ends(key: Key, number: int, term: Term) -> Iterator[str]:
     is_finished = is_first and not term.products and not term.has_factor
     arguments = ["out" if is_finished else "spare", *arguments, column, f"int64({step})", "z1 - z0"]
     yield f"    if {plain}:"
-    yield f"        settle_line_{_kind(term)}({', '.join(arguments)})"
+    yield f"        settle_line_{kind_of(term)}({', '.join(arguments)})"
     yield "    else:"
-    yield f"        settle_{_kind(term)}({', '.join(arguments)})"
+    yield f"        settle_{kind_of(term)}({', '.join(arguments)})"
     if is_finished:
         return
-    yield from _indented(_factors(number, term, "z0"))
+    yield from indented(_factors(number, term, "z0"))
     yield "    for x in range(z1 - z0):"
     value = _finished(number, term, "again(spare, x)")
     value = value if is_first else f"again(out, x) + {value}"
@@ -453,7 +283,7 @@ def _middle(key: Key) -> Iterator[str]:
         yield "for x in range(0 if is_lined else count):"
     else:
         yield "for x in range(count):"
-    yield from _indented(_result(key, ""))
+    yield from indented(_result(key, ""))
     yield "    write(out, x, value)"
     yield from _written_ends(key, False)
 
@@ -465,17 +295,25 @@ def _lines(key: Key) -> Iterator[str]:
     written already.
     """
     yield "x, past = int64(0), int64(0) if is_lined else count"
+    yield "before, waits = nothing(), int64(0)"
     yield "while past < count:"
-    yield from _indented(_result(key, "lanes_"))
+    yield from indented(_result(key, "lanes_"))
     yield "    if x == past and not filled:"
-    yield "        write_line(line, 0, value)"
+    yield "        if waits:"
+    yield "            write_line(line - LINE, 0, before)"
+    yield "        before, waits = value, int64(1)"
     yield "        line, past = line + LINE, past + LANES"
     yield "    else:"
+    yield "        if waits:"
+    yield "            write_line(line - LINE, 0, before)"
+    yield "            waits = int64(0)"
     yield "        keep(held + (filled + x - past) * SIZE, 0, value)"
     yield "        taken = min(LANES - filled, count - past)"
     yield "        line, front, filled = flushed(line, front, filled + taken, held)"
     yield "        past += taken"
     yield "    x = min(past, count - LANES)"
+    yield "if waits:"
+    yield "    write_line(line - LINE, 0, before)"
 
 
 def _result(key: Key, lanes: str) -> Iterator[str]:
@@ -524,12 +362,12 @@ def _value_of(key: Key, number: int, term: Term, lanes: str) -> Iterator[str]:
         total = f"{total} + {part}" if total else part
     yield f"v{number} = {total or 'R(0)'}"
     for j in range(term.divisors):
-        yield f"v{number} = v{number} {_over(key)} d{number}_{j}"
+        yield f"v{number} = v{number} {division(key)} d{number}_{j}"
 
 
 def _difference(key: Key, number: int, p: int, lanes: str) -> str:
     term = key.terms[number]
-    kind, pair = _kind(term), term.pairs[p]
+    kind, pair = kind_of(term), term.pairs[p]
     high, low = (None if i is None else f"p{i}" for i in (pair.high, pair.low))
     if lanes:
         if high is None:

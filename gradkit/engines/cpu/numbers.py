@@ -368,7 +368,9 @@ class _Builder:
         offsets = [0]
         for p, (high, low, weight) in enumerate(run.pairs):
             offsets += [point.offset for point in (high, low) if point is not None]
-            upper, lower = (point and self._point(number, axis, point, step) for point in (high, low))
+            upper, lower = (
+                point and self._point(number, axis, point, step) for point in (high, low)
+            )
             kind = "" if weight is None else "column" if weight.ndim else "number"
             if weight is not None:
                 place, _ = self._weight(weight, run, scale)

@@ -2,7 +2,11 @@
 
 Elements are read and written at addresses, because Numba lets indices of arrays count from the
 end, which keeps loops from being vectorised. What is written is marked to be apart from all that
-is read, so that no loop checks for overlaps. `stream` writes lines of a cache past the caches.
+is read, so that no loop checks for overlaps.
+
+Where loops can, they take lanes: vectors of as many reals as a line of the cache holds, which
+`write_line` writes past the caches at once. Compilers would not do so by themselves. The operators
+of Python take lanes as they take reals, so the text of a formula is the same for both.
 """
 
 from __future__ import annotations
@@ -263,6 +267,16 @@ def keep(context, address, index, value):
         return context.get_dummy_value()
 
     return void(int64, int64, lanes), code
+
+
+@intrinsic
+def nothing(context):
+    """Lanes that nobody reads."""
+
+    def code(context, builder, signature, args):
+        return VECTOR(ir.Undefined)
+
+    return lanes(), code
 
 
 line_R = line_reader(R, number_of(R))

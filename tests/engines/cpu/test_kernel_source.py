@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gradkit import Axis, D, Dirichlet, FiniteDifference, Gradient, Grid, Laplacian
-from gradkit.engines.cpu.kernel_source import common, slots, source
+from gradkit.engines.cpu.element_source import common
+from gradkit.engines.cpu.kernel_source import slots, source
 from gradkit.engines.cpu.loading import loaded
 from gradkit.engines.cpu.numbers import key_of
 from gradkit.engines.program import program_of
