@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,12 +29,12 @@ __all__ = ["reason_against", "run"]
 
 #: Bytes of the input that the rows of a box take at once, so that they stay in the second cache.
 BOX = 2**18
+#: Bytes of the input that the rows of a box take in all, where several kernels are called for it.
+SHARED = 2**20
 #: Bytes of a line of a box, at least: processors fetch ahead along lines.
 SHORTEST_LINE = 2**14
 #: Boxes per thread, at least, so that none waits long for the others.
 BOXES_PER_THREAD = 4
-#: Bytes of results from which on they are written past the caches.
-STREAM_FROM = 2**23
 
 
 def reason_against(plan: Plan, inputs: Sequence[np.ndarray]) -> str | None:
@@ -78,7 +79,19 @@ class _Launch:
     given: np.ndarray
     places: tuple[tuple[int, int, int], ...]
     tables: tuple[int, int, int]
-    streams: bool
+
+    def at(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        """The integers that the kernel is called with for these inputs and results."""
+        given = self.given.copy()
+        for slot, number, offset in self.places:
+            given[slot] = _address(arrays[number]) + offset
+        return given
+
+
+class _Batch(NamedTuple):
+    """Kernels that are called for the same boxes of rows, one after the other."""
+
+    launches: tuple[_Launch, ...]
     boxes: tuple[np.ndarray, ...]
 
 
@@ -88,9 +101,9 @@ def run(
     """Apply a plan for which there are kernels; writes to one array per distinct output."""
     key = ("cpu launches", threads, *((a.dtype, a.strides) for a in (*inputs, *results)))
     if key not in plan.memo:
-        plan.memo[key] = _launches(plan, inputs, results, threads)
-    launches = plan.memo[key]
-    if launches is None:
+        plan.memo[key] = _batches(plan, inputs, results, threads)
+    batches = plan.memo[key]
+    if batches is None or not all(result.flags.aligned for result in results):
         whole = [np.empty(result.shape, result.dtype) for result in results]
         run(plan, inputs, whole, threads)
         for result, values in zip(results, whole, strict=True):
@@ -100,22 +113,21 @@ def run(
     for result, (_, sequels) in zip(results, program_of(plan, inputs).sums, strict=True):
         if not sequels:
             result[...] = 0
-    for launch in launches:
-        given = launch.given.copy()
-        for slot, number, offset in launch.places:
-            given[slot] = _address(arrays[number]) + offset
-        in_parallel(partial(_worker, launch, given), launch.boxes, threads)
+    for batch in batches:
+        calls = [(launch, launch.at(arrays)) for launch in batch.launches]
+        in_parallel(partial(_worker, calls), batch.boxes, threads)
 
 
-def _worker(launch: _Launch, given: np.ndarray) -> Callable[[np.ndarray], None]:
-    """The kernel, for boxes, with scratch memory of its own."""
+def _worker(calls: Sequence[tuple[_Launch, np.ndarray]]) -> Callable[[np.ndarray], None]:
+    """The kernels, for boxes, with scratch memory of their own."""
     room = np.empty(SCRATCH + LINE, np.uint8)
     scratch = -(-_address(room) // LINE) * LINE
 
     def run_box(box: np.ndarray) -> None:
-        # The memory is named here, so that it lives as long as the kernel may use it.
+        # The memory is named here, so that it lives as long as the kernels may use it.
         assert room.size
-        launch.kernel(box, given, *launch.tables, scratch, int(launch.streams))
+        for launch, given in calls:
+            launch.kernel(box, given, *launch.tables, scratch)
 
     return run_box
 
@@ -123,13 +135,13 @@ def _worker(launch: _Launch, given: np.ndarray) -> Callable[[np.ndarray], None]:
 # --- what is kept on a plan -----------------------------------------------------------------------
 
 
-def _launches(
+def _batches(
     plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
-) -> list[_Launch] | None:
+) -> list[_Batch] | None:
     """The kernels of a plan; None if the results must be computed in arrays without gaps."""
     program = program_of(plan, inputs)
-    found: list[_Launch] = []
-    # A pass for each result: several at once write to more places than the caches take well.
+    launches: list[_Launch] = []
+    # A kernel for each result: one for several writes to more places than the caches take well.
     for number, (_, sequels) in enumerate(program.sums):
         if not sequels:
             continue
@@ -138,7 +150,7 @@ def _launches(
             return None
         key, numbers = made
         names = slots(key)
-        found.append(
+        launches.append(
             _Launch(
                 loaded(key),
                 key,
@@ -146,52 +158,62 @@ def _launches(
                 np.array([numbers.slots[name] for name in names], np.int64),
                 tuple((names.index(name), i, offset) for name, i, offset in numbers.addresses),
                 (_address(numbers.real), _address(numbers.runs), _address(numbers.pairs)),
-                results[number].nbytes >= STREAM_FROM,
-                tuple(_boxes(key, numbers, threads)),
             )
         )
-    return found
+    # All results of a box are computed while its inputs are in the caches.
+    together: dict[tuple[int, ...], list[_Launch]] = {}
+    for launch in launches:
+        together.setdefault(launch.numbers.sizes, []).append(launch)
+    return [_Batch(tuple(some), tuple(_boxes(some, threads))) for some in together.values()]
 
 
-def _boxes(key: Key, numbers: Numbers, threads: int) -> Iterator[np.ndarray]:
-    """The boxes of rows that a kernel is called for, one after the other."""
-    if not all(numbers.sizes):
+def _boxes(launches: Sequence[_Launch], threads: int) -> Iterator[np.ndarray]:
+    """The boxes of rows that kernels are called for, neighbours along the first axis in turn."""
+    sizes = launches[0].numbers.sizes
+    if not all(sizes):
         return
-    lengths = _lengths(key, numbers, threads)
+    lengths = _lengths(launches, threads)
     ranges = [
         [(start, min(start + length, size)) for start in range(0, size, length)]
-        for size, length in zip(numbers.sizes, lengths, strict=True)
+        for size, length in zip(sizes, lengths, strict=True)
     ]
-    for box in product(*ranges):
-        yield np.array(box, np.int64).ravel()
+    for box in product(*reversed(ranges)):
+        yield np.array(box[::-1], np.int64).ravel()
 
 
-def _lengths(key: Key, numbers: Numbers, threads: int) -> list[int]:
+def _lengths(launches: Sequence[_Launch], threads: int) -> list[int]:
     """Rows of a box along each axis.
 
     Along the first axis with wide differences a box is long: what neighbouring rows take stays in
-    a cache as long as the other axes of the box are short.
+    a cache as long as the other axes of the box are short. It ends where the next kernel would no
+    longer find the input in a cache.
     """
-    size = np.dtype(key.real).itemsize
-    lengths = list(numbers.sizes)
-    marched = min((axis for axis, (a, b) in numbers.spreads.items() if b > a), default=key.ndim - 1)
-    if marched < key.ndim - 1:
-        first, last = numbers.spreads[marched]
-        room = max(BOX // (size * (last - first + 1)), 1)
+    sizes = launches[0].numbers.sizes
+    ndim, size = len(sizes), np.dtype(launches[0].key.real).itemsize
+    lengths = list(sizes)
+    spreads = [item for launch in launches for item in launch.numbers.spreads.items()]
+    marched = min((axis for axis, (a, b) in spreads if b > a), default=ndim - 1)
+    if marched < ndim - 1:
+        wide = max(b - a for axis, (a, b) in spreads if axis == marched)
+        room = max(BOX // (size * (wide + 1)), 1)
         # The axes in between are cut first, lines last.
-        for axis in range(marched + 1, key.ndim - 1):
+        for axis in range(marched + 1, ndim - 1):
             inner = prod(lengths[axis + 1 :])
             lengths[axis] = max(min(lengths[axis], room // inner), 1)
         lengths[-1] = min(lengths[-1], max(room, SHORTEST_LINE // size))
     lengths[-1] = -(-lengths[-1] // LINE) * LINE
+    if len(launches) > 1:
+        for axis in range(ndim - 1):
+            inner = prod(lengths[axis + 1 :])
+            lengths[axis] = max(min(lengths[axis], SHARED // (size * inner)), 1)
     wanted = threads * BOXES_PER_THREAD if threads > 1 else 1
-    for axis in range(key.ndim):
-        count = prod(-(-n // length) for n, length in zip(numbers.sizes, lengths, strict=True))
+    for axis in range(ndim):
+        count = prod(-(-n // length) for n, length in zip(sizes, lengths, strict=True))
         if count >= wanted:
             break
         parts = -(-wanted // count)
         lengths[axis] = max(-(-lengths[axis] // parts), 1)
-        if axis == key.ndim - 1:
+        if axis == ndim - 1:
             lengths[axis] = -(-lengths[axis] // LINE) * LINE
     return lengths
 

@@ -1,31 +1,32 @@
 """The text of a kernel: Python for Numba from a `Key`, and from nothing else.
 
-A kernel computes a box of rows. It goes from line to line (along the last axis) and takes each in
-chunks that stay in the first cache: the terms of a sum are added up in a chunk one after the
-other, then the chunk is written out, past the caches where results are large. Rows that are
-written out are a loop that compilers vectorise; all others are read from tables by `settle`.
+A kernel computes a box of rows. It goes from line to line (along the last axis), and takes each in
+chunks. Where all terms of a sum are written out, results come as lanes and are written past the
+caches, in whole lines of the cache: what is short of one is held back for the next line of the
+box. Near the ends of a line differences are written out element by element. All other rows are
+read from tables, term by term.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from itertools import count
 
-from gradkit.engines.cpu.key import Key, Term
-from gradkit.engines.cpu.preamble import LINE, PREAMBLE
+import numpy as np
 
-__all__ = ["CHUNK", "SCRATCH", "common", "slots", "source"]
+from gradkit.engines.cpu.element_source import ENTRIES_OF_RUN, division, indented, kind_of
+from gradkit.engines.cpu.key import DTYPES, Key, Term
+from gradkit.engines.cpu.preamble import LINE
+
+__all__ = ["CHUNK", "SCRATCH", "slots", "source"]
 
 #: Bytes of a chunk, a multiple of a line of a cache.
-CHUNK = 2048
+CHUNK = 2**13
 _ROOM = CHUNK + LINE
 #: Bytes that a call of a kernel needs to work in, from the beginning of a line on.
-SCRATCH = 2 * _ROOM
+SCRATCH = 2 * _ROOM + 16 * LINE
 
-#: Integers per run of rows and per difference in the tables.
-ENTRIES_OF_RUN, ENTRIES_OF_PAIR = 8, 6
-
-_SIZES = {"float32": 4, "float64": 8}
+_SIZES_OF_ELEMENTS = {name: np.dtype(name).itemsize for name in DTYPES}
 
 
 def slots(key: Key) -> list[str]:
@@ -37,6 +38,7 @@ def slots(key: Key) -> list[str]:
         found.extend(f"{name}_{axis}" for axis in range(key.ndim))
 
     add("o")
+    found.append("size")
     for number, term in enumerate(key.terms):
         name = f"t{number}"
         add(f"{name}_f")
@@ -44,20 +46,16 @@ def slots(key: Key) -> list[str]:
             add(f"{name}_p{j}")
         for j in range(term.known):
             add(f"{name}_k{j}")
-        found.extend(f"{name}_{word}" for word in ("start", "stop", "runs", "middle", "ends"))
+        words = ("start", "stop", "runs", "middle", "ends")
+        found.extend(f"{name}_{word}" for word in words)
+        found.extend([f"{name}_ahead"] if term.leads else [])
         for p, pair in enumerate(term.pairs):
-            sides = {"difference": "hl", "value": "h", "negative": "l"}[pair.form]
-            found.extend(f"{name}_{side}{p}" for side in sides)
             found.extend([f"{name}_w{p}"] if pair.weight else [])
         found.extend(f"{name}_d{j}" for j in range(term.divisors))
         found.extend([f"{name}_c"] if term.has_factor else [])
+        found.extend([f"{name}_size", f"{name}_numbers"] if term.ends else [])
+    found.extend(f"q{i}" for i in range(len(key.points)))
     return found
-
-
-def common(key: Key) -> str:
-    """The text before that of a kernel: functions that many kernels share, compiled once."""
-    head = PREAMBLE.replace("{real}", key.real).replace("{size}", str(_SIZES[key.real]))
-    return "\n".join([head, *_readers(key)])
 
 
 def source(key: Key) -> str:
@@ -65,162 +63,30 @@ def source(key: Key) -> str:
     return "\n".join(_kernel(key)) + "\n"
 
 
-def _kind(term: Term) -> str:
-    kind = f"{term.dtype}_{term.split}" if term.split else term.dtype
-    return kind if term.is_unit else f"{kind}_strided"
-
-
-def _indented(lines: Any, depth: int = 1) -> Iterator[str]:
-    yield from ("    " * depth + line if line else "" for line in lines)
-
-
-# --- how elements are read ------------------------------------------------------------------------
-
-
-def _readers(key: Key) -> Iterator[str]:
-    """Functions per kind of input: reading, the number it is, a difference, rows from tables."""
-    kinds = {_kind(term): term for term in key.terms}
-    for kind, term in sorted(kinds.items()):
-        given = "read_half" if term.dtype == "float16" else f"reader({term.dtype})"
-        yield ""
-        yield f"read_{kind} = {given}"
-        yield from _value(kind, term)
-        yield from _tables(kind, term, key)
-    if key.result == "float16":
-        yield "write_result = write_half"
-    else:
-        yield f"write_result = writer({key.result})"
-    yield ""
-
-
-def _value(kind: str, term: Term) -> Iterator[str]:
-    compiled = "@inner"
-    if not term.split:
-        yield from (f"{compiled}", f"def value_{kind}(a):", "    return R(a)")
-        yield from (f"{compiled}", f"def minus_{kind}(a, b):", "    return R(a) - R(b)")
-        return
-    # The high and low bits of integers are numbers of their own, so that differences are exact.
-    whole = "uint64" if term.dtype.startswith("u") else "int64"
-    shift, mask = f"{whole}({term.split})", f"{whole}({(1 << term.split) - 1})"
-    high, low = f"R({whole}({{0}}) >> {shift})", f"R({whole}({{0}}) & {mask})"
-    factor = f"R({2.0**term.split})"
-    yield from (f"{compiled}", f"def value_{kind}(a):")
-    yield f"    return {high.format('a')} * {factor} + {low.format('a')}"
-    yield from (f"{compiled}", f"def minus_{kind}(a, b):")
-    yield f"    high = {high.format('a')} - {high.format('b')}"
-    yield f"    return high * {factor} + ({low.format('a')} - {low.format('b')})"
-    yield from (f"{compiled}", f"def turned_{kind}(a, turns_a, b, turns_b):")
-    yield "    s, t = R(-1) if turns_a else R(1), R(-1) if turns_b else R(1)"
-    yield f"    high = s * {high.format('a')} - t * {high.format('b')}"
-    yield f"    return high * {factor} + (s * {low.format('a')} - t * {low.format('b')})"
-
-
-def _tables(kind: str, term: Term, key: Key) -> Iterator[str]:
-    """Functions that compute a run of rows from the tables, element by element, or as a line."""
-    yield "@inner"
-    yield f"def settle_{kind}({', '.join(_ARGUMENTS)}):"
-    yield from _indented(_settled(kind, term, key))
-    yield "@inner"
-    yield f"def settle_line_{kind}({', '.join(_ARGUMENTS)}):"
-    yield from _indented(_settled_line(kind, term, key))
-
-
-_ARGUMENTS = (
-    *("total", "run", "pairs", "real", "field", "step", "along"),
-    *("known", "known_along", "other", "other_along", "column", "column_step", "count"),
-)
-
-
-def _settled(kind: str, term: Term, key: Key) -> Iterator[str]:
-    yield "first, last, is_plain = entry(run, 2), entry(run, 3), entry(run, 7) > 0"
-    yield "for x in range(count):"
-    yield "    v = R(0)"
-    yield "    place = field + x * along"
-    yield "    for p in range(first, last if is_plain else first):"
-    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
-    yield "        upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
-    yield "        w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
-    yield f"        d = minus_{kind}(read_{kind}(upper, 0), read_{kind}(lower, 0))"
-    yield "        d = d * read_R(real, w)"
-    yield "        v = d if p == first else v + d"
-    yield "    for p in range(last if is_plain else first, last):"
-    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
-    yield "        high, low = entry(pair, 0), entry(pair, 2)"
-    yield "        upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
-    yield "        if high == 0 and low == 0:"
-    yield f"            d = minus_{kind}(read_{kind}(upper, 0), read_{kind}(lower, 0))"
-    if term.split:
-        yield "        elif high < 2 and low < 2:"
-        yield f"            d = turned_{kind}(read_{kind}(upper, 0), high,"
-        yield f"                read_{kind}(lower, 0), low)"
-    yield "        else:"
-    yield "            d = R(0)"
-    yield "            for side in range(2):"
-    yield "                code, number = entry(pair, 2 * side), entry(pair, 2 * side + 1)"
-    yield "                if code < 2:"
-    yield f"                    u = value_{kind}(read_{kind}(place + number * step, 0))"
-    yield "                elif code < 4:"
-    yield "                    u = read_R(known + x * known_along, 0)"
-    yield "                elif code < 6:"
-    yield "                    u = read_R(other + x * other_along, 0)"
-    yield "                else:"
-    yield "                    u = read_R(real, number)"
-    yield "                u = -u if code & 1 else u"
-    yield "                d = d - u if side else u"
-    yield "        w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
-    yield "        d = d * read_R(real, w)"
-    yield "        v = d if p == first else v + d"
-    yield "    for j in range(entry(run, 4), entry(run, 5)):"
-    yield f"        v = v {_over(key)} read_R(real, j)"
-    yield "    write(total, x, v if entry(run, 6) else R(0) + v)"
-
-
-def _settled_line(kind: str, term: Term, key: Key) -> Iterator[str]:
-    """Rows whose points are values of the input as they are, with the same weights."""
-    index = "{}, x" if term.is_unit else "{} + x * along, 0"
-    difference = f"minus_{kind}({', '.join(f'read_{kind}({index.format(s)})' for s in 'hl')})"
-    yield "first, last = entry(run, 2), entry(run, 3)"
-    yield "for p in range(first, last):"
-    yield f"    pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
-    yield "    h, l = field + entry(pair, 1) * step, field + entry(pair, 3) * step"
-    yield "    w = read_R(real, entry(pair, 4) + entry(pair, 5) * column)"
-    yield "    is_first = p == first"
-    yield "    for x in range(count):"
-    yield f"        d = {difference} * w"
-    yield "        write(total, x, d if is_first else again(total, x) + d)"
-    yield "for j in range(entry(run, 4), entry(run, 5)):"
-    yield "    divisor = read_R(real, j)"
-    yield "    for x in range(count):"
-    yield f"        write(total, x, again(total, x) {_over(key)} divisor)"
-
-
-def _over(key: Key) -> str:
-    """NumPy divides complex numbers by way of a reciprocal."""
-    return "*" if key.is_complex else "/"
-
-
-# --- the kernel -----------------------------------------------------------------------------------
-
-
 def _kernel(key: Key) -> Iterator[str]:
     """The function: a box of rows, as first and last one per axis, and what it is called with."""
     yield "@njit("
-    yield "    [void(int64[::1], int64[::1], int64, int64, int64, int64, int64)],"
+    yield "    [void(int64[::1], int64[::1], int64, int64, int64, int64)],"
     yield '    nogil=True, cache=CACHE, error_model="numpy", no_cfunc_wrapper=True,'
     yield ")"
-    yield "def kernel(box, given, real, runs, pairs, scratch, streams):"
-    yield from _indented(f"{name} = given[{i}]" for i, name in enumerate(slots(key)))
+    yield "def kernel(box, given, real, runs, pairs, scratch):"
+    yield from indented(f"{name} = given[{i}]" for i, name in enumerate(slots(key)))
     yield f"    spare = scratch + {_ROOM}"
-    if key.is_direct:
-        yield "    held, next_row = 0, 0"
+    if _has_lanes(key):
+        yield f"    held = spare + {_ROOM + LINE}"
+        yield "    line, front, filled = int64(0), int64(0), int64(0)"
     for axis in range(key.ndim - 1):
         line = f"for i{axis} in range(box[{2 * axis}], box[{2 * axis + 1}]):"
-        yield from _indented([line], 1 + axis)
-    yield from _indented(_along_line(key), key.ndim)
-    yield "    if streams:"
-    if key.is_direct:
-        yield "        release(next_row, scratch, held)"
-    yield "        finish_writing()"
+        yield from indented([line], 1 + axis)
+    yield from indented(_along_line(key), key.ndim)
+    if _has_lanes(key):
+        yield "    release(line, front, filled, held)"
+        yield "    finish_writing()"
+
+
+def _has_lanes(key: Key) -> bool:
+    """Whether the rows that are written out are taken as lines of a cache, and written past it."""
+    return key.is_direct and all(term.is_unit and term.pairs for term in key.terms)
 
 
 def _row(key: Key, name: str) -> str:
@@ -242,9 +108,11 @@ def _along_line(key: Key) -> Iterator[str]:
     yield f"    if x1 - x0 > {CHUNK} // SIZE:"
     yield f"        past = ((row_o + x0 * o_{last}) & (LINE - 1)) // SIZE"
     yield f"        x1 = x0 + {CHUNK} // SIZE - past"
-    yield from _indented(_target(key))
-    yield from _indented(_sum(key))
-    yield from _indented(_store(key))
+    yield f"    total = {'row_o + x0 * SIZE' if key.is_direct else 'scratch'}"
+    yield from indented(_sum(key))
+    if not key.is_direct:
+        yield "    for x in range(x1 - x0):"
+        yield f"        write_result(row_o + (x0 + x) * o_{last}, 0, again(total, x))"
     yield "    x0 = x1"
 
 
@@ -252,31 +120,6 @@ def _operands(term: Term) -> Iterator[str]:
     yield "f"
     yield from (f"p{j}" for j in range(len(term.products)))
     yield from (f"k{j}" for j in range(term.known))
-
-
-def _target(key: Key) -> Iterator[str]:
-    """Where a chunk of the sum is formed: in the result, or apart, after what was held back."""
-    if not key.is_direct:
-        yield "total = scratch"
-        return
-    yield "total = row_o + x0 * SIZE"
-    yield "if streams:"
-    yield "    if total != next_row:"
-    yield "        release(next_row, scratch, held)"
-    yield "        held = 0"
-    yield "    total = scratch + held * SIZE"
-
-
-def _store(key: Key) -> Iterator[str]:
-    if not key.is_direct:
-        yield "for x in range(x1 - x0):"
-        yield f"    write_result(row_o + (x0 + x) * o_{key.ndim - 1}, 0, again(total, x))"
-        return
-    # Where the next line follows in memory, lines of the cache at its ends are written whole.
-    yield "if streams:"
-    yield "    next_row = row_o + x1 * SIZE"
-    yield "    target = row_o + (x0 - held) * SIZE"
-    yield "    held = stream(target, scratch, held + x1 - x0)"
 
 
 def _sum(key: Key) -> Iterator[str]:
@@ -289,18 +132,74 @@ def _sum(key: Key) -> Iterator[str]:
             yield f"begin, end = max(begin, {start}), min(end, {stop})"
         else:
             yield f"end = end if {start} <= i{term.axis} < {stop} else x0"
+    # What is left for the tables is from left to begin, and from end to right.
+    yield "left, right = x0, x1"
     yield "is_written = begin < end"
     yield "if is_written:"
-    yield from _indented(_middle(key))
+    yield from indented(_middle(key))
     yield "else:"
     yield "    begin = end = x0"
-    yield "if begin > x0 or end < x1:"
+    yield "if left < begin or end < right:"
     yield "    for side in range(2):"
-    yield "        y0, y1 = (end, x1) if side else (x0, begin)"
+    yield "        y0, y1 = (end, right) if side else (left, begin)"
     yield "        if y0 >= y1:"
     yield "            continue"
     for number, term in terms:
-        yield from _indented(_ends(key, number, term), 2)
+        yield from indented(_ends(key, number, term), 2)
+
+
+def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
+    """The places near an end of a line, one by one, where the chunk has that end."""
+    places = [(e, place) for e, place in enumerate(key.ends) if (place >= 0) == is_left]
+    if not places:
+        return
+    yield "if left == 0:" if is_left else "if right == size:"
+    yield "    left = begin" if is_left else "    right = end"
+    yield f"    row = {'total' if is_left else 'out + count * SIZE'}"
+    if _has_lanes(key):
+        yield "    row = held + filled * SIZE if is_lined else row"
+    for i, (e, place) in enumerate(places):
+        yield f"    x = {place if is_left else f'size - {-place}'} - begin"
+        for number, term in enumerate(key.terms):
+            value = _end_of(key, number, term, e) if term.ends else _value_of(key, number, term, "")
+            yield from indented(value)
+        values = (_finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
+        yield f"    write(row, {i}, {' + '.join(values)})"
+    if _has_lanes(key):
+        yield "    if is_lined:"
+        yield f"        line, front, filled = flushed(line, front, filled + {len(places)}, held)"
+
+
+def _end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
+    """The differences of a term at a place near an end of a line."""
+    name, kind, last = f"t{number}", kind_of(term), key.ndim - 1
+    # Weights and divisors of all places follow each other.
+    first = sum(sum(weighted for *_, weighted in end.pairs) + end.divisors for end in term.ends[:e])
+    numbers = (f"read_R(real, {name}_numbers + {first + n})" for n in count())
+
+    def read(place: int) -> str:
+        index = f"{place}" if place >= 0 else f"{name}_size - {-place}"
+        if term.is_unit:
+            return f"read_{kind}(row_{name}_f, {index})"
+        return f"read_{kind}(row_{name}_f + ({index}) * {name}_f_{last}, 0)"
+
+    end, total = term.ends[e], ""
+    for high, low, weighted in end.pairs:
+        part = _form(kind, *(None if place is None else read(place) for place in (high, low)))
+        part = f"{part} * {next(numbers)}" if weighted else part
+        total = f"{total} + {part}" if total else part
+    for _ in range(end.divisors):
+        total = f"({total}) {division(key)} {next(numbers)}"
+    yield f"v{number} = {total or 'R(0)'}"
+    if not end.is_full:
+        yield f"v{number} = R(0) + v{number}"
+
+
+def _form(kind: str, high: str | None, low: str | None) -> str:
+    """A difference of two elements, or one of them against nothing."""
+    if high is None:
+        return f"(-value_{kind}({low}))"
+    return f"value_{kind}({high})" if low is None else f"minus_{kind}({high}, {low})"
 
 
 def _ends(key: Key, number: int, term: Term) -> Iterator[str]:
@@ -335,12 +234,12 @@ def _ends(key: Key, number: int, term: Term) -> Iterator[str]:
     is_finished = is_first and not term.products and not term.has_factor
     arguments = ["out" if is_finished else "spare", *arguments, column, f"int64({step})", "z1 - z0"]
     yield f"    if {plain}:"
-    yield f"        settle_line_{_kind(term)}({', '.join(arguments)})"
+    yield f"        settle_line_{kind_of(term)}({', '.join(arguments)})"
     yield "    else:"
-    yield f"        settle_{_kind(term)}({', '.join(arguments)})"
+    yield f"        settle_{kind_of(term)}({', '.join(arguments)})"
     if is_finished:
         return
-    yield from _indented(_factors(number, term, "z0"))
+    yield from indented(_factors(number, term, "z0"))
     yield "    for x in range(z1 - z0):"
     value = _finished(number, term, "again(spare, x)")
     value = value if is_first else f"again(out, x) + {value}"
@@ -358,25 +257,74 @@ def _factors(number: int, term: Term, start: str) -> Iterator[str]:
         yield f"c{number} = read_R(real, {name}_c)"
 
 
-def _finished(number: int, term: Term, value: str) -> str:
+def _finished(number: int, term: Term, value: str, lanes: str = "") -> str:
     """A value times the arrays and the number in front."""
     for j, varies in enumerate(term.products):
         factor = f"p{number}_{j}"
-        value = f"({value} * {f'read_R({factor}, x)' if varies else factor})"
+        read = "line_R" if lanes else "read_R"
+        value = f"({value} * {f'{read}({factor}, x)' if varies else factor})"
     return f"({value} * c{number})" if term.has_factor else value
 
 
 def _middle(key: Key) -> Iterator[str]:
-    """The loop over the part of a line where all terms are written out."""
+    """The part of a line where all terms are written out, and the ends of the line with it."""
+    for number, term in enumerate(key.terms):
+        yield from _named(key, number, term)
+    yield "out, count = total + (begin - x0) * SIZE, end - begin"
+    if _has_lanes(key):
+        ends = sum(place >= 0 for place in key.ends)
+        before = f" - ({ends} * SIZE if left == 0 else 0)" if ends else ""
+        yield "is_lined = count >= LANES"
+        yield "if is_lined:"
+        yield f"    line, front, filled = begun(out{before}, line, front, filled, held)"
+    yield from _written_ends(key, True)
+    if _has_lanes(key):
+        yield from _lines(key)
+        yield "for x in range(0 if is_lined else count):"
+    else:
+        yield "for x in range(count):"
+    yield from indented(_result(key, ""))
+    yield "    write(out, x, value)"
+    yield from _written_ends(key, False)
+
+
+def _lines(key: Key) -> Iterator[str]:
+    """Lines of the cache, each written at once; what is short of one is held back.
+
+    What is left before the first and after the last of them is taken with neighbours that are
+    written already.
+    """
+    yield "x, past = int64(0), int64(0) if is_lined else count"
+    yield "before, waits = nothing(), int64(0)"
+    yield "while past < count:"
+    yield from indented(_result(key, "lanes_"))
+    yield "    if x == past and not filled:"
+    yield "        if waits:"
+    yield "            write_line(line - LINE, 0, before)"
+    yield "        before, waits = value, int64(1)"
+    yield "        line, past = line + LINE, past + LANES"
+    yield "    else:"
+    yield "        if waits:"
+    yield "            write_line(line - LINE, 0, before)"
+    yield "            waits = int64(0)"
+    yield "        keep(held + (filled + x - past) * SIZE, 0, value)"
+    yield "        taken = min(LANES - filled, count - past)"
+    yield "        line, front, filled = flushed(line, front, filled + taken, held)"
+    yield "        past += taken"
+    yield "    x = min(past, count - LANES)"
+    yield "if waits:"
+    yield "    write_line(line - LINE, 0, before)"
+
+
+def _result(key: Key, lanes: str) -> Iterator[str]:
+    """The sum of all terms at x, or from x on."""
     terms = list(enumerate(key.terms))
     for number, term in terms:
-        yield from _named(key, number, term)
-    yield "out = total + (begin - x0) * SIZE"
-    yield "for x in range(end - begin):"
-    for number, term in terms:
-        yield from _indented(_value_of(key, number, term))
-    values = (_finished(number, term, f"v{number}") for number, term in terms)
-    yield f"    write(out, x, {' + '.join(values)})"
+        yield from _value_of(key, number, term, lanes)
+        if lanes and term.leads:
+            yield f"fetch(ahead{number} + x * {_SIZES_OF_ELEMENTS[term.dtype]})"
+    values = (_finished(number, term, f"v{number}", lanes) for number, term in terms)
+    yield f"value = {' + '.join(values)}"
 
 
 def _named(key: Key, number: int, term: Term) -> Iterator[str]:
@@ -385,11 +333,12 @@ def _named(key: Key, number: int, term: Term) -> Iterator[str]:
     in_line = term.axis == last
     row = "begin" if in_line else f"i{term.axis}"
     yield f"field = row_{name}_f + begin * {name}_f_{last}"
+    if _has_lanes(key) and term.leads:
+        yield f"ahead{number} = field + {name}_ahead"
+    for i, owner in enumerate(key.points):
+        if owner == number:
+            yield f"p{i} = field + q{i}"
     for p, pair in enumerate(term.pairs):
-        if pair.form != "negative":
-            yield f"h{number}_{p} = field + {name}_h{p}"
-        if pair.form != "value":
-            yield f"l{number}_{p} = field + {name}_l{p}"
         if pair.weight == "column":
             place = f"{name}_w{p} + {row} - {name}_start"
             value = f"real + ({place}) * SIZE" if in_line else f"read_R(real, {place})"
@@ -400,27 +349,32 @@ def _named(key: Key, number: int, term: Term) -> Iterator[str]:
     yield from _factors(number, term, "begin")
 
 
-def _value_of(key: Key, number: int, term: Term) -> Iterator[str]:
+def _value_of(key: Key, number: int, term: Term, lanes: str) -> Iterator[str]:
     """The weighted differences of a term, over its divisors."""
-    last = key.ndim - 1
+    read = "line_R" if lanes else "read_R"
     total = ""
     for p, pair in enumerate(term.pairs):
-        part = _difference(number, term, p, last)
+        part = _difference(key, number, p, lanes)
         if pair.weight:
             weight = f"w{number}_{p}"
-            is_column = pair.weight == "column" and term.axis == last
-            part = f"{part} * {f'read_R({weight}, x)' if is_column else weight}"
+            is_column = pair.weight == "column" and term.axis == key.ndim - 1
+            part = f"{part} * {f'{read}({weight}, x)' if is_column else weight}"
         total = f"{total} + {part}" if total else part
     yield f"v{number} = {total or 'R(0)'}"
     for j in range(term.divisors):
-        yield f"v{number} = v{number} {_over(key)} d{number}_{j}"
+        yield f"v{number} = v{number} {division(key)} d{number}_{j}"
 
 
-def _difference(number: int, term: Term, p: int, last: int) -> str:
-    kind = _kind(term)
-    index = "{}, x" if term.is_unit else f"{{}} + x * t{number}_f_{last}, 0"
-    high, low = (f"read_{kind}({index.format(f'{side}{number}_{p}')})" for side in "hl")
-    form = term.pairs[p].form
-    if form == "difference":
-        return f"minus_{kind}({high}, {low})"
-    return f"value_{kind}({high})" if form == "value" else f"(-value_{kind}({low}))"
+def _difference(key: Key, number: int, p: int, lanes: str) -> str:
+    term = key.terms[number]
+    kind, pair = kind_of(term), term.pairs[p]
+    high, low = (None if i is None else f"p{i}" for i in (pair.high, pair.low))
+    if lanes:
+        if high is None:
+            return f"(-value_lanes_{kind}({low}, x))"
+        if low is None:
+            return f"value_lanes_{kind}({high}, x)"
+        return f"minus_lanes_{kind}({high}, {low}, x)"
+    index = "{}, x" if term.is_unit else f"{{}} + x * t{number}_f_{key.ndim - 1}, 0"
+    elements = (place and f"read_{kind}({index.format(place)})" for place in (high, low))
+    return _form(kind, *elements)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["DTYPES", "Key", "Pair", "Term"]
+__all__ = ["DTYPES", "End", "Key", "Pair", "Term"]
 
 #: Dtypes of elements that kernels read.
 DTYPES = (
@@ -14,14 +14,27 @@ DTYPES = (
 
 
 class Pair(NamedTuple):
-    """A difference of values as the text has it.
+    """A difference of values as the text has it: of two points by number, or of one and nothing.
 
-    `form` is "difference", "value" (nothing is subtracted) or "negative" (from nothing); `weight`
-    is "" for 1, "number", or "column" for one per row.
+    `weight` is "" for 1, "number", or "column" for one per row.
     """
 
-    form: str
+    high: int | None
+    low: int | None
     weight: str
+
+
+class End(NamedTuple):
+    """Differences at one element near an end of a line.
+
+    `pairs` are the places of the high and the low value in the line of the input, if there are
+    any, negative ones from its end, and whether the difference has a weight; `is_full` is as in
+    `Run`.
+    """
+
+    pairs: tuple[tuple[int | None, int | None, bool], ...]
+    divisors: int
+    is_full: bool
 
 
 class Term(NamedTuple):
@@ -29,7 +42,9 @@ class Term(NamedTuple):
 
     `split` are the low bits of integers that are differenced apart, `is_unit` tells whether
     neighbours along the last axis are neighbours in memory, `products` which arrays vary along it;
-    `known` is the number of arrays that are known along walls.
+    `known` is the number of arrays that are known along walls; `ends` are its differences at the
+    places that `Key.ends` names, if they are taken along lines; `leads` tells whether no other
+    term needs elements of the same input sooner.
     """
 
     dtype: str
@@ -41,6 +56,8 @@ class Term(NamedTuple):
     products: tuple[bool, ...]
     known: int
     has_factor: bool
+    ends: tuple[End, ...]
+    leads: bool
 
 
 class Key(NamedTuple):
@@ -60,6 +77,10 @@ class Key(NamedTuple):
         Whether sums are formed in the result: it has their dtype, and no gaps along a line.
     terms : tuple of Term
         What is added up.
+    points : tuple of int
+        The first term that needs a point, for every point of the inputs near an element.
+    ends : tuple of int
+        Places near the ends of a line, negative ones from its end, that are written out one by one.
     """
 
     ndim: int
@@ -68,3 +89,5 @@ class Key(NamedTuple):
     is_complex: bool
     is_direct: bool
     terms: tuple[Term, ...]
+    points: tuple[int, ...]
+    ends: tuple[int, ...]

@@ -19,7 +19,8 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from gradkit.engines.cpu.kernel_source import common, source
+from gradkit.engines.cpu.element_source import common
+from gradkit.engines.cpu.kernel_source import source
 from gradkit.engines.cpu.key import Key
 
 __all__ = ["cache_folder", "has_half_precision", "loaded", "reason_against_numba"]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradkit import _dtypes
-from gradkit.engines.cpu.key import Key, Pair, Term
+from gradkit.engines.cpu.key import End, Key, Pair, Term
 from gradkit.engines.cpu.rows import Point, Run, runs_of, written_out
 from gradkit.engines.program import Known, Passage, Product, Program, Sequel
 from gradkit.plan import Plan
@@ -24,6 +24,9 @@ from gradkit.plan import Plan
 __all__ = ["Numbers", "key_of"]
 
 Strides = tuple[int, ...]
+
+#: Differences near the ends of a line, at most, that are written out one by one.
+MOST_DIFFERENCES = 72
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +102,14 @@ class _Builder:
     pairs: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
     slots: dict[str, int] = field(default_factory=dict[str, int])
     spreads: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
+    points: dict[tuple[Any, ...], int] = field(default_factory=dict[tuple[Any, ...], int])
 
     def built(self) -> tuple[Key, Numbers] | None:
         precision = self.plan.precision(self.inputs)
         self.dtype = np.dtype(precision.real)
         self.is_complex = _dtypes.kind(precision.compute) == "complex"
         self.splits = precision.splits
+        self.parts = 2 if self.is_complex else 1
         self.shape = self.result.shape
         self.sequels = self.program.sums[self.number][1]
         output = _Operand("o", self.result.strides, len(self.inputs) + self.number)
@@ -118,11 +123,17 @@ class _Builder:
         self.position = {axis: i for i, group in enumerate(self.groups) for axis in group}
         self.last = len(self.groups) - 1
         sizes = [int(np.prod([self.shape[a] for a in group])) for group in self.groups]
-        sizes[-1] *= 2 if self.is_complex else 1
+        sizes[-1] *= self.parts
         self.sizes = tuple(sizes)
+        self.slots["size"] = sizes[-1]
         for operand in flat:
             self._place(operand)
-        terms = tuple(self._term(*numbered) for numbered in enumerate(self.sequels))
+        rows = [self._rows(sequel) for sequel in self.sequels]
+        self.ends = self._ends(rows)
+        self.leaders = self._leaders([axis for axis, _ in rows])
+        terms = tuple(
+            self._term(number, sequel, rows[number]) for number, sequel in enumerate(self.sequels)
+        )
         result = _real_part(precision.result)
         key = Key(
             len(sizes),
@@ -131,6 +142,8 @@ class _Builder:
             self.is_complex,
             result == precision.real and self._along_line(output) == self.dtype.itemsize,
             terms,
+            tuple(self.points.values()),
+            tuple(self._end_of(place, self.sizes[-1]) for place in self.ends),
         )
         return key, Numbers(
             self.sizes,
@@ -152,8 +165,13 @@ class _Builder:
 
     def _groups(self, operands: Sequence[_Operand]) -> list[tuple[int, ...]]:
         """The axes that kernels see: those without differences are one where memory allows it."""
+        # For all results the same axes are one, so that kernels can share boxes of rows.
         used = {
-            s.steps[0].axis for s in self.sequels if s.steps and isinstance(s.steps[0], Passage)
+            step.axis
+            for _, sequels in self.program.sums
+            for sequel in sequels
+            for step in sequel.steps[:1]
+            if isinstance(step, Passage)
         }
         groups: list[tuple[int, ...]] = []
         for axis in self.order:
@@ -226,21 +244,55 @@ class _Builder:
 
     # --- terms ------------------------------------------------------------------------------------
 
-    def _term(self, number: int, sequel: Sequel) -> Term:
+    def _rows(self, sequel: Sequel) -> tuple[int, list[Run]]:
+        """The axis along which differences are taken, and its runs of rows."""
+        step = sequel.steps[0] if sequel.steps else None
+        if isinstance(step, Passage):
+            return self.position[step.axis], list(runs_of(step))
+        whole = self.sizes[-1] // self.parts
+        return self.last, [Run(0, whole, 0, ((Point(0, 1), None, None),), (), True)]
+
+    def _leaders(self, axes: Sequence[int]) -> set[int]:
+        """Per input the term that takes differences along the outermost axis."""
+        found: dict[int, int] = {}
+        for number in sorted(range(len(axes)), key=lambda number: axes[number]):
+            found.setdefault(self.sequels[number].source, number)
+        return set(found.values())
+
+    def _ends(self, rows: Sequence[tuple[int, list[Run]]]) -> list[int]:
+        """The places near the ends of a line that the text has: all that are not in the middle."""
+        along = [runs for axis, runs in rows if axis == self.last]
+        middles = [written_out(runs) for runs in along]
+        whole = self.sizes[-1] // self.parts
+        first = max((run.start for run in middles), default=0)
+        after = min((run.stop for run in middles), default=whole)
+        places = [*range(first), *range(after, whole)]
+        # At each place differences across the line are taken, too.
+        across = sum(len(written_out(runs).pairs) for axis, runs in rows if axis != self.last)
+        differences = 0
+        for place in places if first < after else ():
+            found = [_run_at(runs, place) for runs in along]
+            if not all(run.is_plain for run in found):
+                return []
+            differences += sum(len(run.pairs) for run in found) + across
+            if differences * self.parts > MOST_DIFFERENCES:
+                return []
+        if first >= after:
+            return []
+        return [place * self.parts + part for place in places for part in range(self.parts)]
+
+    def _end_of(self, place: int, size: int) -> int:
+        """A place in a line of some size, from the nearer end."""
+        return place if 2 * place < size else place - size
+
+    def _term(self, number: int, sequel: Sequel, rows: tuple[int, list[Run]]) -> Term:
         name = f"t{number}"
         f = self.inputs[sequel.source]
-        steps = sequel.steps
-        passage = steps[0] if steps and isinstance(steps[0], Passage) else None
-        axis = self.last if passage is None else self.position[passage.axis]
-        if passage is None:
-            whole = self.sizes[-1] // (2 if self.is_complex else 1)
-            runs = [Run(0, whole, 0, ((Point(0, 1), None, None),), (), True)]
-        else:
-            runs = list(runs_of(passage))
-        scale = 2 if self.is_complex and axis == self.last else 1
+        axis, runs = rows
+        scale = self.parts if axis == self.last else 1
         middle = written_out(runs)
         known = list(_known_arrays(sequel))
-        pairs = self._middle(name, middle, axis, scale)
+        pairs = self._middle(number, middle, axis, scale)
         self.slots[f"{name}_runs"] = len(self.runs)
         self.slots[f"{name}_middle"] = len(self.runs) + runs.index(middle) if middle in runs else 0
         for run in runs:
@@ -248,6 +300,7 @@ class _Builder:
         self.slots[f"{name}_ends"] = len(self.runs)
         if sequel.coefficient is not None:
             self.slots[f"{name}_c"] = self._number(sequel.coefficient)
+        ends = self._written_ends(name, sequel, runs) if axis == self.last else ()
         line = self._line_of(f)
         return Term(
             _real_part(_dtypes.dtype_name(f.dtype)),
@@ -258,17 +311,54 @@ class _Builder:
             len(middle.divisors),
             tuple(
                 self.slots[f"{name}_p{j}_{self.last}"] != 0
-                for j in range(sum(isinstance(step, Product) for step in steps))
+                for j in range(sum(isinstance(step, Product) for step in sequel.steps))
             ),
             len(known),
             sequel.coefficient is not None,
+            ends,
+            number in self.leaders,
         )
+
+    def _written_ends(self, name: str, sequel: Sequel, runs: Sequence[Run]) -> tuple[End, ...]:
+        """List the numbers of the places near the ends of a line, one place after the other."""
+        size = self._length_of(sequel)
+        self.slots[f"{name}_size"] = size
+        self.slots[f"{name}_numbers"] = len(self.real)
+        found: list[End] = []
+        for place in self.ends:
+            row, part = divmod(place, self.parts)
+            run = _run_at(runs, row)
+            pairs: list[tuple[int | None, int | None, bool]] = []
+            for high, low, weight in run.pairs:
+                upper, lower = (
+                    point and self._end_of((row + point.offset) * self.parts + part, size)
+                    for point in (high, low)
+                )
+                pairs.append((upper, lower, weight is not None))
+                if weight is not None:
+                    self._number(weight.ravel()[row - run.first] if weight.ndim else weight)
+            for divisor in run.divisors:
+                self._divisor(divisor)
+            found.append(End(tuple(pairs), len(run.divisors), run.is_full))
+        return tuple(found)
+
+    def _length_of(self, sequel: Sequel) -> int:
+        """Elements of a line of the input of a term."""
+        axis = self.groups[-1][-1]
+        step = sequel.steps[0] if sequel.steps else None
+        if not isinstance(step, Passage):
+            return self.sizes[-1]
+        size = self.inputs[sequel.source].shape[axis]
+        if sequel.trim is not None:
+            size = len(range(*sequel.trim[axis].indices(size)))
+        return size * self.parts
 
     def _line_of(self, f: np.ndarray) -> bool:
         return f.strides[self.groups[-1][-1]] == f.itemsize
 
-    def _middle(self, name: str, run: Run, axis: int, scale: int) -> tuple[Pair, ...]:
+    def _middle(self, number: int, run: Run, axis: int, scale: int) -> tuple[Pair, ...]:
         """Name the numbers of the rows that are written out."""
+        name = f"t{number}"
         self.slots[f"{name}_start"], self.slots[f"{name}_stop"] = (
             run.start * scale,
             run.stop * scale,
@@ -277,21 +367,31 @@ class _Builder:
         found: list[Pair] = []
         offsets = [0]
         for p, (high, low, weight) in enumerate(run.pairs):
-            for side, point in (("h", high), ("l", low)):
-                if point is not None:
-                    self.slots[f"{name}_{side}{p}"] = point.offset * step
-                    offsets.append(point.offset)
-            form = "difference" if high and low else "value" if high else "negative"
+            offsets += [point.offset for point in (high, low) if point is not None]
+            upper, lower = (
+                point and self._point(number, axis, point, step) for point in (high, low)
+            )
             kind = "" if weight is None else "column" if weight.ndim else "number"
             if weight is not None:
                 place, _ = self._weight(weight, run, scale)
                 self.slots[f"{name}_w{p}"] = place
-            found.append(Pair(form, kind))
+            found.append(Pair(upper, lower, kind))
         for j, divisor in enumerate(run.divisors):
             self.slots[f"{name}_d{j}"] = self._divisor(divisor)
         before, after = self.spreads.get(axis, (0, 0))
         self.spreads[axis] = (min(before, *offsets), max(after, *offsets))
+        self.slots[f"{name}_ahead"] = (max(offsets) + 1) * step
         return tuple(found)
+
+    def _point(self, number: int, axis: int, point: Point, step: int) -> int:
+        """The number of a point, which terms of the same input share."""
+        sequel = self.sequels[number]
+        along = axis if point.offset else None
+        found = (sequel.source, repr(sequel.trim), along, point.offset)
+        if found not in self.points:
+            self.slots[f"q{len(self.points)}"] = point.offset * step
+        self.points.setdefault(found, number)
+        return list(self.points).index(found)
 
     def _listed(self, run: Run, known: Sequence[Any], scale: int) -> None:
         """List rows in the tables."""
@@ -346,6 +446,10 @@ class _Builder:
         rows = weight.ravel()[run.start - run.first : run.stop - run.first]
         self.real.extend(np.repeat(rows, scale))
         return place, 1
+
+
+def _run_at(runs: Sequence[Run], row: int) -> Run:
+    return next(run for run in runs if run.start <= row < run.stop)
 
 
 def _as_line(run: Run) -> int:

@@ -2,7 +2,11 @@
 
 Elements are read and written at addresses, because Numba lets indices of arrays count from the
 end, which keeps loops from being vectorised. What is written is marked to be apart from all that
-is read, so that no loop checks for overlaps. `stream` writes lines of a cache past the caches.
+is read, so that no loop checks for overlaps.
+
+Where loops can, they take lanes: vectors of as many reals as a line of the cache holds, which
+`write_line` writes past the caches at once. Compilers would not do so by themselves. The operators
+of Python take lanes as they take reals, so the text of a formula is the same for both.
 """
 
 from __future__ import annotations
@@ -13,10 +17,12 @@ __all__ = ["LINE", "PREAMBLE"]
 LINE = 64
 
 PREAMBLE = '''\
+import operator
+
 from llvmlite import ir
 from numba import float32, float64, int8, int16, int32, int64, njit, types
 from numba import uint8, uint16, uint32, uint64, void
-from numba.extending import intrinsic
+from numba.extending import intrinsic, models, overload, register_model
 
 LINE = 64
 # Functions that only kernels call are part of these.
@@ -92,21 +98,19 @@ def write_half(context, address, index, value):
 
 
 @intrinsic
-def move_line(context, target, source):
-    """Write a line of a cache past the caches."""
+def fetch(context, address):
+    """Ask for the line of a cache at an address, which may be anywhere."""
 
     def code(context, builder, signature, args):
-        kind = ir.VectorType(ir.IntType(64), 4)
-        target, source = (builder.inttoptr(a, kind.as_pointer()) for a in args)
-        yes = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
-        for half in range(2):
-            at = [ir.Constant(ir.IntType(64), half)]
-            value = builder.load(builder.gep(source, at), align=8)
-            store = builder.store(value, builder.gep(target, at), align=32)
-            store.set_metadata("nontemporal", yes)
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        name = "llvm.prefetch.p0"
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        how = [ir.Constant(word, n) for n in (0, 3, 1)]
+        builder.call(function, [builder.inttoptr(args[0], byte), *how])
         return context.get_dummy_value()
 
-    return void(int64, int64), code
+    return void(int64), code
 
 
 @intrinsic
@@ -128,27 +132,186 @@ write = writer(R)
 entry = reader(int64)
 
 
+class Lanes(types.Type):
+    """As many reals as a line of a cache holds."""
+
+
+LANES = LINE // SIZE
+lanes = Lanes("lanes")
+VECTOR = ir.VectorType(ir.FloatType() if R == float32 else ir.DoubleType(), LANES)
+
+
+@register_model(Lanes)
+class LanesModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, VECTOR)
+
+
+def operation(symbol, name):
+    """Let an operator take lanes, or lanes and a real."""
+
+    @intrinsic
+    def apply(context, a, b):
+        def code(context, builder, signature, args):
+            values = []
+            for kind, value in zip(signature.args, args):
+                if kind != lanes:
+                    first = builder.insert_element(VECTOR(ir.Undefined), value, int32_of(0))
+                    same = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+                    value = builder.shuffle_vector(first, VECTOR(ir.Undefined), same)
+                values.append(value)
+            return getattr(builder, name)(*values)
+
+        return lanes(a, b), code
+
+    @overload(symbol)
+    def chosen(a, b):
+        if lanes in (a, b) and {a, b} <= {lanes, R}:
+            return lambda a, b: apply(a, b)
+
+
+def int32_of(number):
+    return ir.Constant(ir.IntType(32), number)
+
+
+operation(operator.add, "fadd")
+operation(operator.sub, "fsub")
+operation(operator.mul, "fmul")
+operation(operator.truediv, "fdiv")
+
+
+@intrinsic
+def negative(context, a):
+    def code(context, builder, signature, args):
+        return builder.fneg(args[0])
+
+    return lanes(a), code
+
+
+@overload(operator.neg)
+def negated(a):
+    if a == lanes:
+        return lambda a: negative(a)
+
+
+def line_reader(element, convert, is_apart=True):
+    """A function that reads lanes from the element with an index from an address on."""
+
+    @intrinsic
+    def read(context, address, index):
+        def code(context, builder, signature, args):
+            is_half = element == types.float16
+            kind = ir.HalfType() if is_half else context.get_data_type(element)
+            at = builder.gep(builder.inttoptr(args[0], kind.as_pointer()), [args[1]])
+            line = builder.bitcast(at, ir.VectorType(kind, LANES).as_pointer())
+            value = builder.load(line, align=element.bitwidth // 8)
+            value = marked(builder, value, "noalias") if is_apart else value
+            return convert(builder, value)
+
+        return lanes(int64, int64), code
+
+    return read
+
+
+def number_of(kind):
+    """What makes lanes of elements of a kind."""
+
+    def convert(builder, value):
+        if kind == R:
+            return value
+        if isinstance(kind, types.Float):
+            return (builder.fpext if kind.bitwidth < R.bitwidth else builder.fptrunc)(value, VECTOR)
+        return (builder.sitofp if kind.signed else builder.uitofp)(value, VECTOR)
+
+    return convert
+
+
+def bits_of(kind, split, is_high):
+    """What makes lanes of the high or the low bits of integers."""
+
+    def convert(builder, value):
+        wide = ir.VectorType(ir.IntType(64), LANES)
+        value = (builder.sext if kind.signed else builder.zext)(value, wide)
+        number = ir.Constant(wide, [split if is_high else (1 << split) - 1] * LANES)
+        if not is_high:
+            return builder.sitofp(builder.and_(value, number), VECTOR)
+        if kind.signed:
+            return builder.sitofp(builder.ashr(value, number), VECTOR)
+        return builder.uitofp(builder.lshr(value, number), VECTOR)
+
+    return convert
+
+
+@intrinsic
+def write_line(context, address, index, value):
+    """Write lanes to a line of a cache, past the caches."""
+
+    def code(context, builder, signature, args):
+        at = place(context, builder, R, *args[:2])
+        store = builder.store(args[2], builder.bitcast(at, VECTOR.as_pointer()), align=LINE)
+        store.set_metadata("nontemporal", builder.module.add_metadata([int32_of(1)]))
+        marked(builder, store, "alias.scope")
+        return context.get_dummy_value()
+
+    return void(int64, int64, lanes), code
+
+
+@intrinsic
+def keep(context, address, index, value):
+    """Write lanes from the element with an index from an address on."""
+
+    def code(context, builder, signature, args):
+        at = place(context, builder, R, *args[:2])
+        store = builder.store(args[2], builder.bitcast(at, VECTOR.as_pointer()), align=SIZE)
+        marked(builder, store, "alias.scope")
+        return context.get_dummy_value()
+
+    return void(int64, int64, lanes), code
+
+
+@intrinsic
+def nothing(context):
+    """Lanes that nobody reads."""
+
+    def code(context, builder, signature, args):
+        return VECTOR(ir.Undefined)
+
+    return lanes(), code
+
+
+line_R = line_reader(R, number_of(R))
+line_again = line_reader(R, number_of(R), is_apart=False)
+
+
 @inner
-def stream(target, source, count):
-    """Write reals past the caches, all but those of the last line, which are held back.
-
-    Returns their number; they are moved to where the source begins.
-    """
-    x = 0
-    while x < count and (target + x * SIZE) & (LINE - 1):
-        write(target, x, again(source, x))
-        x += 1
-    while x + LINE // SIZE <= count:
-        move_line(target + x * SIZE, source + x * SIZE)
-        x += LINE // SIZE
-    for y in range(count - x):
-        write(source, y, again(source, x + y))
-    return count - x
+def release(line, first, filled, held):
+    """Write what is held back of a line, element by element."""
+    for x in range(first, filled):
+        write(line, x, again(held, x))
 
 
 @inner
-def release(target, source, count):
-    """Write reals that were held back: those before the target."""
-    for x in range(count):
-        write(target - count * SIZE, x, again(source, x))
+def begun(address, line, first, filled, held):
+    """Go on at an address: the line of the cache, and the elements that are held back of it."""
+    if address != line + filled * SIZE:
+        release(line, first, filled, held)
+        first = filled = (address & (LINE - 1)) // SIZE
+        line = address - filled * SIZE
+    return line, first, filled
+
+
+@inner
+def flushed(line, first, filled, held):
+    """Write the lines that are full, and hold back the rest."""
+    full = filled // LANES
+    for k in range(full):
+        if first:
+            release(line, first, LANES, held)
+            first = int64(0)
+        else:
+            write_line(line, 0, line_again(held + k * LINE, 0))
+        line += LINE
+    if full:
+        keep(held, 0, line_again(held + full * LINE, 0))
+    return line, first, filled - full * LANES
 '''

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 
 import numpy as np
 import pytest
@@ -198,9 +199,42 @@ def test_columns_before_rows_in_memory():
         compare(plan, [values(shape, dtype)], order=(2, 1, 0))
 
 
-@pytest.mark.parametrize("streams", [False, True], ids=["through caches", "past caches"])
-def test_long_lines_in_several_boxes_and_threads(streams, monkeypatch):
-    monkeypatch.setattr(compiled, "STREAM_FROM", 0 if streams else 2**60)
+@pytest.mark.parametrize("operator", [D(0), D(1), Laplacian(2)], ids=["rows", "lines", "both"])
+def test_results_begin_anywhere_in_a_line_of_the_cache(operator):
+    for columns in (7, 8, 9, 15, 16, 17, 24, 41):
+        shape = (6, columns)
+        plan = operator.on(Grid(Axis(0.3), Axis(0.7, boundary=Dirichlet(1))), shape)
+        f = values(shape)
+        expected = reference.run(plan, [f])[0]
+        for start, gap in product(range(8), (0, 1, 8)):
+            room = np.full(6 * (columns + gap) + 32, np.pi)
+            # Counted from the beginning of a line: NumPy's own arrays may begin anywhere.
+            first = -(room.__array_interface__["data"][0] // 8) % 8 + start
+            wide = room[first : first + 6 * (columns + gap)].reshape(6, columns + gap)
+            result = wide[:, :columns]
+            compiled.run(plan, [f], [result], 1)
+            assert same_bits(result, expected)
+            result[...] = np.pi
+            assert np.all(room == np.pi), "something else was written to"
+
+
+def test_results_that_are_not_aligned():
+    plan = D(1).on(Grid(Axis(0.3), Axis(0.7)), (6, 40))
+    f = values((6, 40))
+    result = np.zeros(6 * 40 * 8 + 1, np.uint8)[1:].view(np.float64).reshape(6, 40)
+    compiled.run(plan, [f], [result], 1)
+    assert same_bits(result, reference.run(plan, [f])[0])
+
+
+def test_results_of_one_plan_in_the_same_boxes(monkeypatch):
+    monkeypatch.setattr(compiled, "SHARED", 2**12)
+    for shape in ((12, 10, 100), (40, 30, 33), (3, 300, 9)):
+        for operator in (Gradient(3), Curl(3)):
+            plan = operator.on(Grid(Axis(0.3), Axis(0.7), Axis(0.1)), shape)
+            compare(plan, [values(s) for s in plan.input_shapes], threads=3)
+
+
+def test_long_lines_in_several_boxes_and_threads(monkeypatch):
     monkeypatch.setattr(compiled, "BOX", 2**12)
     monkeypatch.setattr(compiled, "SHORTEST_LINE", 2**9)
     for shape in ((12, 10, 1000), (40, 30, 33), (9, 9, 4099)):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gradkit import Axis, D, Dirichlet, FiniteDifference, Gradient, Grid, Laplacian
-from gradkit.engines.cpu.kernel_source import common, slots, source
+from gradkit.engines.cpu.element_source import common
+from gradkit.engines.cpu.kernel_source import slots, source
 from gradkit.engines.cpu.loading import loaded
 from gradkit.engines.cpu.numbers import key_of
 from gradkit.engines.program import program_of
@@ -20,7 +21,7 @@ def key_for(operator, grid, shape, dtype="float64", accuracy=2, number=0):
     return key_of(plan, program_of(plan, inputs), number, inputs, result)
 
 
-def test_numbers_and_shapes_and_boundaries_are_not_part_of_the_key():
+def test_numbers_and_shapes_and_boundaries_across_lines_are_not_part_of_the_key():
     keys = {
         key_for(D(0) + 2.5 * D(1), Grid(Axis(h, boundary=end), Axis(0.3)), shape)[0]
         for h in (0.3, -1e-3)

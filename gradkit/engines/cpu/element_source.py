@@ -1,0 +1,181 @@
+"""The text before that of a kernel: what all share, and functions that read elements of its inputs.
+
+Elements are read one by one, or as lanes: as many as a line of the cache has results. `settle` and
+`settle_line` compute the rows that are not written out in a kernel, from tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gradkit.engines.cpu.key import Key, Term
+from gradkit.engines.cpu.preamble import PREAMBLE
+
+__all__ = ["common", "division", "indented", "kind_of"]
+
+#: Integers per run of rows and per difference in the tables.
+ENTRIES_OF_RUN, ENTRIES_OF_PAIR = 8, 6
+
+_SIZES = {"float32": 4, "float64": 8}
+
+
+def common(key: Key) -> str:
+    """The text before that of a kernel: functions that many kernels share, compiled once."""
+    head = PREAMBLE.replace("{real}", key.real).replace("{size}", str(_SIZES[key.real]))
+    return "\n".join([head, *_readers(key)])
+
+
+def kind_of(term: Term) -> str:
+    """The name of how elements of a term are read."""
+    kind = f"{term.dtype}_{term.split}" if term.split else term.dtype
+    return kind if term.is_unit else f"{kind}_strided"
+
+
+def indented(lines: Any, depth: int = 1) -> Iterator[str]:
+    """The same lines further to the right."""
+    yield from ("    " * depth + line if line else "" for line in lines)
+
+
+def _readers(key: Key) -> Iterator[str]:
+    """Functions per kind of input: reading, the number it is, a difference, rows from tables."""
+    kinds = {kind_of(term): term for term in key.terms}
+    for kind, term in sorted(kinds.items()):
+        given = "read_half" if term.dtype == "float16" else f"reader({term.dtype})"
+        yield ""
+        yield f"read_{kind} = {given}"
+        yield from _value(kind, term)
+        if term.is_unit:
+            yield from _lanes(kind, term)
+        yield from _tables(kind, term, key)
+    if key.result == "float16":
+        yield "write_result = write_half"
+    else:
+        yield f"write_result = writer({key.result})"
+    yield ""
+
+
+def _value(kind: str, term: Term) -> Iterator[str]:
+    compiled = "@inner"
+    if not term.split:
+        yield from (f"{compiled}", f"def value_{kind}(a):", "    return R(a)")
+        yield from (f"{compiled}", f"def minus_{kind}(a, b):", "    return R(a) - R(b)")
+        return
+    # The high and low bits of integers are numbers of their own, so that differences are exact.
+    whole = "uint64" if term.dtype.startswith("u") else "int64"
+    shift, mask = f"{whole}({term.split})", f"{whole}({(1 << term.split) - 1})"
+    high, low = f"R({whole}({{0}}) >> {shift})", f"R({whole}({{0}}) & {mask})"
+    factor = f"R({2.0**term.split})"
+    yield from (f"{compiled}", f"def value_{kind}(a):")
+    yield f"    return {high.format('a')} * {factor} + {low.format('a')}"
+    yield from (f"{compiled}", f"def minus_{kind}(a, b):")
+    yield f"    high = {high.format('a')} - {high.format('b')}"
+    yield f"    return high * {factor} + ({low.format('a')} - {low.format('b')})"
+    yield from (f"{compiled}", f"def turned_{kind}(a, turns_a, b, turns_b):")
+    yield "    s, t = R(-1) if turns_a else R(1), R(-1) if turns_b else R(1)"
+    yield f"    high = s * {high.format('a')} - t * {high.format('b')}"
+    yield f"    return high * {factor} + (s * {low.format('a')} - t * {low.format('b')})"
+
+
+def _lanes(kind: str, term: Term) -> Iterator[str]:
+    """The same for as many elements at once as a line of a cache has results."""
+    dtype = "types.float16" if term.dtype == "float16" else term.dtype
+    if not term.split:
+        yield f"lanes_{kind} = line_reader({dtype}, number_of({dtype}))"
+        yield from ("@inner", f"def value_lanes_{kind}(a, x):", f"    return lanes_{kind}(a, x)")
+        yield from ("@inner", f"def minus_lanes_{kind}(a, b, x):")
+        yield f"    return lanes_{kind}(a, x) - lanes_{kind}(b, x)"
+        return
+    for word in ("high", "low"):
+        convert = f"bits_of({dtype}, {term.split}, {word == 'high'})"
+        yield f"{word}_{kind} = line_reader({dtype}, {convert})"
+    factor = f"R({2.0**term.split})"
+    yield from ("@inner", f"def value_lanes_{kind}(a, x):")
+    yield f"    return high_{kind}(a, x) * {factor} + low_{kind}(a, x)"
+    yield from ("@inner", f"def minus_lanes_{kind}(a, b, x):")
+    yield f"    high = high_{kind}(a, x) - high_{kind}(b, x)"
+    yield f"    return high * {factor} + (low_{kind}(a, x) - low_{kind}(b, x))"
+
+
+def _tables(kind: str, term: Term, key: Key) -> Iterator[str]:
+    """Functions that compute a run of rows from the tables, element by element, or as a line."""
+    yield "@inner"
+    yield f"def settle_{kind}({', '.join(_ARGUMENTS)}):"
+    yield from indented(_settled(kind, term, key))
+    yield "@inner"
+    yield f"def settle_line_{kind}({', '.join(_ARGUMENTS)}):"
+    yield from indented(_settled_line(kind, term, key))
+
+
+_ARGUMENTS = (
+    *("total", "run", "pairs", "real", "field", "step", "along"),
+    *("known", "known_along", "other", "other_along", "column", "column_step", "count"),
+)
+
+
+def _settled(kind: str, term: Term, key: Key) -> Iterator[str]:
+    yield "first, last, is_plain = entry(run, 2), entry(run, 3), entry(run, 7) > 0"
+    yield "for x in range(count):"
+    yield "    v = R(0)"
+    yield "    place = field + x * along"
+    yield "    for p in range(first, last if is_plain else first):"
+    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
+    yield "        upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
+    yield "        w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
+    yield f"        d = minus_{kind}(read_{kind}(upper, 0), read_{kind}(lower, 0))"
+    yield "        d = d * read_R(real, w)"
+    yield "        v = d if p == first else v + d"
+    yield "    for p in range(last if is_plain else first, last):"
+    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
+    yield "        high, low = entry(pair, 0), entry(pair, 2)"
+    yield "        upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
+    yield "        if high == 0 and low == 0:"
+    yield f"            d = minus_{kind}(read_{kind}(upper, 0), read_{kind}(lower, 0))"
+    if term.split:
+        yield "        elif high < 2 and low < 2:"
+        yield f"            d = turned_{kind}(read_{kind}(upper, 0), high,"
+        yield f"                read_{kind}(lower, 0), low)"
+    yield "        else:"
+    yield "            d = R(0)"
+    yield "            for side in range(2):"
+    yield "                code, number = entry(pair, 2 * side), entry(pair, 2 * side + 1)"
+    yield "                if code < 2:"
+    yield f"                    u = value_{kind}(read_{kind}(place + number * step, 0))"
+    yield "                elif code < 4:"
+    yield "                    u = read_R(known + x * known_along, 0)"
+    yield "                elif code < 6:"
+    yield "                    u = read_R(other + x * other_along, 0)"
+    yield "                else:"
+    yield "                    u = read_R(real, number)"
+    yield "                u = -u if code & 1 else u"
+    yield "                d = d - u if side else u"
+    yield "        w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
+    yield "        d = d * read_R(real, w)"
+    yield "        v = d if p == first else v + d"
+    yield "    for j in range(entry(run, 4), entry(run, 5)):"
+    yield f"        v = v {division(key)} read_R(real, j)"
+    yield "    write(total, x, v if entry(run, 6) else R(0) + v)"
+
+
+def _settled_line(kind: str, term: Term, key: Key) -> Iterator[str]:
+    """Rows whose points are values of the input as they are, with the same weights."""
+    index = "{}, x" if term.is_unit else "{} + x * along, 0"
+    difference = f"minus_{kind}({', '.join(f'read_{kind}({index.format(s)})' for s in 'hl')})"
+    yield "first, last = entry(run, 2), entry(run, 3)"
+    yield "for p in range(first, last):"
+    yield f"    pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
+    yield "    h, l = field + entry(pair, 1) * step, field + entry(pair, 3) * step"
+    yield "    w = read_R(real, entry(pair, 4) + entry(pair, 5) * column)"
+    yield "    is_first = p == first"
+    yield "    for x in range(count):"
+    yield f"        d = {difference} * w"
+    yield "        write(total, x, d if is_first else again(total, x) + d)"
+    yield "for j in range(entry(run, 4), entry(run, 5)):"
+    yield "    divisor = read_R(real, j)"
+    yield "    for x in range(count):"
+    yield f"        write(total, x, again(total, x) {division(key)} divisor)"
+
+
+def division(key: Key) -> str:
+    """NumPy divides complex numbers by way of a reciprocal."""
+    return "*" if key.is_complex else "/"
