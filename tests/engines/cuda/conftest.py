@@ -95,6 +95,7 @@ class Host:
         self.folder = folder
         self.buffers = Buffers(shift)
         self.launches = []
+        self.captures = False
 
     def empty(self, shape, dtype):
         return self.buffers.empty(shape, dtype)
@@ -108,6 +109,9 @@ class Host:
         return copy
 
     upload = contiguous
+
+    def is_capturing(self):
+        return self.captures
 
     def settle(self):
         pass
