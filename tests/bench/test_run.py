@@ -253,7 +253,9 @@ def test_where_memory_is_short_gradkit_is_timed_without_the_others(monkeypatch):
         return call
 
     monkeypatch.setattr(Machine, "copy", short)
-    monkeypatch.setattr(bench, "peers_of", lambda device: (Peer("hoard", "cpu", lambda: None, call),))
+    monkeypatch.setattr(
+        bench, "peers_of", lambda device: (Peer("hoard", "cpu", lambda: None, call),)
+    )
     found = run(Machine(), sizes=[(12, 11)], dtypes=["float64"], families=["laplacian"], rounds=2)
     (one,) = found.rows
     assert one.skipped == {"hoard": "memory is short: the hoard has it"}

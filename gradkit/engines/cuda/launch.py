@@ -84,7 +84,7 @@ def prepared(plan: Plan, inputs: Sequence[Array], device: Device) -> Prepared | 
     if found is None:
         if device.is_capturing():
             # The weights would be there only once the graph has run.
-            return "has uploaded no weights, which a graph must not capture: call the plan before"
+            return "cannot upload weights while a graph is captured: call the plan once before"
         found = plan.memo[key] = _prepare(plan, key[2], inputs, device)
     return found
 

@@ -104,7 +104,7 @@ def test_nothing_is_uploaded_into_a_graph(host):
     plan, device, f = D(0).on(Grid(Axis()), (8,)), host(), np.zeros(8)
     device.captures = True
     reason = prepared(plan, [f], device)
-    assert reason.endswith("which a graph must not capture: call the plan before")
+    assert reason.endswith("while a graph is captured: call the plan once before")
     assert device.buffers.made == []
     device.captures = False
     made = prepared(plan, [f], device)
