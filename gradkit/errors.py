@@ -7,7 +7,7 @@
     │   └── AxisError (numpy.exceptions.AxisError)   an axis that the array does not have
     ├── ArgumentTypeError (TypeError)        an argument of the wrong kind
     ├── UnsupportedError (NotImplementedError)   a request that gradkit does not serve yet
-    ├── EngineError (RuntimeError)           an engine, named or the last one, that cannot serve a call
+    ├── EngineError (RuntimeError)           an engine that cannot serve a call
     ├── DeviceError (RuntimeError)           a device named explicitly that does not answer
     ├── CheckError (AssertionError)          a claimed derivative that a check did not pass
     └── MissingPackageError (ImportError)    an optional package that is not installed

@@ -155,7 +155,7 @@ def _measured(
             seconds = _timed(machine, contestants, rounds, skipped)
         except MemoryError as error:
             # Each library keeps memory that the others need: then gradkit is timed alone.
-            skipped |= {name: f"memory is short: {error}" for name in functions}
+            skipped |= dict.fromkeys(functions, f"memory is short: {error}")
             machine.release()
             own = [one for one in contestants if not one.is_peer]
             seconds = _timed(machine, own, rounds, skipped)
