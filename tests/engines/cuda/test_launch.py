@@ -165,6 +165,19 @@ def test_equal_results_may_go_to_one_place(host, rng):
             np.testing.assert_allclose(got, want, atol=1e-11)
 
 
+@pytest.mark.parametrize("moved", ["input", "result"])
+def test_one_array_that_is_not_aligned_narrows_the_vectors(host, rng, monkeypatch, moved):
+    plan, device = D(0).on(Grid(Axis(0.3), None), (8, 8)), host()
+    monkeypatch.setattr(device, "contiguous", lambda array: array)
+    aside = device.empty((65,), "float64")[1:].reshape(8, 8)
+    f, out = (device.empty((8, 8), "float64") for _ in range(2))
+    f, out = (aside, out) if moved == "input" else (f, aside)
+    f[...] = rng.normal(size=(8, 8))
+    launched(plan, [f], prepared(plan, [f], device), device, [out])
+    assert device.launches[0][0].vector == 1
+    np.testing.assert_allclose(out, plan(f), atol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 def test_complex_numbers_between_their_places_are_moved(host, rng, monkeypatch, dtype):
     """Kernels load a complex number at once, from a multiple of its size."""
