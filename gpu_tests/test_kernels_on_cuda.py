@@ -18,6 +18,7 @@ from gradkit import (
     Neumann,
     Robin,
 )
+from gradkit.errors import EngineError
 
 pytestmark = pytest.mark.gpu
 
@@ -64,19 +65,31 @@ def assert_alike(cupy, plan, inputs):
         assert bool((abs(got - want) <= 8 * eps * abs(size) + np.finfo(want.dtype).tiny).all())
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "complex64", "int32"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64", "float16", "complex64", "complex128", "int32", "uint8"]
+)
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("name", OPERATORS)
 def test_kernels_give_what_the_reference_gives(cupy, rng, name, space, dtype):
     plan = OPERATORS[name].on(Grid(*SPACES[space]), (64, 64, 64))
-    inputs = [cupy.asarray(rng.integers(-99, 100, s) / 8).astype(dtype) for s in plan.input_shapes]
+    low = 0 if dtype == "uint8" else -99
+    inputs = [cupy.asarray(rng.integers(low, 100, s) / 8).astype(dtype) for s in plan.input_shapes]
     assert_alike(cupy, plan, inputs)
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_indices_of_64_bits(cupy, rng, monkeypatch, name, space):
+    monkeypatch.setattr("gradkit.engines.cuda.launch.WIDE", 0)
+    # A plan of its own: what another test has prepared has indices of 32 bits.
+    plan = OPERATORS[name].on(Grid(*SPACES[space]), (64, 64, 64), edge_order=1)
+    assert_alike(cupy, plan, [cupy.asarray(rng.standard_normal(s)) for s in plan.input_shapes])
 
 
 @pytest.mark.parametrize("size", [2, 3, 5, 31, 32, 33, 127, 128, 129, 1025])
 @pytest.mark.parametrize("accuracy", [1, 2])
 def test_odd_sizes(cupy, rng, size, accuracy):
-    for shape, axis in (((size,), 0), ((size, 7), 0), ((7, size), 1)):
+    for shape, axis in (((size,), 0), ((size, 7), 0), ((size, 8), 0), ((7, size), 1)):
         axes = [None] * len(shape)
         axes[axis] = Axis(0.3)
         plan = D(axis).on(Grid(*axes), shape, edge_order=1, method=FiniteDifference(accuracy))
@@ -139,9 +152,26 @@ def test_results_are_all_the_memory_that_a_call_takes(cupy):
     assert len(results) == 3
 
 
-def test_arrays_of_more_than_2_to_the_31_elements(cupy):
+def test_the_first_call_of_a_plan_within_a_capture_says_what_to_do(cupy):
+    plan = D(0).on(Grid(Axis(coordinates=ROUGH), None), (64, 64))
+    f = cupy.ones((64, 64))
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream, gradkit.use_engine("cuda"):
+        stream.begin_capture()
+        try:
+            with pytest.raises(EngineError, match="call the plan once before"):
+                plan(f)
+        finally:
+            stream.end_capture()
+    with gradkit.use_engine("cuda"):
+        assert not plan(f).any()
+
+
+@pytest.mark.parametrize("length", [2**30 + 3, 2**30 + 8], ids=["single", "vectors"])
+def test_arrays_of_more_than_2_to_the_31_elements(cupy, length):
+    cupy.get_default_memory_pool().free_all_blocks()
     free, _ = cupy.cuda.runtime.memGetInfo()
-    shape = (3, 2**30 + 3)
+    shape = (3, length)
     if free < 2.2 * shape[0] * shape[1] * 2:
         pytest.skip(f"needs 14 GB of GPU memory, {free / 2**30:.0f} GiB are free")
     f = cupy.zeros(shape, "float16")

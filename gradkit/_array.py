@@ -20,7 +20,7 @@ import array_api_compat.numpy as numpy_namespace
 import numpy as np
 
 from gradkit._dtypes import NARROW, TIME, complex_of, dtype_name, kind
-from gradkit.errors import ArgumentTypeError, ArgumentValueError
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, EngineError
 
 Array: TypeAlias = Any
 Namespace: TypeAlias = Any
@@ -375,15 +375,24 @@ def table(xp: Namespace, values: np.ndarray, like: Array) -> Array:
 def settle(like: Array) -> None:
     """Wait until what was uploaded for a CuPy array is there, for calls on other streams.
 
-    Other libraries see to it themselves. A stream that is being captured cannot be waited for.
+    Other libraries see to it themselves.
+
+    Raises
+    ------
+    EngineError
+        If the stream is being captured: what was uploaded would be there once the graph has run.
     """
     if not array_api_compat.is_cupy_array(like):
         return
     cuda = sys.modules["cupy"].cuda
     with cuda.Device(device(like).id):
         stream = cuda.get_current_stream()
-        if not stream.is_capturing():
-            stream.synchronize()
+        if stream.is_capturing():
+            raise EngineError(
+                "weights and arrays cannot be uploaded while a CUDA graph is captured: call the "
+                "plan once before"
+            )
+        stream.synchronize()
 
 
 def keeping(like: Array) -> AbstractContextManager[Any]:

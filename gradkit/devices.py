@@ -16,6 +16,10 @@ DEVICES = ("auto", "cpu", "cuda")
 VARIABLE = "GRADKIT_DEVICE"
 
 
+#: What to do where CuPy finds no compiler.
+_TOOLKIT = "pip install 'cupy-cuda13x[ctk]' (or 'cupy-cuda12x[ctk]') brings CUDA's libraries"
+
+
 class Choice(NamedTuple):
     """An array module and why it was chosen."""
 
@@ -99,7 +103,11 @@ def cuda_unavailable() -> str | None:
 
         if cupy.cuda.is_available():
             cupy.zeros(1)
+            # What fills memory needs no compiler; all else does, and wheels of CuPy have none.
+            cupy.cuda.nvrtc.getVersion()
             return None
     except Exception as error:  # noqa: BLE001  a broken driver or CUDA installation can raise anything
-        return f"cupy cannot use a GPU: {type(error).__name__}: {error}"
+        problem = f"cupy cannot use a GPU: {type(error).__name__}: {error}"
+        is_compiler = type(error).__name__ == "DynamicLibNotFoundError"
+        return f"{problem}; {_TOOLKIT}" if is_compiler else problem
     return "cupy is installed, but no CUDA device or driver answers"

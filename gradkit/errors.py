@@ -7,7 +7,7 @@
     │   └── AxisError (numpy.exceptions.AxisError)   an axis that the array does not have
     ├── ArgumentTypeError (TypeError)        an argument of the wrong kind
     ├── UnsupportedError (NotImplementedError)   a request that gradkit does not serve yet
-    ├── EngineError (RuntimeError)           an engine named explicitly that cannot serve a call
+    ├── EngineError (RuntimeError)           an engine that cannot serve a call
     ├── DeviceError (RuntimeError)           a device named explicitly that does not answer
     ├── CheckError (AssertionError)          a claimed derivative that a check did not pass
     └── MissingPackageError (ImportError)    an optional package that is not installed
@@ -75,7 +75,7 @@ class UnsupportedError(GradkitError, NotImplementedError):
 
 
 class EngineError(GradkitError, RuntimeError):
-    """The engine that was asked for by name cannot serve this call."""
+    """An engine that was asked for by name, or the last one there is, cannot serve this call."""
 
 
 class DeviceError(GradkitError, RuntimeError):

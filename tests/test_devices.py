@@ -23,7 +23,7 @@ def no_wish(monkeypatch):
 def install_cupy(monkeypatch):
     """Put a module in the place of cupy, or nothing at all."""
 
-    def install(available=None, zeros=np.zeros):
+    def install(available=None, zeros=np.zeros, compiler=lambda: (13, 2)):
         if available is None:
             # An entry of None makes both `import cupy` and find_spec say that there is none.
             monkeypatch.setitem(sys.modules, "cupy", None)
@@ -31,13 +31,18 @@ def install_cupy(monkeypatch):
             return None
         cupy = ModuleType("cupy")
         cupy.__spec__ = importlib.machinery.ModuleSpec("cupy", loader=None)
-        cupy.cuda = SimpleNamespace(is_available=available)
+        nvrtc = SimpleNamespace(getVersion=compiler)
+        cupy.cuda = SimpleNamespace(is_available=available, nvrtc=nvrtc)
         cupy.zeros = zeros
         monkeypatch.setitem(sys.modules, "cupy", cupy)
         monkeypatch.setattr(devices, "find_spec", lambda name: cupy.__spec__)
         return cupy
 
     return install
+
+
+class DynamicLibNotFoundError(RuntimeError):
+    """What CuPy raises where it finds no NVRTC, by its name."""
 
 
 def raising(error):
@@ -93,6 +98,10 @@ SILENT = {
     "import error": (
         {"available": raising(ImportError("libnvrtc.so.13: cannot open"))},
         r"ImportError: libnvrtc\.so\.13",
+    ),
+    "no compiler": (
+        {"available": lambda: True, "compiler": raising(DynamicLibNotFoundError("nvrtc"))},
+        r"DynamicLibNotFoundError: nvrtc; pip install 'cupy-cuda13x\[ctk\]'",
     ),
     "cannot allocate": (
         {"available": lambda: True, "zeros": raising(MemoryError("out of memory"))},

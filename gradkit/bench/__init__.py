@@ -50,6 +50,7 @@ class _Contestant(NamedTuple):
     call: Callable[[], Any]
     timer: Timer
     engine: str = "auto"
+    is_peer: bool = False
 
 
 def run(
@@ -149,8 +150,16 @@ def _measured(
             elif found is not None:
                 functions[peer.name] = found.what
                 timer = clock if found.waits else machine.seconds
-                contestants.append(_Contestant(peer.name, found.call, timer))
-        seconds = _timed(machine, contestants, rounds)
+                contestants.append(_Contestant(peer.name, found.call, timer, is_peer=True))
+        try:
+            seconds = _timed(machine, contestants, rounds, skipped)
+        except MemoryError as error:
+            # Each library keeps memory that the others need: then gradkit is timed alone.
+            skipped |= dict.fromkeys(functions, f"memory is short: {error}")
+            machine.release()
+            own = [one for one in contestants if not one.is_peer]
+            seconds = _timed(machine, own, rounds, skipped)
+        functions = {name: what for name, what in functions.items() if name in seconds}
     else:
         seconds = {}
     for engine in engines:
@@ -196,6 +205,7 @@ def _peer(
     machine: Machine, peer: Peer, case: Case, inputs: Sequence[Array], out: Sequence[Array]
 ) -> PeerCall | str | None:
     """How a peer is called, checked; why it is not timed; or None if it has no such thing."""
+    machine.release()
     try:
         found = peer.call(case, inputs)
         if found is None:
@@ -209,19 +219,31 @@ def _peer(
 
 
 def _timed(
-    machine: Machine, contestants: Sequence[_Contestant], rounds: int
+    machine: Machine, contestants: Sequence[_Contestant], rounds: int, skipped: dict[str, str]
 ) -> dict[str, tuple[float, ...]]:
-    """Seconds of each call in each round, after a warm-up."""
-    counts: list[int] = []
-    for one in contestants:
-        with use_engine(one.engine):
-            counts.append(calls_of(one.call, one.timer, machine.shortest))
-    seconds: dict[str, list[float]] = {one.label: [] for one in contestants}
-    for _ in range(rounds):
-        for one, calls in zip(contestants, counts, strict=True):
-            with use_engine(one.engine):
-                # Untimed: it brings back pages and caches that the others have taken, and keeps
-                # a device busy while the first timed call is launched.
-                one.call()
-                seconds[one.label].append(one.timer(one.call, calls))
+    """Seconds of each call in each round, after a warm-up; peers that fail are noted and left out.
+
+    What was measured before another library fails, after an hour perhaps, must not be lost.
+    """
+    counts: dict[str, int] = {}
+    seconds: dict[str, list[float]] = {}
+    for turn in range(rounds + 1):
+        for one in contestants:
+            if one.label in skipped:
+                continue
+            try:
+                with use_engine(one.engine):
+                    if turn == 0:
+                        counts[one.label] = calls_of(one.call, one.timer, machine.shortest)
+                        seconds[one.label] = []
+                        continue
+                    # Untimed: it brings back pages and caches that the others have taken, and
+                    # keeps a device busy while the first timed call is launched.
+                    one.call()
+                    seconds[one.label].append(one.timer(one.call, counts[one.label]))
+            except Exception as error:
+                if not one.is_peer:
+                    raise
+                skipped[one.label] = f"{type(error).__name__}: {error}"
+                seconds.pop(one.label, None)
     return {label: tuple(found) for label, found in seconds.items()}

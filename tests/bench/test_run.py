@@ -199,6 +199,70 @@ def test_peers_that_fail_or_differ_are_noted_and_not_timed(monkeypatch):
     assert found.notes == ("absent: is not installed",)
 
 
+def test_what_fails_while_it_is_timed_is_left_out_and_nothing_else_is_lost(monkeypatch):
+    calls = {"early": 0, "late": 0}
+
+    def peer(name, allowed):
+        def call(case, inputs):
+            right = case.plan(inputs[0])
+
+            def counted():
+                calls[name] += 1
+                if calls[name] > allowed:
+                    raise RuntimeError("CUDA out of memory")
+                return right
+
+            return PeerCall(name, counted)
+
+        return Peer(name, "cpu", lambda: None, call)
+
+    made = (peer("early", 1), peer("steady", 10**9), peer("late", 10**3))
+    calls["steady"] = 0
+    monkeypatch.setattr(bench, "peers_of", lambda device: made)
+    monkeypatch.setattr(bench, "calls_of", lambda call, timer, shortest: call() is None or 400)
+    (one,) = quick(families=["laplacian"], rounds=4).rows
+    for name in ("early", "late"):
+        assert one.skipped[name] == "RuntimeError: CUDA out of memory"
+    assert set(one.peers) == set(one.functions) == {"steady"}
+    assert [len(found) for found in one.seconds.values()] == [4, 4, 4]
+
+
+def test_where_memory_is_short_gradkit_is_timed_without_the_others(monkeypatch):
+    timed = []
+
+    class Machine(OnCpu):
+        shortest = 1e-5
+
+        def release(self):
+            timed.append("release")
+
+    def call(case, inputs):
+        right = case.plan(inputs[0])
+        return PeerCall("hoard", lambda: timed.append("hoard") or right)
+
+    copy = Machine.copy
+
+    def short(self, source, target):
+        done = copy(self, source, target)
+
+        def call():
+            if timed[-1] == "hoard":
+                raise MemoryError("the hoard has it")
+            return done()
+
+        return call
+
+    monkeypatch.setattr(Machine, "copy", short)
+    monkeypatch.setattr(
+        bench, "peers_of", lambda device: (Peer("hoard", "cpu", lambda: None, call),)
+    )
+    found = run(Machine(), sizes=[(12, 11)], dtypes=["float64"], families=["laplacian"], rounds=2)
+    (one,) = found.rows
+    assert one.skipped == {"hoard": "memory is short: the hoard has it"}
+    assert one.peers == {}
+    assert len(one.seconds["out"]) == 2
+
+
 def test_what_does_not_fit_in_memory_is_skipped_with_a_note():
     class Machine(OnCpu):
         def free_bytes(self):
@@ -233,7 +297,8 @@ def test_a_run_on_a_fake_card(fake_cupy):
     assert found.machine["device"] == "Fake card, not a GPU"
     assert one.wrong is None
     assert one.share() > 0
-    assert fake_cupy.released == 1
+    # After the case, and before each of the two libraries that are at hand.
+    assert fake_cupy.released == 3
 
 
 def test_default_sizes_are_those_of_the_issues():

@@ -21,6 +21,7 @@ from gradkit import (
     _array,
 )
 from gradkit.engines.program import Known, Passage, Product, Window, program_of
+from gradkit.errors import EngineError
 
 LINE = Grid(Axis(0.5))
 PERIODIC = Grid(Axis(boundary="periodic"))
@@ -319,7 +320,12 @@ def test_uploads_are_waited_for_on_the_device_of_the_array(captures, monkeypatch
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=cuda))
     monkeypatch.setattr(_array.array_api_compat, "is_cupy_array", lambda f: True)
     monkeypatch.setattr(_array, "device", lambda f: SimpleNamespace(id=3))
-    _array.settle(object())
+    if captures:
+        # A graph uploads when it runs; a call before that would read what is not there yet.
+        with pytest.raises(EngineError, match="call the plan once before"):
+            _array.settle(object())
+    else:
+        _array.settle(object())
     assert told == ([3] if captures else [3, "synchronize"])
 
 

@@ -52,6 +52,10 @@ class Device(Protocol):
         """An array of the device with the values of one on the host."""
         ...
 
+    def is_capturing(self) -> bool:
+        """Whether what is launched now becomes part of a graph, and runs later."""
+        ...
+
     def settle(self) -> None:
         """Wait until all that was uploaded is there."""
         ...
@@ -116,11 +120,14 @@ class _Compiler:
         """What a kernel that does not compile raises."""
         return self.cupy.cuda.compiler.CompileException
 
+    def is_capturing(self) -> bool:
+        """Whether the current stream is being captured into a CUDA graph."""
+        return self.cupy.cuda.get_current_stream().is_capturing()
+
     def settle(self) -> None:
         """Wait for the current stream, unless it is being captured."""
-        stream = self.cupy.cuda.get_current_stream()
-        if not stream.is_capturing():
-            stream.synchronize()
+        if not self.is_capturing():
+            self.cupy.cuda.get_current_stream().synchronize()
 
     def compiled(self, key: Key) -> Any:
         """CuPy's kernel of a key, kept for the next call."""

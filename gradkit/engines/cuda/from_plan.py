@@ -141,10 +141,19 @@ class _Builder:
         before = spreads[:-1]
         if not before or not max(before):
             return -1, 1
-        rows = 8 if max(before) > 4 else 4
+        rows = self._rows(spreads, max(before))
         if rows * _reads(self.plan) > MOST_READS_OF_A_THREAD:
             return -1, 1
         return before.index(max(before)), rows
+
+    def _rows(self, spreads: Sequence[int], widest: int) -> int:
+        """How many rows a thread has registers for, of which there are 128."""
+        if sum(map(bool, spreads)) == 1:
+            return 8 if widest > 4 else 4
+        streams = len(self.plan.input_shapes) * len(set(self.plan.same))
+        has_tables = any(rule.is_table for rule in self.rule_keys)
+        is_heavy = has_tables or streams > 3 or (streams > 1 and max(spreads) > 2)
+        return 2 if is_heavy else 4
 
     def _merged(self, shape: Sequence[int]) -> tuple[int, ...]:
         return tuple(prod(shape[axis] for axis in group) for group in self.groups)

@@ -75,6 +75,10 @@ class OnJax(ByAddress):
         """An array on the device with the values of one on the host."""
         return self.jax.device_put(values, self.place)
 
+    def is_capturing(self) -> bool:
+        """False: XLA makes graphs of its own steps alone."""
+        return False
+
     def settle(self) -> None:
         """Nothing: XLA knows when an array is there."""
 

@@ -82,6 +82,9 @@ def prepared(plan: Plan, inputs: Sequence[Array], device: Device) -> Prepared | 
     key = _memo_key(inputs, device)
     found = plan.memo.get(key)
     if found is None:
+        if device.is_capturing():
+            # The weights would be there only once the graph has run.
+            return "cannot upload weights while a graph is captured: call the plan once before"
         found = plan.memo[key] = _prepare(plan, key[2], inputs, device)
     return found
 
@@ -151,12 +154,12 @@ def launched(
     out: Sequence[Array] | None = None,
 ) -> Sequence[Array]:
     """Run a prepared plan; returns one array per output."""
-    given = [device.contiguous(f) for f in inputs]
+    given = [_in_place(device.contiguous(f), device) for f in inputs]
     dtype = _array.result_dtype(_array.namespace(inputs[0]), inputs, made.key.result)
     distinct = list(dict.fromkeys(plan.same))
     results = [
         device.empty(plan.output_shapes[i], dtype)
-        if out is None or not device.is_contiguous(out[i])
+        if out is None or not (device.is_contiguous(out[i]) and _is_aligned(out[i], 1, device))
         else out[i]
         for i in distinct
     ]
@@ -224,6 +227,15 @@ def _widths(key: Key, sizes: Sequence[int]) -> list[int]:
     # A single line may end within a vector, if nothing else is read along it.
     single = prod(sizes[:last]) == 1 and not key.arrays and not any(r.is_table for r in rules)
     return [n for n in powers if n == 1 or (n > 1 and (single or sizes[last] % n == 0))] or [1]
+
+
+def _in_place(array: Array, device: Device) -> Array:
+    """An array whose elements a kernel can load: complex numbers may lie between their places."""
+    if _is_aligned(array, 1, device):
+        return array
+    copy = device.empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
 
 
 def _is_aligned(array: Array, vector: int, device: Device) -> bool:

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -95,6 +96,7 @@ class Host:
         self.folder = folder
         self.buffers = Buffers(shift)
         self.launches = []
+        self.captures = False
 
     def empty(self, shape, dtype):
         return self.buffers.empty(shape, dtype)
@@ -108,6 +110,9 @@ class Host:
         return copy
 
     upload = contiguous
+
+    def is_capturing(self):
+        return self.captures
 
     def settle(self):
         pass
@@ -232,18 +237,33 @@ def nvrtc():
     return ctypes.CDLL(str(find("cu13/lib/libnvrtc.so.13")))
 
 
+class Compiled(NamedTuple):
+    """The machine code of a kernel, its registers, and bytes that a thread spills from them."""
+
+    code: bytes
+    registers: int
+    spilled: int
+
+
 def compiled(nvrtc, text, architecture, more=()):
-    """The machine code of a kernel, and what the compiler says of it."""
+    """A kernel, compiled with the options that CuPy gives."""
     program = ctypes.c_void_p()
     created = nvrtc.nvrtcCreateProgram(
         ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None
     )
     assert created == 0
-    options = [b"--std=c++17", b"-ftz=true", b"-arch=sm_%d" % architecture, *more]
+    options = [b"--std=c++17", b"-ftz=true", b"-arch=sm_%d" % architecture]
+    options += [b"--device-as-default-execution-space", b"--ptxas-options=-v", *more]
     array = (ctypes.c_char_p * len(options))(*options)
     done = nvrtc.nvrtcCompileProgram(program, len(options), array)
-    assert done == 0, _answer(nvrtc, program, "ProgramLog").decode(errors="replace")[:3000]
-    return _answer(nvrtc, program, "CUBIN")
+    log = _answer(nvrtc, program, "ProgramLog").decode(errors="replace")
+    assert done == 0, log[:3000]
+    spills = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", log)
+    return Compiled(
+        _answer(nvrtc, program, "CUBIN"),
+        int(re.search(r"Used (\d+) registers", log)[1]),
+        max(map(int, spills.groups())),
+    )
 
 
 def _answer(nvrtc, program, what):

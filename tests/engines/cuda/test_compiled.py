@@ -48,8 +48,8 @@ KERNELS = {
     "laplacian": (Laplacian(3), SPACE, 2, (17.4, 22.5)),
     "gradient": (Gradient(3), SPACE, 2, (4.1, 6.1)),
     "divergence": (Divergence(3), SPACE, 2, (11.6, 17.3)),
-    "curl": (Curl(3), SPACE, 2, (8.2, 11.5)),
-    "hessian": (Hessian(3), SPACE, 2, (5.9, 8.2)),
+    "curl": (Curl(3), SPACE, 2, (9.2, 13.9)),
+    "hessian": (Hessian(3), SPACE, 2, (7.3, 10.5)),
 }
 HALF_OF_BUDGET = {"float32": 55 / 2, "float64": 110 / 2}
 
@@ -80,22 +80,28 @@ def machine_code(nvdisasm, cubin, folder):
     return blocks
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_hot_paths_stay_within_their_budgets(nvrtc, nvdisasm, tmp_path, kernel, dtype):
+def test_hot_paths_stay_within_their_budgets(
+    nvrtc, nvdisasm, tmp_path, kernel, dtype, architecture
+):
     key = key_for(kernel, dtype)
-    blocks = machine_code(nvdisasm, compiled(nvrtc, source(key), 90), tmp_path)
-    text = "\n".join(i for block in blocks for i in block)
-    assert "STL" not in text, "registers are spilled"
-    assert "CALL" not in text, "something is not inlined, such as a division of 64 bits"
+    found = compiled(nvrtc, source(key), architecture)
+    assert found.spilled == 0, "registers are spilled"
+    # Two blocks of threads fit a multiprocessor.
+    assert found.registers <= 65536 // (2 * BLOCK)
+    blocks = machine_code(nvdisasm, found.code, tmp_path)
     hot = max(blocks, key=lambda block: sum("STG.E.128" in i for i in block))
     stores = sum("STG.E.128" in i for i in hot)
     assert stores == key.march * len(key.outputs)
     assert any("LDG.E.128" in i for i in hot)
     recorded = KERNELS[kernel][3][dtype == "float64"]
     per_result = len(hot) / (stores * key.vector)
-    assert per_result <= 1.1 * recorded
-    assert recorded <= HALF_OF_BUDGET[dtype]
+    assert not any("CALL" in i for i in hot), "something is not inlined, such as a division"
+    # The figures are those of sm_90; on no other were there more than 1.28 times as many.
+    assert per_result <= (1.1 if architecture == 90 else 1.3) * recorded
+    assert per_result <= HALF_OF_BUDGET[dtype]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -103,7 +109,7 @@ def test_hot_paths_stay_within_their_budgets(nvrtc, nvdisasm, tmp_path, kernel, 
 def test_every_architecture_takes_every_width(nvrtc, kernel, architecture):
     for dtype, vector, is_wide in (("float32", 4, False), ("float64", 1, True)):
         text = source(key_for(kernel, dtype, vector, is_wide))
-        assert len(compiled(nvrtc, text, architecture)) > 1000
+        assert compiled(nvrtc, text, architecture).spilled == 0
 
 
 @pytest.mark.parametrize("dtype", ["float16", "complex64", "int8", "int64", "uint16"])
@@ -120,15 +126,6 @@ def test_bfloat16_compiles(nvrtc):
     plan = D(0).on(Grid(Axis(0.3)), (16,))
     key, _ = key_of(plan, ["bfloat16"], plan.precision([torch.zeros(16, dtype=torch.bfloat16)]))
     compiled(nvrtc, source(key._replace(vector=8)), 90)
-
-
-def test_large_blocks_fit_the_registers(nvrtc, nvdisasm, tmp_path):
-    """Two blocks of threads fit a multiprocessor: at most 128 registers each."""
-    blocks = machine_code(
-        nvdisasm, compiled(nvrtc, source(key_for("hessian", "float32")), 90), tmp_path
-    )
-    registers = {int(r) for block in blocks for i in block for r in re.findall(r"\bR(\d+)\b", i)}
-    assert max(registers) < 65536 // (2 * BLOCK)
 
 
 def test_the_name_tells_the_whole_key():

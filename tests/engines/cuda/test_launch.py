@@ -99,6 +99,20 @@ def test_a_kernel_that_does_not_compile_is_a_reason(host):
     assert prepared(plan, [f], device) == reason
 
 
+def test_nothing_is_uploaded_into_a_graph(host):
+    """What a graph uploads is there once it has run: a call before that would read garbage."""
+    plan, device, f = D(0).on(Grid(Axis()), (8,)), host(), np.zeros(8)
+    device.captures = True
+    reason = prepared(plan, [f], device)
+    assert reason.endswith("while a graph is captured: call the plan once before")
+    assert device.buffers.made == []
+    device.captures = False
+    made = prepared(plan, [f], device)
+    assert not isinstance(made, str)
+    device.captures = True
+    assert prepared(plan, [f], device) is made
+
+
 def test_kernels_that_read_much_take_one_row_at_a_time(host):
     grid = Grid(Axis(), Axis(), Axis())
     few = prepared(Laplacian(3).on(grid, (9, 9, 9)), [np.zeros((9, 9, 9))], host())
@@ -149,6 +163,47 @@ def test_equal_results_may_go_to_one_place(host, rng):
         launched(plan, [f], prepared(plan, [f], device), device, out)
         for got, want in zip(out, plan(f), strict=True):
             np.testing.assert_allclose(got, want, atol=1e-11)
+
+
+@pytest.mark.parametrize("moved", ["input", "result"])
+def test_one_array_that_is_not_aligned_narrows_the_vectors(host, rng, monkeypatch, moved):
+    plan, device = D(0).on(Grid(Axis(0.3), None), (8, 8)), host()
+    monkeypatch.setattr(device, "contiguous", lambda array: array)
+    aside = device.empty((65,), "float64")[1:].reshape(8, 8)
+    f, out = (device.empty((8, 8), "float64") for _ in range(2))
+    f, out = (aside, out) if moved == "input" else (f, aside)
+    f[...] = rng.normal(size=(8, 8))
+    launched(plan, [f], prepared(plan, [f], device), device, [out])
+    assert device.launches[0][0].vector == 1
+    np.testing.assert_allclose(out, plan(f), atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_numbers_between_their_places_are_moved(host, rng, monkeypatch, dtype):
+    """Kernels load a complex number at once, from a multiple of its size."""
+    plan, device = D(0).on(Grid(Axis(0.3), None), (8, 6)), host()
+    monkeypatch.setattr(device, "contiguous", lambda array: array)
+    size = np.dtype(dtype).itemsize
+    raw = device.empty((49,), dtype).view(np.uint8)
+    f, out = (raw[size // 2 :][: 48 * size].view(dtype).reshape(8, 6) for _ in range(2))
+    f[...] = rng.normal(size=(8, 6)) + 1j * rng.normal(size=(8, 6))
+    assert device.address(f) % size
+    wanted = plan(f.copy())
+    read, kernel = [], device.kernel
+
+    def noted(key):
+        launch = kernel(key)
+        return lambda grid, block, arguments: (
+            read.extend(a for a in arguments if isinstance(a, np.ndarray)),
+            launch(grid, block, arguments),
+        )
+
+    monkeypatch.setattr(device, "kernel", noted)
+    (found,) = launched(plan, [f], prepared(plan, [f], device), device, [out])
+    assert found is out
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(out, wanted, rtol=8 * eps, atol=40 * eps)
+    assert all(a.ctypes.data % a.itemsize == 0 for a in read)
 
 
 def test_inputs_are_not_changed(host):

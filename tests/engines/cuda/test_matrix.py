@@ -25,7 +25,7 @@ from gradkit import (
     Symmetric,
 )
 from gradkit.engines.cuda.launch import launched, prepared
-from gradkit.engines.cuda.source import source
+from gradkit.engines.cuda.source import BLOCK, source
 
 from .conftest import compiled
 
@@ -67,6 +67,8 @@ BOUNDARIES = {
 }
 DTYPES = ("float16", "float32", "float64", "complex64", "complex128", "int32", "uint8")
 ARCHITECTURES = (75, 80, 90, 100, 120)
+#: Registers of a thread, so that two blocks fit a multiprocessor.
+REGISTERS = 65536 // (2 * BLOCK)
 #: Family, boundary, dtype, whether indices are wide, whether elements come one by one.
 CASES = [
     (family, boundary, DTYPES[(f + b) % 7], (f + b // 2) % 2 == 0, (f // 2 + b) % 3 == 0)
@@ -119,7 +121,9 @@ def test_kernels_compile(nvrtc, host, rng, monkeypatch, number):
     made = prepared(plan, inputs_of(plan, dtype, rng), host())
     width = 1 if is_single else made.vectors[0]
     text = source(made.key._replace(vector=width, is_wide=is_wide))
-    assert compiled(nvrtc, text, ARCHITECTURES[number % 5])
+    found = compiled(nvrtc, text, ARCHITECTURES[number % 5])
+    assert found.registers <= REGISTERS
+    assert found.spilled == 0
 
 
 def test_cases_cover_all_pairs():

@@ -97,6 +97,15 @@ def test_first_derivatives_of_all_sizes(host, rng, size, dtype, axis):
     assert_as_reference(plan, host(), inputs_of(plan, rng, dtype))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("size", [*range(2, 11), 15, 16, 17, 255, 256, 257, 1023, 1025, 2049])
+def test_lines_of_all_sizes(host, rng, size, dtype):
+    """A single line ends anywhere within a vector, and within a block."""
+    plan, device = D(0).on(LINE, (size,), edge_order=1), host()
+    assert_as_reference(plan, device, inputs_of(plan, rng, dtype))
+    assert device.launches[0][0].vector == 16 // np.dtype(dtype).itemsize
+
+
 @pytest.mark.parametrize(
     "kind", ["one-sided", "periodic", "antiperiodic", "coordinates", "periodic coordinates", *WALLS]
 )

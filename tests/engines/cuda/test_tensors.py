@@ -46,6 +46,9 @@ class OnTheHost(OnTorch):
     def view(self, array):
         return array.detach().numpy()
 
+    def is_capturing(self):
+        return False
+
     def settle(self):
         pass
 
