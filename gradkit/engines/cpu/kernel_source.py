@@ -294,6 +294,8 @@ def _lines(key: Key) -> Iterator[str]:
     What is left before the first and after the last of them is taken with neighbours that are
     written already.
     """
+    # A line waits until the values for the next one are read: processors take a read for one of
+    # what was just written where the addresses agree but for pages, as they do in large arrays.
     yield "x, past = int64(0), int64(0) if is_lined else count"
     yield "before, waits = nothing(), int64(0)"
     yield "while past < count:"
@@ -322,6 +324,7 @@ def _result(key: Key, lanes: str) -> Iterator[str]:
     for number, term in terms:
         yield from _value_of(key, number, term, lanes)
         if lanes and term.leads:
+            # Ask for what the next line across needs: it is far away in memory.
             yield f"fetch(ahead{number} + x * {_SIZES_OF_ELEMENTS[term.dtype]})"
     values = (_finished(number, term, f"v{number}", lanes) for number, term in terms)
     yield f"value = {' + '.join(values)}"
