@@ -483,11 +483,8 @@ def _is_plain_target(
     flags = out.flags
     if not (flags.writeable and flags.c_contiguous):
         return False
-    for f in inputs:
-        # Bounds alone: what they cannot tell apart is looked at more closely.
-        if type(f) is not np.ndarray or np.may_share_memory(out, f):
-            return False
-    return True
+    # Bounds alone: what they cannot tell apart is looked at more closely.
+    return all(type(f) is np.ndarray and not np.may_share_memory(out, f) for f in inputs)
 
 
 def tidy_chunks(array: Array, chunks: tuple[tuple[int, ...], ...], axis: int) -> Array:

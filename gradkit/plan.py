@@ -571,8 +571,8 @@ class Plan:
 
     def _target_dtype(self, inputs: Sequence[Array]) -> Any:
         """The dtype that the results of these inputs have, kept for NumPy arrays."""
-        key = ("target", *[f.dtype for f in inputs])
-        is_kept = all([type(f) is np.ndarray for f in inputs])
+        key = ("target", *(f.dtype for f in inputs))
+        is_kept = all(type(f) is np.ndarray for f in inputs)
         found = self.memo.get(key) if is_kept else None
         if found is None:
             result = self.precision(inputs).result

@@ -1,8 +1,9 @@
 """Time of a call against the fastest other library, from 10 elements to 10**9 bytes.
 
-``python docs/performance/cpu_sweep.py --up-to 24`` measures what `gradkit bench` measures (the same cases, checks and
-interleaved rounds) on vectors and cubes of growing size, up to ``2**24`` bytes, and writes
-``cpu_sweep.json`` and ``cpu_sweep.png``. The range can be taken in parts: see ``--help``.
+``python docs/performance/cpu_sweep.py --up-to 24`` measures what `gradkit bench` measures (the
+same cases, checks and interleaved rounds) on vectors and cubes of growing size, up to ``2**24``
+bytes, and writes ``cpu_sweep.json`` and ``cpu_sweep.png``. The range can
+be taken in parts: see ``--help``.
 """
 
 from __future__ import annotations
