@@ -83,7 +83,7 @@ def draw(result: Result, path: Path) -> None:
 
 def main() -> None:
     """Measure, print the table, and write the figures and the chart."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--from", dest="first", type=int, default=7, help="power of 2, in bytes")
     parser.add_argument("--up-to", dest="last", type=int, default=29, help="power of 2, in bytes")
     parser.add_argument("--step", type=int, default=2, help="between powers")
