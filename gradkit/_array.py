@@ -454,6 +454,8 @@ def check_target(
     name: str, out: Any, shape: tuple[int, ...], dtype: DType, inputs: Sequence[Array]
 ) -> None:
     """Raise unless `out` is an array that results of this shape and dtype can be written to."""
+    if _is_plain_target(out, shape, dtype, inputs):
+        return
     if not is_array(out):
         raise ArgumentTypeError(f"{name} is of type {type(out).__name__}: wanted an array")
     same_place([("f", inputs[0]), (name, out)])
@@ -479,6 +481,19 @@ def check_target(
         raise ArgumentValueError(
             f"{name} shares memory with an input: wanted an array apart from it"
         )
+
+
+def _is_plain_target(
+    out: Any, shape: tuple[int, ...], dtype: DType, inputs: Sequence[Array]
+) -> bool:
+    """Whether a few cheap looks show already that results can be written to `out`."""
+    if type(out) is not np.ndarray or out.shape != shape or out.dtype != dtype:
+        return False
+    flags = out.flags
+    if not (flags.writeable and flags.c_contiguous):
+        return False
+    # Bounds alone: what they cannot tell apart is looked at more closely.
+    return all(type(f) is np.ndarray and not np.may_share_memory(out, f) for f in inputs)
 
 
 def tidy_chunks(array: Array, chunks: tuple[tuple[int, ...], ...], axis: int) -> Array:

@@ -165,9 +165,9 @@ def _method(options: Options) -> Method:
 
 def names_several_axes(axis: Any) -> bool:
     """Whether ``axis=`` is a sequence of axes, rather than a single one or None."""
-    if isinstance(axis, Sequence):
-        return True
-    return getattr(axis, "ndim", 0) > 0
+    if axis is None or type(axis) is int:
+        return False
+    return isinstance(axis, Sequence) or getattr(axis, "ndim", 0) > 0
 
 
 def axes_of(axis: Any, ndim: int, name: str = "f") -> tuple[int, ...]:

@@ -144,17 +144,18 @@ class Plan:
         ArgumentTypeError, ArgumentValueError
             If an argument does not fit the plan; nothing has been written then.
         """
-        if self._is_plain and type(f) is np.ndarray and f.shape == self.input_shape and out is None:
-            results = Plan.runner(self, (f,), None)
-            return results[0] if len(results) == 1 else tuple(results)
-        inputs = checked_inputs(f, self.input_shapes)
-        check_coefficients([parameter.array for parameter in self.parameters], inputs[0])
+        run = self._run
+        if self._is_plain and type(f) is np.ndarray and f.shape == self.input_shape:
+            inputs: tuple[Array, ...] = (f,)
+            run = self._run_plain
+        else:
+            inputs = checked_inputs(f, self.input_shapes)
+            check_coefficients([parameter.array for parameter in self.parameters], inputs[0])
         if out is not None:
             dtype = self._target_dtype(inputs)
-            targets = checked_targets(out, self.output_shapes, self.same, dtype, inputs)
-            self._run(inputs, targets)
+            run(inputs, checked_targets(out, self.output_shapes, self.same, dtype, inputs))
             return out
-        results = self._run(inputs, None)
+        results = run(inputs, None)
         return results[0] if len(results) == 1 else tuple(results)
 
     def apply(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
@@ -579,6 +580,9 @@ class Plan:
             if is_kept:
                 self.memo[key] = found
         return found
+
+    def _run_plain(self, inputs: Sequence[Array], out: Sequence[Array] | None) -> Sequence[Array]:
+        return Plan.runner(self, inputs, out)
 
     def _run(self, inputs: Sequence[Array], out: Sequence[Array] | None) -> Sequence[Array]:
         if self.nan == "raise":

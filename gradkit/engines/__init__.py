@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
+import numpy as np
+
 from gradkit import _array
 from gradkit._array import Array
 from gradkit.engines import choice, chunked, cpu, cuda, reference
@@ -61,12 +63,16 @@ TABLE = (
     Engine("cpu", "numpy arrays, tile by tile in the caches of all cores", cpu.supports, cpu.run),
     Engine("reference", "every array API library", reference.supports, reference.run),
 )
+#: The number of the first engine that may serve NumPy arrays.
+FIRST_FOR_NUMPY = 2
 
 
 def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None) -> Sequence[Array]:
     """Run a plan on the engine asked for, or on the first in the table that serves it."""
     wanted = choice.ENGINE.get()
-    for engine in TABLE:
+    # Asking the others costs as much as the derivative of a small array.
+    is_plain = wanted == AUTO and type(inputs[0]) is np.ndarray
+    for engine in TABLE[FIRST_FOR_NUMPY:] if is_plain else TABLE:
         # The blocks of a dask array are run by the engine asked for; see chunked.run.
         if wanted in (AUTO, engine.name) or engine is CHUNKED:
             reason = engine.supports(plan, inputs)

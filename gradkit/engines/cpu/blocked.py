@@ -193,7 +193,9 @@ class _Worker:
         first, last = min(run.start for run in runs), max(run.stop for run in runs)
         hull = (*box[:axis], slice(first, last), *box[axis + 1 :])
         shape = tuple(part.stop - part.start for part in hull)
-        return self.level(chain, level, hull, self._buffer(("level", level), shape)), first
+        # The input itself is not computed.
+        room = self._buffer(("level", level), shape) if level else None
+        return self.level(chain, level, hull, room), first
 
     def _plain(self, piece: Piece, base: Any, origin: int, axis: int, target: np.ndarray) -> None:
         """Weighted differences of slices."""
