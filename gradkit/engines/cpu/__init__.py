@@ -1,7 +1,8 @@
 """The CPU engine: NumPy arrays at the speed of memory, on all cores.
 
-Large arrays are served by kernels that Numba makes from the plan (`compiled`), where it is there;
-all others by NumPy, tile by tile (`blocked`). Both take the same operations as the reference.
+Large arrays, and smaller ones that a plan is applied to again and again, are served by kernels that
+Numba makes from the plan (`compiled`), where it is there; all others by NumPy, tile by tile
+(`blocked`). Both take the same operations as the reference.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ SMALL = 2**15
 LARGE = 2**22
 #: Bytes of results from which on a kernel pays, whose text takes a second or two to compile once.
 COMPILED = 2**24
+#: Bytes of results of all calls of a plan from which on it pays for smaller ones, too.
+EARNED = 2**30
 
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
@@ -81,8 +84,10 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     ]
     total = sum(result.nbytes for result in results)
     threads = limit() if total >= LARGE else 1
-    is_large = total >= COMPILED and not _wants_errors()
-    if is_large and compiled.reason_against(plan, inputs) is None:
+    # Threads that count at once may lose some; that only puts the kernel off.
+    written = plan.memo["bytes written"] = plan.memo.get("bytes written", 0) + total
+    pays = (total >= COMPILED or written >= EARNED) and not _wants_errors()
+    if pays and compiled.reason_against(plan, inputs) is None:
         compiled.run(plan, inputs, results, threads)
     else:
         blocked.run(program, inputs, results, threads)

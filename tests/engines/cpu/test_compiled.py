@@ -23,7 +23,7 @@ from gradkit import (
     Robin,
     Symmetric,
 )
-from gradkit.engines import reference
+from gradkit.engines import cpu, reference
 from gradkit.engines.cpu import compiled, loading
 
 from .conftest import compare, same_bits
@@ -179,6 +179,18 @@ def test_wide_integers_are_exact_and_wrap_and_meet_walls():
     f = values(shape, "int64")
     for boundary in ("antiperiodic", Dirichlet(0)):
         compare((D(0) + D(1)).on(Grid(*[Axis(0.5, boundary=boundary)] * 2), shape), [f])
+
+
+def test_plans_that_have_written_much_get_a_kernel(monkeypatch):
+    f = values((40, 1000))
+    plan = D(0).on(Grid(Axis(0.3), Axis()), f.shape)
+    monkeypatch.setattr(cpu, "EARNED", 3 * f.nbytes)
+    served = []
+    kernels = compiled.run
+    monkeypatch.setattr(compiled, "run", lambda *a: (served.append(True), kernels(*a)))
+    results = [plan(f) for _ in range(4)]
+    assert len(served) == 2
+    assert all(same_bits(result, results[0]) for result in results)
 
 
 # --- memory ---------------------------------------------------------------------------------------
