@@ -60,6 +60,7 @@ def run(
     dtypes: Sequence[str] = ("float32", "float64"),
     families: Sequence[str] = FAMILIES,
     engines: Sequence[str] = ("auto",),
+    against: Sequence[str] | None = None,
     rounds: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Result:
@@ -77,6 +78,8 @@ def run(
         Which cases, of `FAMILIES`.
     engines : sequence of str
         Engines of gradkit to compare; ``"auto"`` is what a call takes by itself.
+    against : sequence of str, optional
+        The other libraries, by the names that tables have; the default is all that are installed.
     rounds : int, optional
         How often each call is timed; the default is `ROUNDS`.
     progress : callable
@@ -90,15 +93,16 @@ def run(
     Raises
     ------
     ArgumentValueError
-        If there is no engine of a name.
+        If there is no engine, or no library on this device, of a name.
     """
     for engine in engines:
         with use_engine(engine):
             pass
     rounds = ROUNDS[machine.device] if rounds is None else rounds
-    reasons = {peer.name: peer.missing() for peer in peers_of(machine.device)}
+    wanted = _wanted(machine.device, against)
+    reasons = {peer.name: peer.missing() for peer in wanted}
     notes = [f"{name}: {reason}" for name, reason in reasons.items() if reason]
-    peers = [peer for peer in peers_of(machine.device) if reasons[peer.name] is None]
+    peers = [peer for peer in wanted if reasons[peer.name] is None]
     rows: list[Row] = []
     for shape in SIZES[machine.device] if sizes is None else sizes:
         for dtype in dtypes:
@@ -111,6 +115,20 @@ def run(
                     notes.append(f"{what}: skipped: {error}")
                 machine.release()
     return Result(machine.device, machine.describe(), rounds, tuple(rows), tuple(notes))
+
+
+def _wanted(device: str, against: Sequence[str] | None) -> list[Peer]:
+    """The libraries of a device that are asked for."""
+    peers = peers_of(device)
+    if against is None:
+        return peers
+    names = [peer.name for peer in peers]
+    unknown = [name for name in against if name not in names]
+    if unknown:
+        raise ArgumentValueError(
+            f"against names {unknown[0]!r}: on {device} wanted {', '.join(map(repr, names))}"
+        )
+    return [peer for peer in peers if peer.name in against]
 
 
 def _measured(

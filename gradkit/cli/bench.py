@@ -24,6 +24,7 @@ Examples:
   gradkit bench --device cpu --json cpu.json --chart cpu.png
   gradkit bench --size 512x512x512 --case laplacian --dtype float32
   gradkit bench --size 2000 --size 1000000 --engine auto --engine reference
+  gradkit bench --device cpu --size 8192x8192 --against numpy --against findiff
 """
 
 
@@ -86,6 +87,13 @@ def _size(text: str) -> tuple[int, ...]:
     help="Engine of gradkit; repeat it to compare several.",
 )
 @click.option(
+    "--against",
+    metavar="NAME",
+    multiple=True,
+    help="Another library, as in the table: numpy, findiff, torch; repeatable. "
+    "[default: all that are installed]",
+)
+@click.option(
     "--rounds",
     type=click.IntRange(1),
     help="How often each call is timed. [default: 20 on CUDA, 5 on the CPU]",
@@ -98,6 +106,7 @@ def bench(
     dtypes: tuple[str, ...],
     families: tuple[str, ...],
     engines: tuple[str, ...],
+    against: tuple[str, ...],
     rounds: int | None,
     numbers: Path | None,
     chart: Path | None,
@@ -118,13 +127,14 @@ def bench(
     with reported(f"--device {device}"):
         xp = gradkit.array_module(device)
     machine = benchmark.OnCpu() if xp.__name__ == "numpy" else benchmark.OnCuda(xp)
-    with reported("--engine"):
+    with reported("--engine, --against"):
         result = benchmark.run(
             machine,
             sizes=sizes,
             dtypes=tuple(dict.fromkeys(dtypes)),
             families=tuple(dict.fromkeys(families)),
             engines=tuple(dict.fromkeys(engines)),
+            against=against or None,
             rounds=rounds,
             progress=lambda what: click.echo(what, err=True),
         )

@@ -43,15 +43,24 @@ class Engine:
         ``supports(plan, inputs)`` is None, or the reason why this engine cannot serve the call.
     run : callable
         ``run(plan, inputs, out)`` returns one array per output, those in `out` if there are any.
+    takes_numpy : bool
+        Whether it serves some NumPy arrays: small ones do not wait for answers that are known.
     """
 
     name: str
     serves: str
     supports: Callable[[Plan, Sequence[Array]], str | None]
     run: Callable[[Plan, Sequence[Array], Sequence[Array] | None], Sequence[Array]]
+    takes_numpy: bool = True
 
 
-CHUNKED = Engine("chunked", "dask arrays, block by block", chunked.supports, chunked.run)
+CHUNKED = Engine(
+    "chunked",
+    "dask arrays, block by block",
+    chunked.supports,
+    chunked.run,
+    takes_numpy=False,
+)
 TABLE = (
     CHUNKED,
     Engine(
@@ -59,20 +68,20 @@ TABLE = (
         "cupy, torch and jax arrays on a GPU, in one kernel",
         cuda.supports,
         cuda.run,
+        takes_numpy=False,
     ),
     Engine("cpu", "numpy arrays, tile by tile in the caches of all cores", cpu.supports, cpu.run),
     Engine("reference", "every array API library", reference.supports, reference.run),
 )
-#: The number of the first engine that may serve NumPy arrays.
-FIRST_FOR_NUMPY = 2
 
 
 def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None) -> Sequence[Array]:
     """Run a plan on the engine asked for, or on the first in the table that serves it."""
     wanted = choice.ENGINE.get()
-    # Asking the others costs as much as the derivative of a small array.
-    is_plain = wanted == AUTO and type(inputs[0]) is np.ndarray
-    for engine in TABLE[FIRST_FOR_NUMPY:] if is_plain else TABLE:
+    is_numpy = wanted == AUTO and type(inputs[0]) is np.ndarray
+    for engine in TABLE:
+        if is_numpy and not engine.takes_numpy:
+            continue
         # The blocks of a dask array are run by the engine asked for; see chunked.run.
         if wanted in (AUTO, engine.name) or engine is CHUNKED:
             reason = engine.supports(plan, inputs)

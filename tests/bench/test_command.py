@@ -100,6 +100,14 @@ def test_an_unknown_engine_is_named():
     assert "did you mean 'reference'?" in message
 
 
+def test_libraries_are_chosen_by_name():
+    result = call(*SMALL, "--case", "gradient", "--against", "numpy")
+    assert result.exit_code == 0
+    assert "vs numpy" in " ".join(result.stdout.split())
+    assert "vs torch" not in " ".join(result.stdout.split())
+    assert "'nunpy'" in refused(*SMALL, "--against", "nunpy")
+
+
 @pytest.mark.parametrize(
     "arguments", [["--case", "rotation"], ["--dtype", "int8"], ["--rounds", "0"]]
 )

@@ -153,6 +153,13 @@ def test_an_unknown_engine_is_refused_before_anything_runs():
         quick(engines=["refrence"], progress=pytest.fail)
 
 
+def test_the_libraries_that_were_asked_for_are_timed_and_no_others():
+    found = quick(families=["gradient"], against=["numpy"])
+    assert list(found.rows[0].peers) == ["numpy"]
+    with pytest.raises(ArgumentValueError, match="'nunpy': on cpu wanted 'numpy', "):
+        quick(against=["nunpy"], progress=pytest.fail)
+
+
 def test_an_engine_that_cannot_serve_is_noted():
     found = quick(engines=["cuda"], families=["laplacian"])
     assert found.rows == ()
