@@ -266,18 +266,14 @@ class _Builder:
         whole = self.sizes[-1] // self.parts
         first = max((run.start for run in middles), default=0)
         after = min((run.stop for run in middles), default=whole)
+        if first >= after:
+            return []
         places = [*range(first), *range(after, whole)]
+        found = [_run_at(runs, place) for place in places for runs in along]
         # At each place differences across the line are taken, too.
         across = sum(len(written_out(runs).pairs) for axis, runs in rows if axis != self.last)
-        differences = 0
-        for place in places if first < after else ():
-            found = [_run_at(runs, place) for runs in along]
-            if not all(run.is_plain for run in found):
-                return []
-            differences += sum(len(run.pairs) for run in found) + across
-            if differences * self.parts > MOST_DIFFERENCES:
-                return []
-        if first >= after:
+        differences = sum(len(run.pairs) for run in found) + across * len(places)
+        if differences * self.parts > MOST_DIFFERENCES or not all(run.is_plain for run in found):
             return []
         return [place * self.parts + part for place in places for part in range(self.parts)]
 
