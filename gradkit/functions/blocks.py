@@ -228,9 +228,7 @@ class Moves:
         def call(z: Array, args: Sequence[Any]) -> Array:
             base = xp.astype(xp.take(x, self._column, axis=1)[:, None, :], z.dtype)
             stacked = xp.where(row == self._rows[0], z, base)
-            values = self.problem.evaluator.columns(
-                xp.reshape(stacked, (x.shape[0], -1)), args
-            )
+            values = self.problem.evaluator.columns(xp.reshape(stacked, (x.shape[0], -1)), args)
             return xp.moveaxis(xp.reshape(values, (*values.shape[:-1], *z.shape)), -2, 0)
 
         args = self.problem.options.args

@@ -22,7 +22,9 @@ _T = TypeVar("_T")
 Asking: TypeAlias = Generator[tuple[Array, Sequence[Any]], Array, _T]
 
 
-def answered(call: Callable[[Array, Sequence[Any]], Array], askings: Sequence[Asking[_T]]) -> list[_T]:
+def answered(
+    call: Callable[[Array, Sequence[Any]], Array], askings: Sequence[Asking[_T]]
+) -> list[_T]:
     """What generators make of the values that they ask for.
 
     What all of them ask for at a time goes to the function in one call, if it has one number of
