@@ -302,18 +302,21 @@ def test_all_points_of_a_round_go_in_one_call(monkeypatch):
 
 
 def test_values_may_be_memory_of_the_function():
-    kept = np.empty((9, 3))
+    # A library whose lanes all go on, so that the first value at x serves to the end.
+    strict = pytest.importorskip("array_api_strict")
+    kept = strict.empty((9, 3), dtype=strict.float64)
 
     def func(t):
-        values = kept[: t.shape[0], : t.shape[1]]
-        values[...] = np.sin(40 * t)
-        t[...] = np.nan
-        return values
+        rows = t.shape[0]
+        kept[9 - rows :, :] = strict.sin(40 * t)
+        t[...] = strict.nan
+        return kept[9 - rows :, :]
 
     x = np.array([0.001, 1.0, 2.0])
-    result = derivative(func, x)
+    result = derivative(func, strict.asarray(x), order=2)
     assert result.calls > 1
-    assert np.allclose(result.value, 40 * np.cos(40 * x), rtol=0, atol=1e-7)
+    value = np.asarray(result.value)
+    assert np.allclose(value, -1600 * np.sin(40 * x), rtol=0, atol=1e-3)
 
 
 def test_arguments_are_taken_along():
