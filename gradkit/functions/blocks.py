@@ -18,7 +18,7 @@ from gradkit._dtypes import dtype_name, itemsize
 from gradkit.errors import ArgumentValueError, integer
 from gradkit.functions import steps
 from gradkit.functions.complex_step import complex_step
-from gradkit.functions.evaluate import Evaluator
+from gradkit.functions.evaluate import Asking, Evaluator, answered, own
 from gradkit.functions.inputs import Options, points
 from gradkit.functions.judging import Values
 from gradkit.functions.schemes import Scheme, central_scheme, one_sided_scheme
@@ -93,7 +93,7 @@ class Problem:
             *(xp.reshape(p, flat.shape) if _array.is_array(p) else p for p in start)
         )
         evaluator = Evaluator(func, flat, options.vectorized, options.workers)
-        centre = evaluator.columns(flat, options.args)
+        centre = own(evaluator.columns(own(flat), options.args))
         return cls(evaluator, flat, tuple(x.shape[1:]), options, begin, noise, centre, memory)
 
     @property
@@ -204,7 +204,7 @@ class Moves:
         centre = self.problem.centre
         return self._xp.take(centre, self._column, axis=centre.ndim - 1)[None, ...]
 
-    def sample(self, scheme: Scheme, factor: Array) -> tuple[Values, Sequence[Array]]:
+    def sample(self, scheme: Scheme, factor: Array) -> Asking[tuple[Values, Sequence[Array]]]:
         """Values at all levels and offsets, in one call."""
         xp, x = self._xp, self.problem.x
         ladders: list[Array] = []
@@ -217,22 +217,23 @@ class Moves:
         for d, (moved, ladder) in enumerate(zip(self._moved, ladders, strict=True)):
             placed = xp.concat([moved + ladder * point[d] for point in scheme.points])
             stacked = xp.where(row == self._rows[d], placed, stacked)
-        return sampled(self.problem, scheme, stacked, self._centre), ladders
+        values = yield from sampled(self.problem, scheme, stacked, self._centre)
+        return values, ladders
 
     def complex_step(self, real: Found) -> Found:
         """The derivative by complex steps, `real` being what differences found."""
         xp, x = self._xp, self.problem.x
         row = xp.reshape(indices(np.arange(x.shape[0]), x), (-1, 1, 1))
 
-        def call(z: Array) -> Array:
+        def call(z: Array, args: Sequence[Any]) -> Array:
             base = xp.astype(xp.take(x, self._column, axis=1)[:, None, :], z.dtype)
             stacked = xp.where(row == self._rows[0], z, base)
-            values = self.problem.evaluator.columns(
-                xp.reshape(stacked, (x.shape[0], -1)), self.problem.options.args
-            )
+            values = self.problem.evaluator.columns(xp.reshape(stacked, (x.shape[0], -1)), args)
             return xp.moveaxis(xp.reshape(values, (*values.shape[:-1], *z.shape)), -2, 0)
 
-        return complex_step(xp, call, self._moved[0], self.longest, real, self.epsilon)
+        args = self.problem.options.args
+        asking = complex_step(xp, self._moved[0], args, self.longest, real, self.epsilon)
+        return answered(call, [asking])[0]
 
     def take(self, index: Array) -> Moves:
         """Some of the lanes."""
@@ -241,12 +242,10 @@ class Moves:
         return Moves(self.problem, self.scheme, variables, self.point[host])
 
 
-def sampled(problem: Problem, scheme: Scheme, stacked: Array, centre: Array) -> Values:
+def sampled(problem: Problem, scheme: Scheme, stacked: Array, centre: Array) -> Asking[Values]:
     """Values by offset from points ``(variables, evaluations, lanes)``, in one call."""
     xp, (variables, total, lanes) = problem.evaluator.xp, stacked.shape
-    values = problem.evaluator.columns(
-        xp.reshape(stacked, (variables, total * lanes)), problem.options.args
-    )
+    values = yield xp.reshape(stacked, (variables, total * lanes)), problem.options.args
     values = xp.moveaxis(xp.reshape(values, (*values.shape[:-1], total, lanes)), -2, 0)
     found = {(0,) * len(scheme.orders): centre}
     for i, point in enumerate(scheme.points):
@@ -267,16 +266,19 @@ def search_moves(
     each = problem.variables * most * itemsize(dtype_name(problem.x.dtype))
     size, count = max(1, problem.memory // each), len(point)
     founds: list[Found] = []
-    for first in range(0, max(count, 1), size):
+    starts = range(0, max(count, 1), size)
+    done = [0] * len(starts)
+    for block, first in enumerate(starts):
         rows = slice(first, min(first + size, count))
 
         def lanes_of(scheme: Scheme, rows: slice = rows) -> Moves:
             return Moves(problem, scheme, [v[rows] for v in variables], point[rows])
 
-        plan = options.plan(problem.x, first, count)
+        plan = options.plan(problem.x, count, done, block)
         bounded = problem.begin.below is not None
         tolerances = options.tolerances
-        found = differentiate(xp, orders, options.method, bounded, lanes_of, tolerances, plan)
+        search = differentiate(xp, orders, options.method, bounded, lanes_of, tolerances, plan)
+        found = answered(problem.evaluator.columns, [search])[0]
         if options.method == "complex":
             found = lanes_of(used[0]).complex_step(found)
         founds.append(found)

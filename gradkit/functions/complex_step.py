@@ -7,11 +7,13 @@ derivative, however small h is (Squire and Trapp 1998). It is silently wrong whe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 from gradkit._array import Array, Namespace
 from gradkit._dtypes import dtype_name, kind
 from gradkit.errors import ArgumentTypeError
+from gradkit.functions.evaluate import Asking
 from gradkit.functions.search import NOT_ANALYTIC, Found
 
 __all__ = ["complex_step"]
@@ -23,22 +25,22 @@ PARTS = (2.0**-60, 2.0**-60 * 5 / 7, 2.0**-60 * 9 / 11)
 
 def complex_step(
     xp: Namespace,
-    call: Callable[[Array], Array],
     x: Array,
+    args: Sequence[Any],
     longest: Array,
     real: Found,
     epsilon: float,
-) -> Found:
+) -> Asking[Found]:
     """The derivative by complex steps, with the verdict of a real difference.
 
     Parameters
     ----------
     xp : namespace
         Namespace of the arrays.
-    call : callable
-        Values of the function at complex points ``(steps, lanes)``.
     x : Array
         Points, ``(lanes,)``.
+    args : sequence
+        Arguments of the function that go with the points.
     longest : Array
         First real steps, ``(lanes,)``.
     real : Found
@@ -60,7 +62,7 @@ def complex_step(
     points = xp.astype(x + xp.zeros_like(steps), complex_dtype) + 1j * xp.astype(
         steps, complex_dtype
     )
-    values = call(points)
+    values = yield points, args
     if kind(dtype_name(values.dtype)) != "complex":  # the function dropped the imaginary part
         values = xp.astype(values, xp.result_type(values.dtype, complex_dtype))
     slopes = [xp.imag(values[k, ...]) / steps[k, ...] for k in range(len(PARTS))]

@@ -9,6 +9,7 @@ from gradkit import _array
 from gradkit._array import Array
 from gradkit.functions import steps
 from gradkit.functions.blocks import MEMORY, Problem, sampled
+from gradkit.functions.evaluate import Asking, answered
 from gradkit.functions.inputs import Options, over
 from gradkit.functions.judging import Values
 from gradkit.functions.results import Result, result
@@ -79,7 +80,7 @@ class Rays:
         """Relative rounding of the values."""
         return self.problem.evaluator.epsilon
 
-    def sample(self, scheme: Scheme, factor: Array) -> tuple[Values, Sequence[Array]]:
+    def sample(self, scheme: Scheme, factor: Array) -> Asking[tuple[Values, Sequence[Array]]]:
         """Values at all levels and offsets, in one call."""
         xp = self._xp
         longest = self.longest * factor
@@ -88,7 +89,8 @@ class Rays:
             step = step * self.sides.side
         along = xp.concat([step * point[0] for point in scheme.points])
         stacked = self.x[:, None, :] + along * self.v[:, None, :]
-        return sampled(self.problem, scheme, stacked, self.centre[None, ...]), [step]
+        values = yield from sampled(self.problem, scheme, stacked, self.centre[None, ...])
+        return values, [step]
 
     def take(self, index: Array) -> Rays:
         """Some of the lanes."""
@@ -181,8 +183,9 @@ def along(problem: Problem, v: Array) -> Found:
         return Rays(problem, flat, v, problem.centre, begin, sides)
 
     bounded = begin.below is not None
-    plan = options.plan(flat, 0, flat.shape[1])
-    return differentiate(xp, (1,), options.method, bounded, lanes_of, options.tolerances, plan)
+    plan = options.plan(flat, flat.shape[1])
+    search = differentiate(xp, (1,), options.method, bounded, lanes_of, options.tolerances, plan)
+    return answered(problem.evaluator.columns, [search])[0]
 
 
 def _shortest(x: Array, v: Array, step: Array) -> Array:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -13,7 +13,61 @@ from gradkit._array import Array, Namespace
 from gradkit._dtypes import dtype_name, epsilon, kind
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["Evaluator"]
+__all__ = ["Asking", "Evaluator", "answered", "own"]
+
+_T = TypeVar("_T")
+
+#: What makes something of values of the function, and asks for them: it yields points
+#: ``(..., lanes)`` with the arguments that go with them, and is sent the values.
+Asking: TypeAlias = Generator[tuple[Array, Sequence[Any]], Array, _T]
+
+
+def answered(
+    call: Callable[[Array, Sequence[Any]], Array], askings: Sequence[Asking[_T]]
+) -> list[_T]:
+    """What generators make of the values that they ask for.
+
+    What all of them ask for at a time goes to the function in one call, if it has one number of
+    points per lane.
+
+    Parameters
+    ----------
+    call : callable
+        Values of the function at points.
+    askings : sequence of generators
+        Each for lanes of its own.
+    """
+    found: dict[int, _T] = {}
+    asked: dict[int, tuple[Array, Sequence[Any]]] = {}
+
+    def send(i: int, values: Any) -> None:
+        try:
+            asked[i] = askings[i].send(values)
+        except StopIteration as stop:
+            found[i] = stop.value
+
+    for i in range(len(askings)):
+        send(i, None)
+    while asked:
+        shape = next(iter(asked.values()))[0].shape[:-1]
+        group = {i: asked.pop(i) for i in list(asked) if asked[i][0].shape[:-1] == shape}
+        ends = np.cumsum([points.shape[-1] for points, _ in group.values()]).tolist()
+        values = call(*_joined(list(group.values())))
+        for i, first, end in zip(list(group), [0, *ends], ends, strict=False):
+            send(i, values if len(group) == 1 else values[..., first:end])
+    return [found[i] for i in range(len(askings))]
+
+
+def _joined(asked: Sequence[tuple[Array, Sequence[Any]]]) -> tuple[Array, Sequence[Any]]:
+    """Points and arguments of several, lane beside lane."""
+    if len(asked) == 1:
+        return asked[0]
+    xp = _array.namespace(asked[0][0])
+    arguments = [
+        xp.concat(list(parts), axis=-1) if _array.is_array(parts[0]) else parts[0]
+        for parts in zip(*(args for _, args in asked), strict=True)
+    ]
+    return xp.concat([points for points, _ in asked], axis=-1), arguments
 
 
 class Evaluator:
@@ -41,10 +95,13 @@ class Evaluator:
         self._map = workers.map if isinstance(workers, Executor) else workers or map
 
     def elementwise(self, points: Array, args: Sequence[Any]) -> Array:
-        """Values of a function of numbers at points ``(steps, lanes)``."""
+        """Values of a function of numbers at points ``(steps, lanes)``, which it may overwrite.
+
+        The values may be memory of the function.
+        """
         if self._vectorized:
             self.calls += 1
-            values = self._numbers(self._array(self._func(_own(points), *args)))
+            values = self._numbers(self._array(self._func(points, *args)))
             if tuple(values.shape) != tuple(points.shape):
                 raise ArgumentValueError(
                     f"func returned shape {tuple(values.shape)} for points of shape "
@@ -54,7 +111,7 @@ class Evaluator:
             return values
         rows, count = points.shape
         singles = [
-            (_own(points[row, lane]), *(a[lane] if _array.is_array(a) else a for a in args))
+            (own(points[row, lane]), *(a[lane] if _array.is_array(a) else a for a in args))
             for row in range(rows)
             for lane in range(count)
         ]
@@ -66,10 +123,13 @@ class Evaluator:
         return self.xp.reshape(values, (rows, count))
 
     def columns(self, points: Array, args: Sequence[Any]) -> Array:
-        """Values of a function of vectors at points ``(variables, count)``: ``(..., count)``."""
+        """Values ``(..., count)`` of a function of vectors at points ``(variables, count)``.
+
+        As in `elementwise`, points and values belong to the function.
+        """
         if self._vectorized:
             self.calls += 1
-            values = self._numbers(self._array(self._func(_own(points), *args)))
+            values = self._numbers(self._array(self._func(points, *args)))
             if values.ndim == 0 or values.shape[-1] != points.shape[-1]:
                 raise ArgumentValueError(
                     f"func returned shape {tuple(values.shape)} for {points.shape[-1]} points of "
@@ -77,14 +137,14 @@ class Evaluator:
                     "along the last axis; pass vectorized=False if it takes one point at a time"
                 )
             return values
-        values = self._each([(_own(points[:, i]), *args) for i in range(points.shape[-1])])
+        values = self._each([(own(points[:, i]), *args) for i in range(points.shape[-1])])
         return self.xp.moveaxis(values, 0, -1)
 
     def _each(self, arguments: Sequence[tuple[Any, ...]]) -> Array:
         self.calls += len(arguments)
         # A function may return one and the same array each time: copied before the next call.
         returned = self._map(_Starred(self._func), arguments)
-        arrays = [_own(self._array(value)) for value in returned]
+        arrays = [own(self._array(value)) for value in returned]
         for i, array in enumerate(arrays):
             if array.shape != arrays[0].shape:
                 raise ArgumentValueError(
@@ -121,10 +181,10 @@ class Evaluator:
             )
         self.epsilon = max(self.epsilon, epsilon(name))
         wanted = self.xp.result_type(values.dtype, self._like.dtype)
-        return _own(_array.cast(self.xp, values, wanted))
+        return _array.cast(self.xp, values, wanted)
 
 
-def _own(array: Array) -> Array:
+def own(array: Array) -> Array:
     """A copy that func, or whoever holds the array, may write to without harm."""
     if not _array.is_array(array) or _array.is_jax(array):  # a NumPy scalar, too, is immutable
         return array

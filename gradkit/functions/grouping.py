@@ -18,6 +18,7 @@ from gradkit.errors import ArgumentTypeError, ArgumentValueError, MissingPackage
 from gradkit.functions import steps
 from gradkit.functions.blocks import Problem, indices, sampled
 from gradkit.functions.directions import along
+from gradkit.functions.evaluate import Asking, answered
 from gradkit.functions.judging import Values
 from gradkit.functions.results import STATUSES, Result, result
 from gradkit.functions.schemes import Scheme
@@ -126,7 +127,7 @@ class Groups:
         """Relative rounding of the values."""
         return self.problem.evaluator.epsilon
 
-    def sample(self, scheme: Scheme, factor: Array) -> tuple[Values, Sequence[Array]]:
+    def sample(self, scheme: Scheme, factor: Array) -> Asking[tuple[Values, Sequence[Array]]]:
         """Values at all levels and offsets, in one call."""
         xp, x = self._xp, self._x
         each = xp.take(factor, indices(np.maximum(self._lane, 0), x), axis=0)
@@ -137,7 +138,8 @@ class Groups:
         placed = xp.permute_dims(placed, (1, 0))[:, :, None]
         own = indices(self._lane, x)[:, None] == indices(np.arange(len(self.lanes)), x)
         stacked = xp.where(own[:, None, :], placed, x[:, None, None])
-        values = sampled(self.problem, scheme, stacked, self.problem.centre[None, ...])
+        centre = self.problem.centre[None, ...]
+        values = yield from sampled(self.problem, scheme, stacked, centre)
         return values, [xp.stack([self._owned(ladder[k, :]) for k in range(scheme.levels)])]
 
     def take(self, index: Array) -> Groups:
@@ -177,15 +179,16 @@ def grouped_jacobian(problem: Problem, sparsity: Any) -> Result:
         return Groups(problem, scheme, colour, owner, np.arange(count))
 
     options = problem.options
-    found = differentiate(
+    search = differentiate(
         problem.evaluator.xp,
         (1,),
         options.method,
         problem.begin.below is not None,
         lanes_of,
         options.tolerances,
-        options.plan(problem.x, 0, count),
+        options.plan(problem.x, count),
     )
+    found = answered(problem.evaluator.columns, [search])[0]
     dense = result(found, owner.shape, problem.evaluator.calls)
     _check_strays(_array.to_host(dense.value, "value"), owner, colour)
     names = ("value", "error", "success", "code", "evaluations", "step")

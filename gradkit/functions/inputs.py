@@ -101,14 +101,20 @@ class Options:
         """The tolerances alone."""
         return Tolerances(self.rtol, self.atol)
 
-    def plan(self, x: Array, before: int, total: int) -> Rounds:
-        """How a search among the derivatives of x may go on, `before` of `total` being done."""
+    def plan(self, x: Array, total: int, done: list[int] | None = None, block: int = 0) -> Rounds:
+        """How a search among the derivatives of x may go on, or one block of it.
+
+        `done` has the number of derivatives that are done in each block, of `total` in all.
+        """
         look = not _array.is_traced(x)
         callback = self.callback if look else None
 
-        def after(done: int) -> None:
+        counts = [0] if done is None else done
+
+        def after(count: int) -> None:
+            counts[block] = count
             if callback is not None:
-                callback(before + done, total)
+                callback(sum(counts), total)
 
         return Rounds(
             self.rounds,

@@ -86,14 +86,17 @@ class Round(NamedTuple):
         The extrapolated derivative and an estimate of its error.
     target, limit : Array
         The error at which the search stops, and the one up to which it is a success.
-    noisy : Array
-        Whether the error is that of the values, so that longer steps would lessen it.
-    lost : Array
-        Whether the error is as large as the value, and not for rounding.
+    truncation, rounding : Array
+        The parts of the error that are the change by the longest step, and the rounding of the
+        values.
+    spread : Array
+        The change from the longest step to the next one.
+    erratic : Array
+        Whether changes do not fall as the steps do.
     flat, unresolved : Array
         Whether all values are the same; over steps that are short against 1 and x.
-    ratio : Array
-        How much longer than the longest step one of about the size of x would be.
+    reach : Array
+        The longest step to the power of the order.
     jump : Array
         Size of the jump that the derivative seems to have at the point, 0 for none.
     companion : Array
@@ -107,11 +110,13 @@ class Round(NamedTuple):
     error: Array
     target: Array
     limit: Array
-    noisy: Array
-    lost: Array
+    truncation: Array
+    rounding: Array
+    spread: Array
+    erratic: Array
     flat: Array
     unresolved: Array
-    ratio: Array
+    reach: Array
     jump: Array
     companion: Array
     rounded: Array
@@ -145,9 +150,11 @@ def judge(
     least : Array or None
         `rounded` of the ladder before, None for the first.
     """
-    divisors = [_divisor(scheme, [step[level, ...] for step in steps]) for level in _levels(scheme)]
-    quotients = [_difference(scheme, values, k) / divisors[k] for k in _levels(scheme)]
-    pieces = [quotients[k] - quotients[k + 1] for k in range(scheme.levels - 1)]
+    steps = [_beside(xp, step, values[scheme.points[0]]) for step in steps]
+    divisors = _divisor(scheme, steps)
+    quotients = _difference(scheme, values) / divisors
+    finest = quotients[-1, ...]
+    pieces = quotients[:-1, ...] - quotients[1:, ...]
     full, lower, lowest, coarse = (_weighted(w, pieces) for w in scheme.extrapolations)
     change, change_before = xp.abs(full - lower), xp.abs(lower - lowest)
     # In a series that converges changes fall faster and faster; where they do not, the last one is
@@ -158,56 +165,73 @@ def judge(
 
     centre = values[(0,) * len(scheme.orders)][0, ...]
     rounded = _rounded(xp, scheme, values, steps, lanes)
-    unit = rounded + lanes.noise
-    rounding = (scheme.magnitude * scheme.amplification) * unit / xp.abs(divisors[-1])
+    amplified = scheme.magnitude * scheme.amplification
+    rounding = amplified * (rounded + lanes.noise) / xp.abs(divisors[-1, ...])
     # Without the finest steps rounding is less; taken where it makes no other difference.
-    value = quotients[-1] + xp.where(xp.abs(full - coarse) <= 2 * rounding, coarse, full)
+    value = finest + xp.where(xp.abs(full - coarse) <= 2 * rounding, coarse, full)
     magnitude = xp.abs(value)
 
-    first_change, last_change = xp.abs(pieces[0]), xp.abs(pieces[-1])
+    first_change, last_change = xp.abs(pieces[0, ...]), xp.abs(pieces[-1, ...])
     # In a series that converges the last change is a tenth of the first; where values do not
     # resolve the finest steps, quotients are 0.
-    erratic = (3 * last_change > first_change) | ((quotients[-1] == 0) & (first_change > 0))
+    erratic = (3 * last_change > first_change) | ((finest == 0) & (first_change > 0))
     error = truncation + rounding
     error = xp.where(erratic, error + (first_change + last_change), error)
 
     aim, accepted = tolerances.relative(lanes.epsilon, scheme.order)
-    target, limit = aim * magnitude, accepted * magnitude
     # Values far from the point may be large without end: they excuse no error at the point.
-    seen = xp.where(xp.isfinite(rounded), rounded, xp.full_like(rounded, inf))
+    seen = xp.where(xp.isfinite(rounded), rounded, _number(xp, inf, rounded))
     seen = seen if least is None else xp.minimum(seen, least)
+    wide = lanes.wide
     if tolerances.atol is None:
-        resolved = xp.where(xp.isfinite(seen), seen, xp.full_like(seen, nan))
-        negligible = _negligible(scheme, lanes)
+        negligible = _negligible(scheme) / wide
         # Nor does rounding excuse what is no small part of the values over the size of x.
         share = max(lanes.epsilon**0.5, ROUNDINGS * lanes.epsilon / BROAD**2)
-        most = share * (resolved / lanes.epsilon) * (BROAD**scheme.order / lanes.wide)
-        slack = xp.minimum(negligible * resolved, most)
-        target, limit = target + slack, limit + (slack + negligible * lanes.noise)
+        most = share / lanes.epsilon * BROAD**scheme.order / wide
+        slack = xp.minimum(negligible, most) * seen
+        target = aim * magnitude + slack
+        limit = accepted * magnitude + (slack + negligible * lanes.noise)
     else:
-        target, limit = target + tolerances.atol, limit + tolerances.atol
-    jump = _jump(xp, scheme, values, centre, steps, xp.maximum(50 * error, limit))
+        target = aim * magnitude + tolerances.atol
+        limit = accepted * magnitude + tolerances.atol
 
     # Where all values are the same, they may just not resolve steps as short as these.
     flat = (value == 0) & (first_change == 0) & (last_change == 0)
-    ratio = (lanes.wide / xp.abs(divisors[0])) ** (1 / scheme.order)
+    reach = xp.abs(divisors[0, ...])
+    unresolved = flat & (wide > reach * 1e3**scheme.order)
     finite = xp.isfinite(error) & xp.isfinite(centre)
-    unresolved = flat & (ratio > 1e3)
-    error = xp.where(unresolved, xp.asarray(1 / lanes.epsilon, dtype=error.dtype), error)
-    error = xp.where(finite, error, xp.asarray(inf, dtype=error.dtype))
-
-    small = truncation <= 4 * rounding
-    lost = (10 * error > magnitude) & ~small
-    noisy = ((erratic & (10 * first_change < magnitude)) | small) & finite & ~lost & ~flat
-    noisy = noisy & (jump == 0)
+    error = xp.where(unresolved, _number(xp, 1 / lanes.epsilon, error), error)
+    error = xp.where(finite, error, _number(xp, inf, error))
+    target, limit = (xp.where(finite, part, _number(xp, nan, part)) for part in (target, limit))
+    jump = _jump(xp, scheme, values, centre, steps, error, limit)
     companion = _companion(scheme, values, centre, divisors) if scheme.mixed else value
     return Round(
-        value, error, target, limit, noisy, lost, flat, unresolved, ratio, jump, companion, seen
+        value,
+        error,
+        target,
+        limit,
+        truncation,
+        rounding,
+        first_change,
+        erratic,
+        flat,
+        unresolved,
+        reach,
+        jump,
+        companion,
+        seen,
     )
 
 
-def _levels(scheme: Scheme) -> range:
-    return range(scheme.levels)
+def _number(xp: Namespace, number: float, like: Array) -> Array:
+    """A number in the dtype and on the device of an array."""
+    return xp.asarray(number, dtype=like.dtype, device=_array.device(like))
+
+
+def _beside(xp: Namespace, step: Array, values: Array) -> Array:
+    """Steps ``(levels, ..., lanes)`` with as many axes as the values."""
+    missing = (1,) * (values.ndim - step.ndim)
+    return xp.reshape(step, (step.shape[0], *missing, *step.shape[1:])) if missing else step
 
 
 def _divisor(scheme: Scheme, steps: Sequence[Array]) -> Array:
@@ -219,24 +243,25 @@ def _divisor(scheme: Scheme, steps: Sequence[Array]) -> Array:
     return product
 
 
-def _difference(scheme: Scheme, values: Values, level: int, fixed: tuple[int, ...] = ()) -> Array:
+def _difference(scheme: Scheme, values: Values, fixed: tuple[int, ...] = ()) -> Array:
     """The differences in one variable after the other; `fixed` are the offsets chosen so far."""
     if len(fixed) == len(scheme.terms):
-        return values[fixed][level if any(fixed) else 0, ...]
+        return values[fixed]
     total = None
     for high, low, weight in scheme.terms[len(fixed)]:
-        upper = _difference(scheme, values, level, (*fixed, high))
-        part = upper - _difference(scheme, values, level, (*fixed, low))
+        upper = _difference(scheme, values, (*fixed, high))
+        part = upper - _difference(scheme, values, (*fixed, low))
         part = part if weight == 1 else part * weight
         total = part if total is None else total + part
     return total
 
 
-def _weighted(weights: Sequence[float], pieces: Sequence[Array]) -> Array:
+def _weighted(weights: Sequence[float], pieces: Array) -> Array:
     total = None
-    for weight, piece in zip(weights, pieces, strict=True):
+    for level, weight in enumerate(weights):
         if weight:
-            total = weight * piece if total is None else total + weight * piece
+            part = pieces[level, ...] if weight == 1 else weight * pieces[level, ...]
+            total = part if total is None else total + part
     return total
 
 
@@ -261,10 +286,13 @@ def _rounded(
     return lanes.epsilon * (size + 0.5 * lanes.position * slope)
 
 
-def _negligible(scheme: Scheme, lanes: Sampled) -> Array:
-    """The error, in units of that of the values, of a ladder as wide as the variables are large."""
+def _negligible(scheme: Scheme) -> float:
+    """The error, in units of that of the values, of a ladder as wide as the variables are large.
+
+    To be divided by that width.
+    """
     finest = scheme.ratio ** ((scheme.levels - 1) * scheme.order)
-    return min(4 * scheme.magnitude * scheme.amplification * finest, ROUNDINGS) / lanes.wide
+    return min(4 * scheme.magnitude * scheme.amplification * finest, ROUNDINGS)
 
 
 def _jump(
@@ -273,15 +301,16 @@ def _jump(
     values: Values,
     centre: Array,
     steps: Sequence[Array],
-    least: Array,
+    error: Array,
+    limit: Array,
 ) -> Array:
-    """Size of a jump of the derivative, 0 unless above `least` and much the same over all steps."""
+    """Size of a jump of the derivative, much the same over all steps; 0 where it may be error."""
     if not scheme.jumps:
-        return xp.zeros_like(least)
+        return xp.zeros_like(error)
     order = scheme.order
     above, below = values[1,], values[-1,]
 
-    def part(level: int) -> Array:
+    def part(level: int | slice) -> Array:
         high, low = above[level, ...], below[level, ...]
         return (high - centre) + (low - centre) if order % 2 else high - low
 
@@ -289,20 +318,19 @@ def _jump(
         # Of a smooth function this falls as the square of the steps; mostly that settles it.
         falls = 1.15 * scheme.ratio ** (-2 * (scheme.levels - 1))
         if not bool(xp.any(xp.abs(part(-1)) > falls * xp.abs(part(0)))):
-            return xp.zeros_like(least)
-    parts = [part(level) for level in _levels(scheme)]
+            return xp.zeros_like(error)
+    parts = part(slice(None))
     coarse, fine = (xp.abs(_weighted(weights, parts)) for weights in scheme.jumps)
     jump = fine * factorial(order) / steps[0][0, ...] ** order
     # Of a cusp such as sqrt(abs(x)) it grows as the steps shrink.
-    alike = (1.1 * fine > coarse) & (fine < 1.6 * coarse)
-    return xp.where(alike & (jump > least), jump, xp.zeros_like(jump))
+    alike = (1.1 * fine > coarse) & (fine < 1.6 * coarse) & (jump > limit)
+    return xp.where(alike & (jump > 50 * error), jump, xp.zeros_like(jump))
 
 
-def _companion(scheme: Scheme, values: Values, centre: Array, divisors: Sequence[Array]) -> Array:
+def _companion(scheme: Scheme, values: Values, centre: Array, divisors: Array) -> Array:
     """The sum of the two pure second derivatives, as the points of the mixed one give it."""
-    quotients: list[Array] = []
-    for level, divisor in zip(_levels(scheme), divisors, strict=True):
-        corners = [values[point][level, ...] - centre for point in scheme.points]
-        quotients.append(((corners[0] + corners[1]) + (corners[2] + corners[3])) / (2 * divisor))
-    pieces = [quotients[k] - quotients[k + 1] for k in range(scheme.levels - 1)]
-    return quotients[-1] + _weighted(scheme.extrapolations[0], pieces)
+    corners = [values[point] - centre for point in scheme.points]
+    total = (corners[0] + corners[1]) + (corners[2] + corners[3])
+    quotients = total / (2 * divisors)
+    pieces = quotients[:-1, ...] - quotients[1:, ...]
+    return quotients[-1, ...] + _weighted(scheme.extrapolations[0], pieces)

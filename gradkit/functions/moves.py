@@ -6,14 +6,30 @@ from gradkit._array import Array, Namespace
 from gradkit.functions.judging import Round, Sampled
 from gradkit.functions.schemes import Scheme
 
-__all__ = ["at_least", "at_most", "guide"]
+__all__ = ["at_least", "at_most", "guide", "is_noisy"]
 
 #: The shortest and the longest move to shorter steps; where nothing is known about the error, it is
 #: nearly the longest.
 FURTHEST, NEAREST, BLIND = 0.02, 0.6, 0.05
 
 
-def guide(xp: Namespace, scheme: Scheme, judged: Round, lanes: Sampled, longest: Array) -> Array:
+def is_noisy(xp: Namespace, judged: Round) -> Array:
+    """Whether the error is that of the values, so that longer steps would lessen it."""
+    small = judged.truncation <= 4 * judged.rounding
+    scatters = judged.erratic & (10 * judged.spread < xp.abs(judged.value))
+    known = xp.isfinite(judged.error) & ~judged.flat & (judged.jump == 0)
+    return (small | (scatters & ~_is_lost(xp, judged))) & known
+
+
+def _is_lost(xp: Namespace, judged: Round) -> Array:
+    """Whether the error is as large as the value, and not for rounding."""
+    large = 10 * judged.error > xp.abs(judged.value)
+    return large & ~(judged.truncation <= 4 * judged.rounding)
+
+
+def guide(
+    xp: Namespace, scheme: Scheme, judged: Round, noisy: Array, lanes: Sampled, longest: Array
+) -> Array:
     """Factors for the steps of a next round, elementwise.
 
     The error of rounding falls as ``step**-order``, that of truncation rises as a high power of the
@@ -27,6 +43,8 @@ def guide(xp: Namespace, scheme: Scheme, judged: Round, lanes: Sampled, longest:
         Stencil and weights.
     judged : Round
         The last round.
+    noisy : Array
+        Where the error is that of the values.
     lanes : Sampled
         What is known about the lanes.
     longest : Array
@@ -35,17 +53,18 @@ def guide(xp: Namespace, scheme: Scheme, judged: Round, lanes: Sampled, longest:
     excess = judged.error / xp.where(judged.target > 0, judged.target, xp.ones_like(judged.error))
     # No further at once than to steps of about the size of x, or by a factor of 30.
     up = at_least(xp, 4 * excess ** (1 / scheme.order), 2)
-    up = xp.minimum(up, at_least(xp, judged.ratio, 30))
+    broader = (lanes.wide / judged.reach) ** (1 / scheme.order)
+    up = xp.minimum(up, at_least(xp, broader, 30))
     power = (2 if scheme.symmetric else 1) * (scheme.levels - 1)
     down = at_most(xp, at_least(xp, (4 * excess) ** (-1 / power), FURTHEST), NEAREST)
-    down = xp.where(judged.lost | (judged.jump > 0), at_most(xp, down, BLIND), down)
+    down = xp.where(_is_lost(xp, judged) | (judged.jump > 0), at_most(xp, down, BLIND), down)
     # Where there are no values, go at once to steps that are short against x.
     finite = xp.isfinite(judged.error)
     near = at_most(xp, 0.1 * lanes.position / xp.abs(longest), FURTHEST)
     down = xp.where(finite | (near == 0), down, xp.minimum(down, near))
-    factor = xp.where(judged.noisy, up, down)
+    factor = xp.where(noisy, up, down)
     widens = judged.flat & finite & (judged.jump == 0)
-    return xp.where(widens, at_least(xp, judged.ratio, 2), factor)
+    return xp.where(widens, at_least(xp, broader, 2), factor)
 
 
 def at_least(xp: Namespace, array: Array, least: float) -> Array:

@@ -15,8 +15,9 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from gradkit._array import Array, Namespace
+from gradkit.functions.evaluate import Asking
 from gradkit.functions.judging import Round, Sampled, Tolerances, Values, judge
-from gradkit.functions.moves import at_least, at_most, guide
+from gradkit.functions.moves import at_least, at_most, guide, is_noisy
 from gradkit.functions.schemes import Scheme
 
 __all__ = ["KINK", "NOT_ANALYTIC", "Found", "Lanes", "Rounds", "put", "search"]
@@ -45,7 +46,7 @@ class Lanes(Sampled, Protocol):
         """Whether bounds leave hardly any room on one side."""
         ...
 
-    def sample(self, scheme: Scheme, factor: Array) -> tuple[Values, Sequence[Array]]:
+    def sample(self, scheme: Scheme, factor: Array) -> Asking[tuple[Values, Sequence[Array]]]:
         """Values by offset and steps by variable, for steps multiplied by a factor per lane."""
         ...
 
@@ -110,7 +111,7 @@ _Fields = TypeVar("_Fields", Found, Round, _State)
 
 def search(
     xp: Namespace, scheme: Scheme, lanes: Lanes, tolerances: Tolerances, plan: Rounds
-) -> Found:
+) -> Asking[Found]:
     """Differentiate in all lanes: the best value that the rounds give, and its error."""
     index: Array | None = None
     total: Found | None = None
@@ -118,7 +119,7 @@ def search(
     size = lanes.widest.shape[0]
     factor = xp.minimum(lanes.widest, xp.ones_like(lanes.widest))
     for number in range(1, plan.most + 1):
-        values, steps = lanes.sample(scheme, factor)
+        values, steps = yield from lanes.sample(scheme, factor)
         with np.errstate(all="ignore"):
             least = None if state is None else state.rounded
             judged = judge(xp, scheme, values, steps, lanes, tolerances, least)
@@ -168,8 +169,10 @@ def _next(
 ) -> _State:
     """Keep the better of the old and the new, and choose the steps of the next round."""
     power = factor**scheme.order
-    seen = xp.where(judged.noisy, judged.error * power, xp.zeros_like(judged.error))
-    move = _one_per_lane(xp, judged, guide(xp, scheme, judged, lanes, lanes.longest * factor))
+    noisy = is_noisy(xp, judged)
+    seen = xp.where(noisy, judged.error * power, xp.zeros_like(judged.error))
+    moves = guide(xp, scheme, judged, noisy, lanes, lanes.longest * factor)
+    move = _one_per_lane(xp, judged, moves)
     if state is None:
         found = _begun(xp, scheme, judged, factor, lanes)
         done = xp.zeros_like(factor, dtype=xp.bool)

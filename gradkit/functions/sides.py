@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gradkit._array import Array, Namespace
+from gradkit.functions.evaluate import Asking
 from gradkit.functions.judging import Tolerances
 from gradkit.functions.schemes import Scheme, central_scheme, one_sided_scheme
 from gradkit.functions.search import Found, Lanes, Rounds, put, search
@@ -75,7 +76,7 @@ def differentiate(
     lanes_of: Callable[[Scheme], Lanes],
     tolerances: Tolerances,
     plan: Rounds,
-) -> Found:
+) -> Asking[Found]:
     """Search in all lanes, from both sides where the bounds leave room.
 
     Parameters
@@ -97,19 +98,20 @@ def differentiate(
     """
     one_sided = one_sided_scheme(orders)
     if method not in ("central", "complex"):
-        return search(xp, one_sided, lanes_of(one_sided), tolerances, plan)
+        return (yield from search(xp, one_sided, lanes_of(one_sided), tolerances, plan))
     central = central_scheme(orders)
     both = lanes_of(central)
     if not bounded:
-        return search(xp, central, both, tolerances, plan)
+        return (yield from search(xp, central, both, tolerances, plan))
     cramped = both.cramped
     choices: Sequence[tuple[Scheme, Lanes, Array]] = (
         (central, both, ~cramped),
         (one_sided, lanes_of(one_sided), cramped),
     )
     if plan.compress:
-        return _by_index(xp, choices, tolerances, plan)
-    first, second = (search(xp, *choice[:2], tolerances, plan) for choice in choices)
+        return (yield from _by_index(xp, choices, tolerances, plan))
+    first = yield from search(xp, central, both, tolerances, plan)
+    second = yield from search(xp, *choices[1][:2], tolerances, plan)
     return Found(*(xp.where(cramped, b, a) for a, b in zip(first, second, strict=True)))
 
 
@@ -118,16 +120,16 @@ def _by_index(
     choices: Sequence[tuple[Scheme, Lanes, Array]],
     tolerances: Tolerances,
     plan: Rounds,
-) -> Found:
+) -> Asking[Found]:
     """Search with each scheme in the lanes that are its own."""
     total: Found | None = None
     for scheme, lanes, own in choices:
         index = xp.nonzero(own)[0]
         count, everything = index.shape[0], own.shape[0]
         if count == everything:
-            return search(xp, scheme, lanes, tolerances, plan)
+            return (yield from search(xp, scheme, lanes, tolerances, plan))
         if count:
-            found = search(xp, scheme, lanes.take(index), tolerances, plan)
+            found = yield from search(xp, scheme, lanes.take(index), tolerances, plan)
             if total is None:
                 total = Found(
                     *(xp.zeros((*p.shape[:-1], everything), dtype=p.dtype) for p in found)

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from gradkit import _array
 from gradkit._array import Array
 from gradkit.errors import ArgumentValueError, integer
 from gradkit.functions import steps
 from gradkit.functions.complex_step import complex_step
-from gradkit.functions.evaluate import Evaluator
+from gradkit.functions.evaluate import Asking, Evaluator, answered, own
 from gradkit.functions.inputs import Options, points
 from gradkit.functions.judging import Values
 from gradkit.functions.results import Result, joined, result
 from gradkit.functions.schemes import Scheme
-from gradkit.functions.search import Found
+from gradkit.functions.search import Rounds
 from gradkit.functions.sides import Sides, differentiate, facing
 
 __all__ = ["Points", "derivative"]
 
-#: Points that go through all rounds together, so that their values stay in the cache.
+#: Points whose values are judged together on the host, so that they stay in the cache.
 BLOCK = 12288
 
 
@@ -75,7 +77,7 @@ class Points:
         """Relative rounding of the values."""
         return self.evaluator.epsilon
 
-    def sample(self, scheme: Scheme, factor: Array) -> tuple[Values, Sequence[Array]]:
+    def sample(self, scheme: Scheme, factor: Array) -> Asking[tuple[Values, Sequence[Array]]]:
         """Values at all levels and offsets, in one call; the first time at the points, too."""
         xp = self.evaluator.xp
         step = steps.ladder(self.x, self.longest * factor, scheme.ratio, scheme.levels)
@@ -84,9 +86,9 @@ class Points:
         placed = [steps.moved(self.x, step, point[0]) for point in scheme.points]
         if self.centre is None:
             placed.append(self.x[None, ...])
-        values = self.evaluator.elementwise(xp.concat(placed), self.args)
+        values = yield xp.concat(placed), self.args
         if self.centre is None:
-            self.centre = values[-1:, ...]
+            self.centre = own(values[-1:, ...])
         found: dict[tuple[int, ...], Array] = {(0,): self.centre}
         for i, point in enumerate(scheme.points):
             found[point] = values[i * scheme.levels : (i + 1) * scheme.levels, ...]
@@ -181,8 +183,7 @@ def derivative(
     Difference quotients of a geometric ladder of steps are extrapolated (Richardson). The error is
     the difference to the extrapolation without the longest step, plus rounding. Where it is too
     large, a ladder of shorter steps follows, or one of longer steps where rounding rules. All
-    steps of a round and all points go to `func` in one call (in blocks of 12288 points, to stay in
-    the cache of the processor).
+    steps of a round and all points go to `func` in one call.
 
     Examples
     --------
@@ -209,54 +210,48 @@ def derivative(
     begin = steps.Start(*(xp.reshape(p, (-1,)) if _array.is_array(p) else p for p in begin))
     spread = [_argument(value, x, i) for i, value in enumerate(options.args)]
     evaluator = Evaluator(func, x, options.vectorized, options.workers)
-    size = BLOCK if options.vectorized and not _array.is_traced(x) else max(flat.shape[0], 1)
-    results: list[Result] = []
-    for first in range(0, max(flat.shape[0], 1), size):
-        rows = slice(first, min(first + size, flat.shape[0]))
+    count = flat.shape[0]
+    size = BLOCK if options.vectorized and isinstance(x, np.ndarray) else max(count, 1)
+    starts = range(0, max(count, 1), size)
+    done = [0] * len(starts)
 
-        def part(value: Any, rows: slice = rows) -> Any:
+    def block(number: int, first: int) -> Asking[Result]:
+        rows = slice(first, min(first + size, count))
+
+        def part(value: Any) -> Any:
             return value[rows] if _array.is_array(value) else value
 
-        # The parts of a result are made while the values are in the cache, too.
-        found = _block(
-            evaluator,
-            flat[rows],
-            [part(a) for a in spread],
-            order,
-            steps.Start(*map(part, begin)),
-            options,
-            (first, flat.shape[0]),
-        )
-        results.append(result(found, tuple(found.value.shape), 0))
+        lanes = (part(flat), [part(a) for a in spread], order, steps.Start(*map(part, begin)))
+        return _search(evaluator, *lanes, options, options.plan(x, count, done, number))
+
+    blocks = [block(number, first) for number, first in enumerate(starts)]
+    results = answered(evaluator.elementwise, blocks)
     return joined(results, tuple(x.shape), evaluator.calls)
 
 
-def _block(
+def _search(
     evaluator: Evaluator,
     x: Array,
     args: Sequence[Any],
     order: int,
     begin: steps.Start,
     options: Options,
-    place: tuple[int, int],
-) -> Found:
-    """Differentiate at some points; `place` is the first of them and the number of all."""
+    plan: Rounds,
+) -> Asking[Result]:
+    """Differentiate at some points."""
     xp = evaluator.xp
 
     def lanes_of(scheme: Scheme) -> Points:
         sides = facing(xp, begin, steps.broad(x), scheme, options.method)
         return Points(evaluator, x, args, order, begin, sides)
 
-    bounded = begin.below is not None
-    plan = options.plan(x, *place)
-    found = differentiate(xp, (order,), options.method, bounded, lanes_of, options.tolerances, plan)
-    if options.method != "complex":
-        return found
-
-    def call(z: Array) -> Array:
-        return evaluator.elementwise(z, args)
-
-    return complex_step(xp, call, x, begin.step, found, evaluator.epsilon)
+    bounded, tolerances = begin.below is not None, options.tolerances
+    found = yield from differentiate(
+        xp, (order,), options.method, bounded, lanes_of, tolerances, plan
+    )
+    if options.method == "complex":
+        found = yield from complex_step(xp, x, args, begin.step, found, evaluator.epsilon)
+    return result(found, tuple(found.value.shape), 0)
 
 
 def _argument(value: Any, x: Array, position: int) -> Any:
