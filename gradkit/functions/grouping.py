@@ -209,6 +209,11 @@ def _pattern(problem: Problem, sparsity: Any, sparse: Any) -> Any:
             "sparsity= is for one point, x of shape (m,), and differences: method='central', "
             "'forward' or 'backward'"
         )
+    if _array.is_traced(problem.x):
+        raise ArgumentTypeError(
+            "sparsity= makes a matrix of SciPy, which needs numbers, and x is traced by JAX: "
+            "wanted a call outside of jax.jit, or no sparsity="
+        )
     if len(problem.outputs) != 1:
         raise ArgumentValueError(
             f"func returned values of shape {problem.outputs} per point: sparsity= wants a vector"

@@ -112,6 +112,13 @@ def test_patterns_are_checked(x, sparsity, error, text):
         jacobian(lambda z: z**2, x, sparsity=sparsity)
 
 
+def test_a_matrix_of_scipy_cannot_be_traced():
+    jax = pytest.importorskip("jax")
+    run = jax.jit(lambda z: jacobian(lambda t: t * t, z, sparsity=np.eye(2)).value)
+    with pytest.raises(ArgumentTypeError, match=r"sparsity= .* x is traced by JAX"):
+        run(jax.numpy.ones(2))
+
+
 def test_scipy_is_named_where_it_is_missing(fresh_python):
     code = (
         "import sys, numpy\n"
