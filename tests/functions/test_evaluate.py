@@ -5,6 +5,7 @@ import pytest
 
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.functions import derivative, gradient, jacobian, partial
+from gradkit.functions.evaluate import answered
 
 
 @pytest.mark.parametrize("vectorized", [True, False])
@@ -65,3 +66,22 @@ def test_points_that_cannot_be_used_are_named():
     for orders in (None, 3, "12"):
         with pytest.raises(ArgumentTypeError, match="wanted integers, one per variable"):
             partial(lambda z: z[0] * z[1], [1.0, 2.0], orders)
+
+
+def test_what_several_ask_for_at_a_time_goes_in_one_call():
+    def twice(points):
+        values = yield points, (3.0,)
+        values = yield values + points, (3.0,)
+        return values.sum()
+
+    calls = []
+
+    def call(points, args):
+        calls.append(points.shape)
+        return points * args[0]
+
+    one, two, other = np.ones((2, 3)), np.full((2, 4), 5.0), np.ones((1, 3))
+    found = answered(call, [twice(one), twice(two), twice(other)])
+    # 3 (3 x + x) of each of 6, 8 and 3 numbers
+    assert found == [72.0, 480.0, 36.0]
+    assert calls == [(2, 7), (1, 3), (2, 7), (1, 3)]
