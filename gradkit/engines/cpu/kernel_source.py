@@ -15,7 +15,7 @@ from itertools import count
 import numpy as np
 
 from gradkit.engines.cpu.element_source import ENTRIES_OF_RUN, division, indented, kind_of
-from gradkit.engines.cpu.key import DTYPES, Key, Term
+from gradkit.engines.cpu.key import DTYPES, MOST_DIFFERENCES, Key, Term
 from gradkit.engines.cpu.preamble import LINE
 
 __all__ = ["CHUNK", "SCRATCH", "slots", "source"]
@@ -24,7 +24,7 @@ __all__ = ["CHUNK", "SCRATCH", "slots", "source"]
 CHUNK = 2**13
 _ROOM = CHUNK + LINE
 #: Bytes that a call of a kernel needs to work in, from the beginning of a line on.
-SCRATCH = 2 * _ROOM + 16 * LINE
+SCRATCH = 2 * _ROOM + 4 * LINE + 8 * MOST_DIFFERENCES
 
 #: Points of a difference across lines from which on caches have too few places for all of them.
 WIDE = 8

@@ -12,6 +12,9 @@ DTYPES = (
     *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
 )
 
+#: Differences near the ends of a line, at most, that are written out one by one.
+MOST_DIFFERENCES = 72
+
 
 class Pair(NamedTuple):
     """A difference of values as the text has it: of two points by number, or of one and nothing.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradkit import _dtypes
-from gradkit.engines.cpu.key import End, Key, Pair, Term
+from gradkit.engines.cpu.key import MOST_DIFFERENCES, End, Key, Pair, Term
 from gradkit.engines.cpu.rows import Point, Run, runs_of, written_out
 from gradkit.engines.program import Known, Passage, Product, Program, Sequel
 from gradkit.plan import Plan
@@ -24,9 +24,6 @@ from gradkit.plan import Plan
 __all__ = ["Numbers", "key_of"]
 
 Strides = tuple[int, ...]
-
-#: Differences near the ends of a line, at most, that are written out one by one.
-MOST_DIFFERENCES = 72
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +269,8 @@ class _Builder:
         found = [_run_at(runs, place) for place in places for runs in along]
         # At each place differences across the line are taken, too.
         across = sum(len(written_out(runs).pairs) for axis, runs in rows if axis != self.last)
-        differences = sum(len(run.pairs) for run in found) + across * len(places)
+        # A place without any counts, too: the values of all are held back together.
+        differences = sum(max(len(run.pairs), 1) for run in found) + across * len(places)
         if differences * self.parts > MOST_DIFFERENCES or not all(run.is_plain for run in found):
             return []
         return [place * self.parts + part for place in places for part in range(self.parts)]

@@ -21,6 +21,7 @@ from gradkit import (
     Laplacian,
     Neumann,
     Robin,
+    Stencil,
     Symmetric,
 )
 from gradkit.engines import cpu, reference
@@ -236,6 +237,13 @@ def test_results_that_are_not_aligned():
     result = np.zeros(6 * 40 * 8 + 1, np.uint8)[1:].view(np.float64).reshape(6, 40)
     compiled.run(plan, [f], [result], 1)
     assert same_bits(result, reference.run(plan, [f])[0])
+
+
+def test_many_rows_without_differences_near_an_end():
+    # Beyond the wall each row is 0: two points, of which one is replaced by the other.
+    grid = Grid(Axis(), Axis(boundary=Neumann(0.0)))
+    plan = D(1, stencil=Stencil((100, 200), 1)).on(grid, (3, 700))
+    compare(plan, [values((3, 700))])
 
 
 def test_results_of_one_plan_in_the_same_boxes(monkeypatch):
