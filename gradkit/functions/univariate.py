@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from gradkit._array import Array
 from gradkit.errors import ArgumentValueError, integer
 from gradkit.functions import steps
 from gradkit.functions.complex_step import complex_step
-from gradkit.functions.evaluate import Asking, Evaluator, answered, own
+from gradkit.functions.evaluate import Asking, Evaluator, Parts, answered, own
 from gradkit.functions.inputs import Options, points
 from gradkit.functions.judging import Values
 from gradkit.functions.results import Result, joined, result
@@ -79,20 +79,27 @@ class Points:
 
     def sample(self, scheme: Scheme, factor: Array) -> Asking[tuple[Values, Sequence[Array]]]:
         """Values at all levels and offsets, in one call; the first time at the points, too."""
-        xp = self.evaluator.xp
-        step = steps.ladder(self.x, self.longest * factor, scheme.ratio, scheme.levels)
-        if self.sides.side is not None:
-            step = step * self.sides.side
-        placed = [steps.moved(self.x, step, point[0]) for point in scheme.points]
-        if self.centre is None:
-            placed.append(self.x[None, ...])
-        values = yield xp.concat(placed), self.args
+        longest = self.longest * factor
+
+        def ladder() -> Array:
+            step = steps.ladder(self.x, longest, scheme.ratio, scheme.levels)
+            return step if self.sides.side is None else step * self.sides.side
+
+        def placed() -> Iterator[Array]:
+            step = ladder()
+            for point in scheme.points:
+                yield steps.moved(self.x, step, point[0])
+            if self.centre is None:
+                yield self.x[None, ...]
+
+        rows = scheme.evaluations + (self.centre is None)
+        values = yield Parts((rows, self.x.shape[0]), placed), self.args
         if self.centre is None:
             self.centre = own(values[-1:, ...])
         found: dict[tuple[int, ...], Array] = {(0,): self.centre}
         for i, point in enumerate(scheme.points):
             found[point] = values[i * scheme.levels : (i + 1) * scheme.levels, ...]
-        return found, [step]
+        return found, [ladder()]
 
     def take(self, index: Array) -> Points:
         """Some of the points."""
