@@ -69,12 +69,15 @@ class Rounds:
         Whether lanes that are done may be left out of later rounds.
     after : callable or None
         Called after each round with the number of lanes that are done.
+    keep : callable or None
+        Called with what the first round found, for arrays to keep it in, and the rest, too.
     """
 
     most: int
     look: bool
     compress: bool
     after: Callable[[int], object] | None = None
+    keep: Callable[[Found], Found] | None = None
 
 
 class Found(NamedTuple):
@@ -125,6 +128,7 @@ def search(
             judged = judge(xp, scheme, values, steps, lanes, tolerances, least)
             if state is None:
                 total = _begun(xp, scheme, judged, factor, lanes)
+                total = total if plan.keep is None else plan.keep(total)
                 if plan.compress:
                     # Most lanes are done after one round; only the others need to be led further.
                     settled = (judged.error <= judged.target) & (judged.jump == 0)
@@ -209,6 +213,8 @@ def _next(
 def _begun(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: Lanes) -> Found:
     """What the first round found."""
     count = xp.asarray(scheme.evaluations + 1)
+    step = lanes.longest * factor
+    alike = judged.error.ndim == 1 and judged.error.dtype == step.dtype
     return Found(
         judged.value,
         judged.error,
@@ -216,8 +222,8 @@ def _begun(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: L
         judged.limit,
         xp.zeros_like(judged.jump, dtype=count.dtype),
         judged.companion,
-        xp.zeros_like(factor, dtype=count.dtype) + count,
-        lanes.longest * factor + xp.zeros_like(judged.error),
+        xp.full_like(factor, scheme.evaluations + 1, dtype=count.dtype),
+        step if alike else step + xp.zeros_like(judged.error),
     )
 
 
@@ -278,4 +284,7 @@ def _taken(xp: Namespace, fields: _Fields, index: Array) -> _Fields:
 def put(total: Found, index: Array, found: Found) -> None:
     """Write what was found in some lanes to their places among all."""
     for target, part in zip(total, found, strict=True):
-        target[..., index] = part
+        if target.ndim == 1:
+            target[index] = part
+        else:
+            target[..., index] = part

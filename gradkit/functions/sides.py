@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from gradkit._array import Array, Namespace
@@ -129,11 +130,12 @@ def _by_index(
         if count == everything:
             return (yield from search(xp, scheme, lanes, tolerances, plan))
         if count:
-            found = yield from search(xp, scheme, lanes.take(index), tolerances, plan)
+            alone = replace(plan, keep=None)
+            found = yield from search(xp, scheme, lanes.take(index), tolerances, alone)
             if total is None:
                 total = Found(
                     *(xp.zeros((*p.shape[:-1], everything), dtype=p.dtype) for p in found)
                 )
             put(total, index, found)
     assert total is not None
-    return total
+    return total if plan.keep is None else plan.keep(total)
