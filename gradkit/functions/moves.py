@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradkit._array import Array, Namespace
-from gradkit.functions.judging import Round, Sampled
+from gradkit.functions.judging import Round, Sampled, changed, number
 from gradkit.functions.schemes import Scheme
 
 __all__ = ["at_least", "at_most", "guide", "is_noisy"]
@@ -50,28 +50,34 @@ def guide(
     longest : Array
         The longest steps of the last round, ``(lanes,)``.
     """
-    excess = judged.error / xp.where(judged.target > 0, judged.target, xp.ones_like(judged.error))
+    aimless = ~(judged.target > 0)
+    excess = judged.error / changed(xp, judged.target, aimless, lambda: number(xp, 1, judged.error))
     # No further at once than to steps of about the size of x, or by a factor of 30.
     up = at_least(xp, 4 * excess ** (1 / scheme.order), 2)
     broader = (lanes.wide / judged.reach) ** (1 / scheme.order)
     up = xp.minimum(up, at_least(xp, broader, 30))
     power = (2 if scheme.symmetric else 1) * (scheme.levels - 1)
     down = at_most(xp, at_least(xp, (4 * excess) ** (-1 / power), FURTHEST), NEAREST)
-    down = xp.where(_is_lost(xp, judged) | (judged.jump > 0), at_most(xp, down, BLIND), down)
+    blind = _is_lost(xp, judged) | (judged.jump > 0)
+    down = changed(xp, down, blind, lambda: at_most(xp, down, BLIND))
     # Where there are no values, go at once to steps that are short against x.
     finite = xp.isfinite(judged.error)
-    near = at_most(xp, 0.1 * lanes.position / xp.abs(longest), FURTHEST)
-    down = xp.where(finite | (near == 0), down, xp.minimum(down, near))
-    factor = xp.where(noisy, up, down)
+
+    def nearer() -> Array:
+        near = at_most(xp, 0.1 * lanes.position / xp.abs(longest), FURTHEST)
+        return xp.where(near == 0, down, xp.minimum(down, near))
+
+    down = changed(xp, down, ~finite, nearer)
+    factor = changed(xp, down, noisy, lambda: up)
     widens = judged.flat & finite & (judged.jump == 0)
-    return xp.where(widens, at_least(xp, broader, 2), factor)
+    return changed(xp, factor, widens, lambda: at_least(xp, broader, 2))
 
 
 def at_least(xp: Namespace, array: Array, least: float) -> Array:
     """Numbers not below `least`; NaN stays."""
-    return xp.where(array < least, xp.full_like(array, least), array)
+    return xp.maximum(array, number(xp, least, array))
 
 
 def at_most(xp: Namespace, array: Array, most: float) -> Array:
     """Numbers not above `most`; NaN stays."""
-    return xp.where(array > most, xp.full_like(array, most), array)
+    return xp.minimum(array, number(xp, most, array))

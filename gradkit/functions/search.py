@@ -122,10 +122,10 @@ def search(
     size = lanes.widest.shape[0]
     factor = xp.minimum(lanes.widest, xp.ones_like(lanes.widest))
     for number in range(1, plan.most + 1):
-        values, steps = yield from lanes.sample(scheme, factor)
+        sampled = yield from lanes.sample(scheme, factor)
         with np.errstate(all="ignore"):
             least = None if state is None else state.rounded
-            judged = judge(xp, scheme, values, steps, lanes, tolerances, least)
+            judged = judge(xp, scheme, *sampled, lanes, tolerances, least)
             if state is None:
                 total = _begun(xp, scheme, judged, factor, lanes)
                 total = total if plan.keep is None else plan.keep(total)
@@ -138,10 +138,11 @@ def search(
                     index, factor = open_lanes, xp.take(factor, open_lanes, axis=0)
                     lanes, judged = lanes.take(open_lanes), _taken(xp, judged, open_lanes)
             state = _next(xp, scheme, state, judged, factor, lanes, number)
+        del sampled, judged  # blocks of lanes wait for each other at the next values
         assert total is not None
         if index is None:
             total = state.found
-        else:
+        elif number > 1:
             put(total, index, state.found)
         if not plan.look:
             factor = state.factor

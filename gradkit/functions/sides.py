@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import inf
 from typing import NamedTuple
 
 from gradkit._array import Array, Namespace
 from gradkit.functions.evaluate import Asking
-from gradkit.functions.judging import Tolerances
+from gradkit.functions.judging import Tolerances, number
 from gradkit.functions.schemes import Scheme, central_scheme, one_sided_scheme
 from gradkit.functions.search import Found, Lanes, Rounds, put, search
 from gradkit.functions.steps import USABLE, Start
@@ -54,7 +55,7 @@ def facing(xp: Namespace, begin: Start, broad: Array, scheme: Scheme, method: st
         Method that the user named.
     """
     reach = scheme.reach * begin.step / USABLE
-    unbounded = xp.full_like(begin.step, float("inf"))
+    unbounded = number(xp, inf, begin.step)
     below = unbounded if begin.below is None else begin.below
     above = unbounded if begin.above is None else begin.above
     nearest = xp.minimum(below, above)
@@ -101,9 +102,9 @@ def differentiate(
     if method not in ("central", "complex"):
         return (yield from search(xp, one_sided, lanes_of(one_sided), tolerances, plan))
     central = central_scheme(orders)
-    both = lanes_of(central)
     if not bounded:
-        return (yield from search(xp, central, both, tolerances, plan))
+        return (yield from search(xp, central, lanes_of(central), tolerances, plan))
+    both = lanes_of(central)
     cramped = both.cramped
     choices: Sequence[tuple[Scheme, Lanes, Array]] = (
         (central, both, ~cramped),
