@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVarTuple, cast
 
 import numpy as np
 
 from gradkit._array import Array, Namespace
 from gradkit.functions.evaluate import Asking
-from gradkit.functions.judging import Round, Sampled, Tolerances, Values, judge
+from gradkit.functions.judging import Round, Sampled, Tolerances, Values, changed, judge, number
 from gradkit.functions.moves import at_least, at_most, guide, is_noisy
 from gradkit.functions.schemes import Scheme
 
@@ -109,7 +109,15 @@ class _State(NamedTuple):
     done: Array
 
 
-_Fields = TypeVar("_Fields", Found, Round, _State)
+class _Signs(NamedTuple):
+    """What a round tells of the next steps."""
+
+    noisy: Array  # the error is that of the values
+    astray: Array  # longer steps gave what shorter ones rule out
+    fooled: Array  # shorter steps are no evidence against longer ones
+
+
+_Known = TypeVarTuple("_Known")
 
 
 def search(
@@ -121,7 +129,7 @@ def search(
     state: _State | None = None
     size = lanes.widest.shape[0]
     factor = xp.minimum(lanes.widest, xp.ones_like(lanes.widest))
-    for number in range(1, plan.most + 1):
+    for turn in range(1, plan.most + 1):
         sampled = yield from lanes.sample(scheme, factor)
         with np.errstate(all="ignore"):
             least = None if state is None else state.rounded
@@ -137,78 +145,116 @@ def search(
                         break
                     index, factor = open_lanes, xp.take(factor, open_lanes, axis=0)
                     lanes, judged = lanes.take(open_lanes), _taken(xp, judged, open_lanes)
-            state = _next(xp, scheme, state, judged, factor, lanes, number)
-        del sampled, judged  # blocks of lanes wait for each other at the next values
-        assert total is not None
-        if index is None:
-            total = state.found
-        elif number > 1:
-            put(total, index, state.found)
-        if not plan.look:
-            factor = state.factor
-            continue
-        left = xp.nonzero(~state.done)[0] if plan.compress else None
-        count = int(xp.sum(xp.astype(~state.done, xp.int32))) if left is None else left.shape[0]
-        if not count:
-            break
-        if plan.after is not None:
-            plan.after(size - count)
-        if left is not None and index is not None and count < state.done.shape[0]:
-            lanes, state = lanes.take(left), _taken(xp, state, left)
-            index = xp.take(index, left, axis=0)
+                state, signs = _first(xp, scheme, judged, factor, lanes)
+            else:
+                state, signs = _weighed(xp, scheme, state, judged, factor, lanes, turn)
+                assert total is not None
+                total = put(total, index, state.found)
+                lanes, index, state, judged, signs = _left(xp, lanes, index, state, judged, signs)
+            state = _led(xp, scheme, state, judged, lanes, signs)
+        del sampled, judged, signs  # blocks of lanes wait for each other at the next values
+        lanes, index, state = _left(xp, lanes, index, state)
         factor = state.factor
+        if plan.look:
+            count = int(xp.sum(xp.astype(~state.done, xp.int32)))
+            if not count:
+                break
+            if plan.after is not None:
+                plan.after(size - count)
     if plan.after is not None:
         plan.after(size)
     assert total is not None
     return total
 
 
-def _next(
+def _left(
+    xp: Namespace, lanes: Lanes, index: Array | None, state: _State, *known: *_Known
+) -> tuple[Lanes, Array | None, _State, *_Known]:
+    """Lanes that are not done, and what is known about them, where lanes may be left out."""
+    left = None if index is None else xp.nonzero(~state.done)[0]
+    if left is None or left.shape[0] == state.done.shape[0]:
+        return lanes, index, state, *known
+    return lanes.take(left), *_taken(xp, (index, state, *known), left)
+
+
+def _first(
+    xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: Lanes
+) -> tuple[_State, _Signs]:
+    """What is known after the first round."""
+    noisy = is_noisy(xp, judged)
+    found = _begun(xp, scheme, judged, factor, lanes)
+    short, long = xp.zeros_like(factor), xp.full_like(factor, inf)
+    hidden = _seen(xp, scheme, judged, factor, noisy)
+    done = ~_any(xp, ~_is_good(found, judged, 1))
+    state = _State(found, factor, short, long, hidden, judged.jump, judged.rounded, done)
+    return state, _Signs(noisy, xp.zeros_like(noisy), xp.zeros_like(noisy))
+
+
+def _weighed(
     xp: Namespace,
     scheme: Scheme,
-    state: _State | None,
+    state: _State,
     judged: Round,
     factor: Array,
     lanes: Lanes,
-    number: int,
-) -> _State:
-    """Keep the better of the old and the new, and choose the steps of the next round."""
-    power = factor**scheme.order
+    turn: int,
+) -> tuple[_State, _Signs]:
+    """The better of the old and the new, and what the new tells of the next steps."""
     noisy = is_noisy(xp, judged)
-    seen = xp.where(noisy, judged.error * power, xp.zeros_like(judged.error))
-    moves = guide(xp, scheme, judged, noisy, lanes, lanes.longest * factor)
+    hidden = xp.maximum(state.hidden, _seen(xp, scheme, judged, factor, noisy))
+    old = state.found
+    # Rounding inside func that is seen over some steps is there over others, too.
+    floor = hidden / (old.step / lanes.longest) ** scheme.order
+    fooled = (floor > 2 * old.error) & ~state.done
+    old = old._replace(error=changed(xp, old.error, fooled, lambda: floor))
+    found, astray = _better(xp, scheme, state._replace(found=old), judged, factor, lanes)
+    done = state.done | ~_any(xp, ~_is_good(found, judged, turn))
+    state = state._replace(
+        found=found,
+        factor=factor,
+        hidden=hidden,
+        jump=judged.jump,
+        rounded=judged.rounded,
+        done=done,
+    )
+    # Nor is a step too long for truncation where shorter ones are not resolved at all.
+    return state, _Signs(noisy, astray, fooled | judged.unresolved)
+
+
+def _seen(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, noisy: Array) -> Array:
+    """The error times the steps to the power of the order, where it is that of the values."""
+    nothing = xp.zeros_like(judged.error)
+    return changed(xp, nothing, noisy, lambda: judged.error * factor**scheme.order)
+
+
+def _is_good(found: Found, judged: Round, turn: int) -> Array:
+    """Whether what is found needs no further steps."""
+    enough = found.target if turn < 3 else found.limit
+    return ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
+
+
+def _led(
+    xp: Namespace, scheme: Scheme, state: _State, judged: Round, lanes: Lanes, signs: _Signs
+) -> _State:
+    """Choose the steps of the next round."""
+    if not state.done.shape[0]:
+        return state
+    factor, done = state.factor, state.done
+    moves = guide(xp, scheme, judged, signs.noisy, lanes, lanes.longest * factor)
     move = _one_per_lane(xp, judged, moves)
-    if state is None:
-        found = _begun(xp, scheme, judged, factor, lanes)
-        done = xp.zeros_like(factor, dtype=xp.bool)
-        short, long = xp.zeros_like(factor), xp.full_like(factor, inf)
-        hidden, grows = seen, move > 1
-    else:
-        hidden = xp.maximum(state.hidden, seen)
-        old = state.found
-        # Rounding inside func that is seen over some steps is there over others, too.
-        floor = hidden / (old.step / lanes.longest) ** scheme.order
-        fooled = (floor > 2 * old.error) & ~state.done
-        old = old._replace(error=xp.where(fooled, floor, old.error))
-        found, astray = _better(xp, scheme, state._replace(found=old), judged, factor, lanes)
-        grows = (move > 1) & ~_any(xp, astray)
-        short, done = state.short, state.done
-        # Nor is a step too long for truncation where shorter ones are not resolved at all.
-        fooled = fooled | judged.unresolved
-        long = xp.where(_any(xp, fooled), xp.full_like(factor, inf), state.long)
-    short = xp.where(grows, xp.maximum(short, factor), short)
+    grows = (move > 1) & ~_any(xp, signs.astray)
+    long = changed(xp, state.long, _any(xp, signs.fooled), lambda: number(xp, inf, factor))
+    short = changed(xp, state.short, grows, lambda: xp.maximum(state.short, factor))
     long = xp.where(grows, long, xp.minimum(long, factor))
     move = xp.where(grows, at_least(xp, move, 2), at_most(xp, move, 0.6))
     wanted = xp.minimum(factor * move, lanes.widest)
     # Between steps known to be too short and too long, go by halves of the logarithm.
     between = ((wanted <= short) | (wanted >= long)) & (short > 0) & xp.isfinite(long)
-    wanted = xp.where(between, xp.sqrt(short) * xp.sqrt(long), wanted)
-    enough = found.target if number < 3 else found.limit
-    good = ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
+    wanted = changed(xp, wanted, between, lambda: xp.sqrt(short) * xp.sqrt(long))
     stuck = (long < 1.5 * scheme.ratio * short) | (wanted == factor) | ~(factor > 0)
-    done = done | ~_any(xp, ~good) | stuck
+    done = done | stuck
     factor = xp.where(done, factor, wanted)
-    return _State(found, factor, short, long, hidden, judged.jump, judged.rounded, done)
+    return state._replace(factor=factor, short=short, long=long, done=done)
 
 
 def _begun(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: Lanes) -> Found:
@@ -242,15 +288,20 @@ def _better(
     alike = (1.3 * judged.jump > state.jump) & (judged.jump < 10 * state.jump)
     kink = (judged.jump > 0) & (state.jump > 0) & alike & ~state.done
     new = scheme.evaluations * xp.astype(~state.done, old.evaluations.dtype)
+
+    def best(new: Array, old: Array) -> Array:
+        return changed(xp, new, ~better, lambda: old)
+
+    value = best(judged.value, old.value)
     found = Found(
-        xp.where(better, judged.value, old.value),
-        xp.where(better, error, old.error),
-        xp.where(better, judged.target, old.target),
-        xp.where(better, judged.limit, old.limit),
-        xp.where(kink, xp.full_like(old.flaw, KINK), old.flaw),
-        xp.where(better, judged.companion, old.companion),
+        value,
+        best(error, old.error),
+        best(judged.target, old.target),
+        best(judged.limit, old.limit),
+        changed(xp, old.flaw, kink, lambda: number(xp, KINK, old.flaw)),
+        best(judged.companion, old.companion) if scheme.mixed else value,
         old.evaluations + new,
-        xp.where(better, lanes.longest * factor, old.step),
+        best(lanes.longest * factor, old.step),
     )
     return found, astray
 
@@ -272,20 +323,21 @@ def _any(xp: Namespace, truth: Array) -> Array:
     return truth if truth.ndim == 1 else xp.any(truth, axis=tuple(range(truth.ndim - 1)))
 
 
-def _taken(xp: Namespace, fields: _Fields, index: Array) -> _Fields:
-    parts = (
-        _taken(xp, part, index)
-        if isinstance(part, Found)
-        else xp.take(part, index, axis=part.ndim - 1)
-        for part in fields
-    )
-    return type(fields)(*parts)
+def _taken(xp: Namespace, fields: Any, index: Array) -> Any:
+    """Some lanes of an array, or of all arrays of a tuple."""
+    if not isinstance(fields, tuple):
+        return xp.take(fields, index, axis=fields.ndim - 1)
+    parts = (_taken(xp, part, index) for part in cast("tuple[Any, ...]", fields))
+    return type(fields)(*parts) if hasattr(fields, "_fields") else tuple(parts)
 
 
-def put(total: Found, index: Array, found: Found) -> None:
-    """Write what was found in some lanes to their places among all."""
+def put(total: Found, index: Array | None, found: Found) -> Found:
+    """All, with what was found in some lanes, at their places, or in all of them."""
+    if index is None:
+        return found
     for target, part in zip(total, found, strict=True):
         if target.ndim == 1:
             target[index] = part
         else:
             target[..., index] = part
+    return total
