@@ -25,7 +25,7 @@ from gradkit.functions.sides import Sides, differentiate, facing
 __all__ = ["Points", "derivative"]
 
 #: Points whose values are judged together on the host, so that they stay in the cache.
-BLOCK = 12288
+BLOCK = 16384
 
 
 class Whole:
