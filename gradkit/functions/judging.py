@@ -89,8 +89,10 @@ class Round(NamedTuple):
     truncation, rounding : Array
         The parts of the error that are the change by the longest step, and the rounding of the
         values.
-    spread : Array
-        The change from the longest step to the next one.
+    coarse : Array
+        The quotient of the longest step.
+    spread, last : Array
+        The change of the quotient from the longest step to the next one, and to the shortest one.
     erratic : Array
         Whether changes do not fall as the steps do.
     flat, unresolved : Array
@@ -112,7 +114,9 @@ class Round(NamedTuple):
     limit: Array
     truncation: Array
     rounding: Array
+    coarse: Array
     spread: Array
+    last: Array
     erratic: Array
     flat: Array
     unresolved: Array
@@ -212,7 +216,9 @@ def judge(
         limit,
         truncation,
         rounding,
+        quotients[0, ...],
         first_change,
+        last_change,
         erratic,
         flat,
         unresolved,

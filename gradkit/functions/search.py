@@ -27,6 +27,13 @@ __all__ = ["KINK", "NOT_ANALYTIC", "Found", "Lanes", "Rounds", "put", "search"]
 KINK = 2
 NOT_ANALYTIC = 4
 
+#: How many times the noise of a ladder may be what it shows of it, by chance.
+CHANCE = 30.0
+
+#: How many times longer steps may be and still tell that a derivative is about 0, and how many
+#: times its error a value must be to differ from that.
+LEAP, SIGNIFICANT = 30.0, 3.0
+
 
 class Lanes(Sampled, Protocol):
     """Points and directions in which a function is sampled; arrays are ``(lanes,)``."""
@@ -94,16 +101,24 @@ class Found(NamedTuple):
 
 
 class _State(NamedTuple):
-    """Lanes under way: the best so far, and what is known about their steps."""
+    """Lanes under way: the best so far, and what is known about the steps that each value wants.
+
+    Elementwise as in `Found`, but for `factor` and `done`, which are ``(lanes,)``.
+    """
 
     found: Found
+    scatter: Array  # the error of the ladder found, as its values show it, without their rounding
+    anchor: Array  # the shortest steps over which values were not all the same, infinite for none
+    coarse: Array  # the quotient of its longest step
+    doubt: Array  # how far that may be off by noise
     factor: Array  # of the next round
     short: Array  # the longest steps over which rounding ruled, 0 for none
     long: Array  # the shortest steps over which truncation ruled, infinite for none
     hidden: Array  # error times step**order, as seen where rounding ruled
     jump: Array  # of the derivative, as the last round saw it, 0 for none
     rounded: Array  # the least of the values in any round
-    done: Array
+    closed: Array  # whether a value is settled, or cannot be bettered
+    done: Array  # whether all values of a lane are closed
 
 
 _Fields = TypeVar("_Fields", Found, Round, _State)
@@ -168,30 +183,20 @@ def _next(
     number: int,
 ) -> _State:
     """Keep the better of the old and the new, and choose the steps of the next round."""
-    power = factor**scheme.order
     noisy = is_noisy(xp, judged)
-    seen = xp.where(noisy, judged.error * power, xp.zeros_like(judged.error))
-    moves = guide(xp, scheme, judged, noisy, lanes, lanes.longest * factor)
-    move = _one_per_lane(xp, judged, moves)
+    seen = xp.where(noisy, judged.error * factor**scheme.order, xp.zeros_like(judged.error))
+    move = guide(xp, scheme, judged, noisy, lanes, lanes.longest * factor)
+    grows = move > 1
     if state is None:
-        found = _begun(xp, scheme, judged, factor, lanes)
-        done = xp.zeros_like(factor, dtype=xp.bool)
-        short, long = xp.zeros_like(factor), xp.full_like(factor, inf)
-        hidden, grows = seen, move > 1
+        state = _first(xp, scheme, judged, factor, lanes, seen)
+        long = state.long
     else:
-        hidden = xp.maximum(state.hidden, seen)
-        old = state.found
-        # Rounding inside func that is seen over some steps is there over others, too.
-        floor = hidden / (old.step / lanes.longest) ** scheme.order
-        fooled = (floor > 2 * old.error) & ~state.done
-        old = old._replace(error=xp.where(fooled, floor, old.error))
-        found, astray = _better(xp, scheme, state._replace(found=old), judged, factor, lanes)
-        grows = (move > 1) & ~_any(xp, astray)
-        short, done = state.short, state.done
+        state, fooled, astray = _weighed(xp, scheme, state, judged, factor, lanes, seen)
+        grows = grows & ~astray
         # Nor is a step too long for truncation where shorter ones are not resolved at all.
-        fooled = fooled | judged.unresolved
-        long = xp.where(_any(xp, fooled), xp.full_like(factor, inf), state.long)
-    short = xp.where(grows, xp.maximum(short, factor), short)
+        long = xp.where(fooled | judged.unresolved, xp.full_like(state.long, inf), state.long)
+    found = state.found
+    short = xp.where(grows, xp.maximum(state.short, factor), state.short)
     long = xp.where(grows, long, xp.minimum(long, factor))
     move = xp.where(grows, at_least(xp, move, 2), at_most(xp, move, 0.6))
     wanted = xp.minimum(factor * move, lanes.widest)
@@ -201,9 +206,45 @@ def _next(
     enough = found.target if number < 3 else found.limit
     good = ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
     stuck = (long < 1.5 * scheme.ratio * short) | (wanted == factor) | ~(factor > 0)
-    done = done | ~_any(xp, ~good) | stuck
-    factor = xp.where(done, factor, wanted)
-    return _State(found, factor, short, long, hidden, judged.jump, judged.rounded, done)
+    closed = state.closed | good | stuck
+    done = ~_any(xp, ~closed)
+    factor = xp.where(done, factor, _led(xp, found, wanted, closed))
+    return state._replace(factor=factor, short=short, long=long, closed=closed, done=done)
+
+
+def _first(
+    xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: Lanes, seen: Array
+) -> _State:
+    """What is known after the first round."""
+    nothing = xp.zeros_like(judged.error)
+    longest = lanes.longest * factor
+    return _State(
+        _begun(xp, scheme, judged, factor, lanes),
+        judged.error - judged.rounding,
+        _anchor(xp, judged, longest),
+        judged.coarse,
+        _doubt(xp, scheme, judged),
+        factor,
+        nothing,
+        xp.full_like(nothing, inf),
+        seen,
+        judged.jump,
+        judged.rounded,
+        xp.zeros_like(nothing, dtype=xp.bool),
+        xp.zeros_like(factor, dtype=xp.bool),
+    )
+
+
+def _anchor(xp: Namespace, judged: Round, longest: Array) -> Array:
+    """Steps over which values are not all the same, infinite where they are."""
+    return xp.where(judged.flat, xp.full_like(judged.error, inf), longest)
+
+
+def _doubt(xp: Namespace, scheme: Scheme, judged: Round) -> Array:
+    """How far the quotient of the longest step may be off by noise, as it shows in the others."""
+    shrinks = scheme.ratio ** -((scheme.levels - 1) * scheme.order)
+    doubt = judged.spread + shrinks * (judged.last + judged.rounding / scheme.amplification)
+    return xp.where(judged.unresolved, judged.error, doubt)
 
 
 def _begun(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: Lanes) -> Found:
@@ -221,43 +262,75 @@ def _begun(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: L
     )
 
 
-def _better(
-    xp: Namespace, scheme: Scheme, state: _State, judged: Round, factor: Array, lanes: Lanes
-) -> tuple[Found, Array]:
-    """The better of old and new, and where longer steps gave what shorter ones rule out."""
-    old = state.found
-    error = judged.error + state.hidden / factor**scheme.order
+def _weighed(
+    xp: Namespace,
+    scheme: Scheme,
+    state: _State,
+    judged: Round,
+    factor: Array,
+    lanes: Lanes,
+    seen: Array,
+) -> tuple[_State, Array, Array]:
+    """The better of old and new; where the old hid noise; where shorter steps rule the new out."""
+    old, closed = state.found, state.closed
+    hidden = xp.maximum(state.hidden, seen)
+    # Rounding inside func that is seen over some steps is there over others, too, though no more of
+    # it than may have stayed unseen by chance.
+    floor = hidden / (old.step / lanes.longest) ** scheme.order
+    floor = xp.where(old.value == 0, floor, xp.minimum(floor, CHANCE * state.scatter))
+    fooled = (floor > 2 * old.error) & ~closed
+    old = old._replace(error=xp.where(fooled, floor, old.error))
+    error = judged.error + hidden / factor**scheme.order
     # Over long steps the quotients of a bounded function are small, whatever its derivative.
+    longest = lanes.longest * factor
+    longer = longest > old.step
     apart = xp.abs(judged.value - old.value) > 3 * old.error + error + 0.03 * xp.abs(old.value)
-    astray = (lanes.longest * factor > old.step) & apart
-    better = (error < old.error) & ~state.done & ~astray
+    # Where they are not too long, shorter ones give a straight line.
+    bent = xp.abs(judged.value - state.coarse) > 3 * state.doubt + error + judged.spread
+    # Nor are they any evidence that nothing changes over much shorter ones.
+    blind = (longest > LEAP * state.anchor) & (xp.abs(judged.value) < SIGNIFICANT * error)
+    astray = longer & (apart | bent | blind) & ~closed
+    better = (error < old.error) & ~closed & ~astray
     # A true kink looks much the same in two rounds; what noise looks like grows with 1 / step.
     alike = (1.3 * judged.jump > state.jump) & (judged.jump < 10 * state.jump)
-    kink = (judged.jump > 0) & (state.jump > 0) & alike & ~state.done
+    kink = (judged.jump > 0) & (state.jump > 0) & alike & ~closed
     new = scheme.evaluations * xp.astype(~state.done, old.evaluations.dtype)
+
+    def pick(ours: Array, theirs: Array) -> Array:
+        return xp.where(better, ours, theirs)
+
     found = Found(
-        xp.where(better, judged.value, old.value),
-        xp.where(better, error, old.error),
-        xp.where(better, judged.target, old.target),
-        xp.where(better, judged.limit, old.limit),
+        pick(judged.value, old.value),
+        pick(error, old.error),
+        pick(judged.target, old.target),
+        pick(judged.limit, old.limit),
         xp.where(kink, xp.full_like(old.flaw, KINK), old.flaw),
-        xp.where(better, judged.companion, old.companion),
+        pick(judged.companion, old.companion),
         old.evaluations + new,
-        xp.where(better, lanes.longest * factor, old.step),
+        pick(longest, old.step),
     )
-    return found, astray
+    state = state._replace(
+        found=found,
+        scatter=pick(judged.error - judged.rounding, state.scatter),
+        anchor=xp.minimum(state.anchor, _anchor(xp, judged, longest)),
+        coarse=pick(judged.coarse, state.coarse),
+        doubt=pick(_doubt(xp, scheme, judged), state.doubt),
+        hidden=hidden,
+        jump=judged.jump,
+        rounded=judged.rounded,
+    )
+    return state, fooled, astray
 
 
-def _one_per_lane(xp: Namespace, judged: Round, factor: Array) -> Array:
-    """The factor that the value asks for that is furthest from its target, of each lane."""
-    if judged.error.ndim == 1:
-        return factor
-    error, target = judged.error, judged.target
-    outer = tuple(range(error.ndim - 1))
-    excess = error / xp.where(target > 0, target, xp.ones_like(target))
-    excess = xp.where(error > target, excess, xp.zeros_like(excess))
-    worst = excess == xp.max(excess, axis=outer, keepdims=True)
-    return xp.max(xp.where(worst, factor, xp.zeros_like(excess)), axis=outer)
+def _led(xp: Namespace, found: Found, wanted: Array, closed: Array) -> Array:
+    """The factor that the open value wants that is furthest from its target, of each lane."""
+    if wanted.ndim == 1:
+        return wanted
+    outer = tuple(range(wanted.ndim - 1))
+    excess = found.error / xp.where(found.target > 0, found.target, xp.ones_like(found.target))
+    excess = xp.where(closed, -xp.ones_like(excess), excess)
+    leads = (excess == xp.max(excess, axis=outer, keepdims=True)) & ~closed
+    return xp.max(xp.where(leads, wanted, xp.zeros_like(wanted)), axis=outer)
 
 
 def _any(xp: Namespace, truth: Array) -> Array:
