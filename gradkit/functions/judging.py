@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from gradkit import _array
 from gradkit._array import Array, Namespace
+from gradkit.functions.grain import grain
 from gradkit.functions.schemes import Scheme
 
 __all__ = ["BROAD", "Round", "Sampled", "Tolerances", "Values", "judge"]
@@ -168,9 +169,10 @@ def judge(
     truncation = xp.maximum(truncation, GUARD * change_before)
 
     centre = values[(0,) * len(scheme.orders)][0, ...]
-    rounded = _rounded(xp, scheme, values, steps, lanes)
+    size, rounded = _rounded(xp, scheme, values, steps, lanes)
     amplified = scheme.magnitude * scheme.amplification
-    rounding = amplified * (rounded + lanes.noise) / xp.abs(divisors[-1, ...])
+    noise = (rounded + lanes.noise) + _grain(xp, scheme, values, size, lanes.epsilon)
+    rounding = amplified * noise / xp.abs(divisors[-1, ...])
     # Without the finest steps rounding is less; taken where it makes no other difference.
     value = finest + xp.where(xp.abs(full - coarse) <= 2 * rounding, coarse, full)
     magnitude = xp.abs(value)
@@ -273,8 +275,8 @@ def _weighted(weights: Sequence[float], pieces: Array) -> Array:
 
 def _rounded(
     xp: Namespace, scheme: Scheme, values: Values, steps: Sequence[Array], lanes: Sampled
-) -> Array:
-    """How far the values may be off by their rounding and by that of the variable within func."""
+) -> tuple[Array, Array]:
+    """The size of the values, and how far their rounding and that of the variable may lead them."""
     centre = (0,) * len(scheme.orders)
     size = xp.abs(values[centre][0, ...])
     first, last = scheme.points[0] if scheme.symmetric else centre, scheme.points[-1]
@@ -289,7 +291,16 @@ def _rounded(
             span = part if span is None else span + part
         steep = xp.abs(change) / span
         slope = steep if slope is None else xp.maximum(slope, steep)
-    return lanes.epsilon * (size + 0.5 * lanes.position * slope)
+    return size, lanes.epsilon * (size + 0.5 * lanes.position * slope)
+
+
+def _grain(
+    xp: Namespace, scheme: Scheme, values: Values, size: Array, precision: float
+) -> Array:
+    """The unit in which the values come, if it tells of rounding inside func."""
+    centre = (0,) * len(scheme.orders)
+    few = [values[centre][0, ...], *(values[point][0, ...] for point in scheme.points)]
+    return grain(xp, few, list(values.values()), size, precision)
 
 
 def _negligible(scheme: Scheme) -> float:

@@ -272,13 +272,14 @@ def _weighed(
     seen: Array,
 ) -> tuple[_State, Array, Array]:
     """The better of old and new; where the old hid noise; where shorter steps rule the new out."""
-    old, closed = state.found, state.closed
+    old, closed, flat = state.found, state.closed, state.found.value == 0
     hidden = xp.maximum(state.hidden, seen)
     # Rounding inside func that is seen over some steps is there over others, too, though no more of
     # it than may have stayed unseen by chance.
     floor = hidden / (old.step / lanes.longest) ** scheme.order
-    floor = xp.where(old.value == 0, floor, xp.minimum(floor, CHANCE * state.scatter))
-    fooled = (floor > 2 * old.error) & ~closed
+    floor = xp.where(flat, floor, xp.minimum(floor, CHANCE * state.scatter))
+    fooled = (floor > 2 * old.error) & (flat | ~closed)
+    closed = closed & ~fooled
     old = old._replace(error=xp.where(fooled, floor, old.error))
     error = judged.error + hidden / factor**scheme.order
     # Over long steps the quotients of a bounded function are small, whatever its derivative.
@@ -318,6 +319,7 @@ def _weighed(
         hidden=hidden,
         jump=judged.jump,
         rounded=judged.rounded,
+        closed=closed,
     )
     return state, fooled, astray
 
