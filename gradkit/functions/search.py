@@ -112,6 +112,8 @@ class _State(NamedTuple):
     coarse: Array  # the quotient of its longest step
     doubt: Array  # how far that may be off by noise
     factor: Array  # of the next round
+    wanted: Array  # the factor that each value would have in the next round
+    allowed: Array  # the largest one that says anything about it
     short: Array  # the longest steps over which rounding ruled, 0 for none
     long: Array  # the shortest steps over which truncation ruled, infinite for none
     hidden: Array  # error times step**order, as seen where rounding ruled
@@ -120,6 +122,9 @@ class _State(NamedTuple):
     closed: Array  # whether a value is settled, or cannot be bettered
     done: Array  # whether all values of a lane are closed
 
+
+#: The fields of a state that are known per value, beside those of `Found`.
+VALUES = tuple(name for name in _State._fields if name not in ("found", "factor", "done"))
 
 _Fields = TypeVar("_Fields", Found, Round, _State)
 
@@ -187,6 +192,7 @@ def _next(
     seen = xp.where(noisy, judged.error * factor**scheme.order, xp.zeros_like(judged.error))
     move = guide(xp, scheme, judged, noisy, lanes, lanes.longest * factor)
     grows = move > 1
+    old = state
     if state is None:
         state = _first(xp, scheme, judged, factor, lanes, seen)
         long = state.long
@@ -203,13 +209,27 @@ def _next(
     # Between steps known to be too short and too long, go by halves of the logarithm.
     between = ((wanted <= short) | (wanted >= long)) & (short > 0) & xp.isfinite(long)
     wanted = xp.where(between, xp.sqrt(short) * xp.sqrt(long), wanted)
+    allowed = xp.where(grows | between, wanted, xp.maximum(wanted, 0.6 * long))
     enough = found.target if number < 3 else found.limit
     good = ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
     stuck = (long < 1.5 * scheme.ratio * short) | (wanted == factor) | ~(factor > 0)
     closed = state.closed | good | stuck
-    done = ~_any(xp, ~closed)
-    factor = xp.where(done, factor, _led(xp, found, wanted, closed))
-    return state._replace(factor=factor, short=short, long=long, closed=closed, done=done)
+    state = state._replace(wanted=wanted, allowed=allowed, short=short, long=long, closed=closed)
+    if old is not None and judged.error.ndim > 1:
+        state = _kept(xp, (factor > 1.01 * old.allowed) & ~old.closed, old, state)
+    done = ~_any(xp, ~state.closed)
+    return state._replace(factor=xp.where(done, factor, _led(xp, state)), done=done)
+
+
+def _kept(xp: Namespace, idle: Array, old: _State, new: _State) -> _State:
+    """The new, but for values to which steps as long as others wanted them say nothing."""
+
+    def pick(ours: Array, theirs: Array) -> Array:
+        return xp.where(idle, ours, theirs)
+
+    found = Found(*map(pick, old.found, new.found))._replace(evaluations=new.found.evaluations)
+    fields = {name: pick(getattr(old, name), getattr(new, name)) for name in VALUES}
+    return new._replace(found=found, **fields)
 
 
 def _first(
@@ -225,6 +245,8 @@ def _first(
         judged.coarse,
         _doubt(xp, scheme, judged),
         factor,
+        nothing,
+        nothing,
         nothing,
         xp.full_like(nothing, inf),
         seen,
@@ -324,15 +346,15 @@ def _weighed(
     return state, fooled, astray
 
 
-def _led(xp: Namespace, found: Found, wanted: Array, closed: Array) -> Array:
+def _led(xp: Namespace, state: _State) -> Array:
     """The factor that the open value wants that is furthest from its target, of each lane."""
-    if wanted.ndim == 1:
-        return wanted
-    outer = tuple(range(wanted.ndim - 1))
+    if state.wanted.ndim == 1:
+        return state.wanted
+    found, closed, outer = state.found, state.closed, tuple(range(state.wanted.ndim - 1))
     excess = found.error / xp.where(found.target > 0, found.target, xp.ones_like(found.target))
     excess = xp.where(closed, -xp.ones_like(excess), excess)
     leads = (excess == xp.max(excess, axis=outer, keepdims=True)) & ~closed
-    return xp.max(xp.where(leads, wanted, xp.zeros_like(wanted)), axis=outer)
+    return xp.max(xp.where(leads, state.wanted, xp.zeros_like(excess)), axis=outer)
 
 
 def _any(xp: Namespace, truth: Array) -> Array:
