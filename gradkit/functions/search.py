@@ -347,14 +347,9 @@ def _weighed(
 
 
 def _led(xp: Namespace, state: _State) -> Array:
-    """The factor that the open value wants that is furthest from its target, of each lane."""
-    if state.wanted.ndim == 1:
-        return state.wanted
-    found, closed, outer = state.found, state.closed, tuple(range(state.wanted.ndim - 1))
-    excess = found.error / xp.where(found.target > 0, found.target, xp.ones_like(found.target))
-    excess = xp.where(closed, -xp.ones_like(excess), excess)
-    leads = (excess == xp.max(excess, axis=outer, keepdims=True)) & ~closed
-    return xp.max(xp.where(leads, state.wanted, xp.zeros_like(excess)), axis=outer)
+    """The least factor that an open value of a lane wants: longer steps would tell it nothing."""
+    wanted = xp.where(state.closed, xp.full_like(state.wanted, inf), state.wanted)
+    return wanted if wanted.ndim == 1 else xp.min(wanted, axis=tuple(range(wanted.ndim - 1)))
 
 
 def _any(xp: Namespace, truth: Array) -> Array:
