@@ -17,7 +17,7 @@ import numpy as np
 from gradkit._array import Array, Namespace
 from gradkit.functions.evaluate import Asking
 from gradkit.functions.judging import Round, Sampled, Tolerances, Values, judge
-from gradkit.functions.moves import at_least, at_most, guide, is_noisy
+from gradkit.functions.moves import at_least, at_most, guide, is_noisy, probe
 from gradkit.functions.schemes import Scheme
 
 __all__ = ["KINK", "NOT_ANALYTIC", "Found", "Lanes", "Rounds", "put", "search"]
@@ -117,10 +117,20 @@ class _State(NamedTuple):
     short: Array  # the longest steps over which rounding ruled, 0 for none
     long: Array  # the shortest steps over which truncation ruled, infinite for none
     hidden: Array  # error times step**order, as seen where rounding ruled
+    suspect: Array  # the factor over which waves may be taken for noise, 0 before, infinite after
+    beyond: Array  # the factor that is wanted if it is noise
     jump: Array  # of the derivative, as the last round saw it, 0 for none
     rounded: Array  # the least of the values in any round
     closed: Array  # whether a value is settled, or cannot be bettered
     done: Array  # whether all values of a lane are closed
+
+
+class _Signs(NamedTuple):
+    """What a round tells beside its value: whether ..."""
+
+    fooled: Array  # the value so far hid noise
+    astray: Array  # shorter steps rule the new value out
+    noise: Array  # what may have been a wave is noise
 
 
 #: The fields of a state that are known per value, beside those of `Found`.
@@ -195,26 +205,42 @@ def _next(
     old = state
     if state is None:
         state = _first(xp, scheme, judged, factor, lanes, seen)
-        long = state.long
     else:
-        state, fooled, astray = _weighed(xp, scheme, state, judged, factor, lanes, seen)
-        grows = grows & ~astray
+        state, signs = _weighed(xp, scheme, state, judged, factor, lanes, seen)
+        grows = (grows & ~signs.astray) | signs.noise
         # Nor is a step too long for truncation where shorter ones are not resolved at all.
-        long = xp.where(fooled | judged.unresolved, xp.full_like(state.long, inf), state.long)
+        free = signs.fooled | judged.unresolved
+        state = state._replace(long=xp.where(free, xp.full_like(state.long, inf), state.long))
     found = state.found
-    short = xp.where(grows, xp.maximum(state.short, factor), state.short)
-    long = xp.where(grows, long, xp.minimum(long, factor))
+    # What looks like noise may be a wave that is shorter than the steps: that is looked at once.
+    closer = factor * probe(xp, scheme, judged, noisy & grows & (state.suspect == 0))
+    tries = closer > 0
+    short = xp.where(grows & ~tries, xp.maximum(state.short, factor), state.short)
+    long = xp.where(grows, state.long, xp.minimum(state.long, factor))
     move = xp.where(grows, at_least(xp, move, 2), at_most(xp, move, 0.6))
     wanted = xp.minimum(factor * move, lanes.widest)
     # Between steps known to be too short and too long, go by halves of the logarithm.
     between = ((wanted <= short) | (wanted >= long)) & (short > 0) & xp.isfinite(long)
     wanted = xp.where(between, xp.sqrt(short) * xp.sqrt(long), wanted)
+    # Where it was noise, go on from where that was seen.
+    wanted = xp.where((wanted <= short) & ~between, state.beyond, wanted)
+    suspect = xp.where(tries, factor, state.suspect)
+    beyond = xp.where(tries, wanted, state.beyond)
+    wanted = xp.where(tries, closer, wanted)
     allowed = xp.where(grows | between, wanted, xp.maximum(wanted, 0.6 * long))
     enough = found.target if number < 3 else found.limit
     good = ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
     stuck = (long < 1.5 * scheme.ratio * short) | (wanted == factor) | ~(factor > 0)
     closed = state.closed | good | stuck
-    state = state._replace(wanted=wanted, allowed=allowed, short=short, long=long, closed=closed)
+    state = state._replace(
+        wanted=wanted,
+        allowed=allowed,
+        short=short,
+        long=long,
+        suspect=suspect,
+        beyond=beyond,
+        closed=closed,
+    )
     if old is not None and judged.error.ndim > 1:
         state = _kept(xp, (factor > 1.01 * old.allowed) & ~old.closed, old, state)
     done = ~_any(xp, ~state.closed)
@@ -250,6 +276,8 @@ def _first(
         nothing,
         xp.full_like(nothing, inf),
         seen,
+        nothing,
+        nothing,
         judged.jump,
         judged.rounded,
         xp.zeros_like(nothing, dtype=xp.bool),
@@ -292,20 +320,32 @@ def _weighed(
     factor: Array,
     lanes: Lanes,
     seen: Array,
-) -> tuple[_State, Array, Array]:
-    """The better of old and new; where the old hid noise; where shorter steps rule the new out."""
+) -> tuple[_State, _Signs]:
+    """The better of old and new, and what else the new tells."""
     old, closed, flat = state.found, state.closed, state.found.value == 0
-    hidden = xp.maximum(state.hidden, seen)
+    longest = lanes.longest * factor
+    power = factor**scheme.order
+    known = (longest < old.step) & ~judged.flat & xp.isfinite(judged.error)
+    # An error that grows as steps shrink is noise, even where it looked like truncation,
+    whole = judged.error * power
+    worse = known & (judged.error > 3 * old.error) & (state.jump == 0)
+    least = xp.minimum(whole, old.error * (old.step / lanes.longest) ** scheme.order)
+    hidden = xp.maximum(state.hidden, xp.where(worse, xp.maximum(seen, least), seen))
+    # unless, over still shorter steps, there is none.
+    clear = known & (CHANCE * whole < hidden)
+    hidden = xp.where(clear, xp.zeros_like(hidden), hidden)
+    tested = (factor < state.suspect) & xp.isfinite(state.suspect)
+    wave = tested & clear
+    ended = xp.full_like(state.suspect, inf)
     # Rounding inside func that is seen over some steps is there over others, too, though no more of
     # it than may have stayed unseen by chance.
     floor = hidden / (old.step / lanes.longest) ** scheme.order
     floor = xp.where(flat, floor, xp.minimum(floor, CHANCE * state.scatter))
     fooled = (floor > 2 * old.error) & (flat | ~closed)
     closed = closed & ~fooled
-    old = old._replace(error=xp.where(fooled, floor, old.error))
-    error = judged.error + hidden / factor**scheme.order
+    old = old._replace(error=xp.where(wave, ended, xp.where(fooled, floor, old.error)))
+    error = judged.error + hidden / power
     # Over long steps the quotients of a bounded function are small, whatever its derivative.
-    longest = lanes.longest * factor
     longer = longest > old.step
     apart = xp.abs(judged.value - old.value) > 3 * old.error + error + 0.03 * xp.abs(old.value)
     # Where they are not too long, shorter ones give a straight line.
@@ -338,12 +378,15 @@ def _weighed(
         anchor=xp.minimum(state.anchor, _anchor(xp, judged, longest)),
         coarse=pick(judged.coarse, state.coarse),
         doubt=pick(_doubt(xp, scheme, judged), state.doubt),
+        short=xp.where(tested & ~wave, state.suspect, state.short),
+        long=xp.where(wave, xp.minimum(state.long, state.suspect), state.long),
         hidden=hidden,
+        suspect=xp.where(tested, ended, state.suspect),
         jump=judged.jump,
         rounded=judged.rounded,
         closed=closed,
     )
-    return state, fooled, astray
+    return state, _Signs(fooled, astray, tested & ~wave)
 
 
 def _led(xp: Namespace, state: _State) -> Array:
