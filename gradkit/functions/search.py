@@ -17,7 +17,7 @@ import numpy as np
 from gradkit._array import Array, Namespace
 from gradkit.functions.evaluate import Asking
 from gradkit.functions.judging import Round, Sampled, Tolerances, Values, judge
-from gradkit.functions.moves import at_least, at_most, guide, is_noisy, probe
+from gradkit.functions.moves import at_least, at_most, guide, is_noisy, is_rough, probe
 from gradkit.functions.schemes import Scheme
 
 __all__ = ["KINK", "NOT_ANALYTIC", "Found", "Lanes", "Rounds", "put", "search"]
@@ -29,6 +29,9 @@ NOT_ANALYTIC = 4
 
 #: How many times the noise of a ladder may be what it shows of it, by chance.
 CHANCE = 30.0
+
+#: What the values were found to be where one looked like the other.
+NOISE, WAVE = inf, -1.0
 
 #: How many times longer steps may be and still tell that a derivative is about 0, and how many
 #: times its error a value must be to differ from that.
@@ -107,7 +110,6 @@ class _State(NamedTuple):
     """
 
     found: Found
-    scatter: Array  # the error of the ladder found, as its values show it, without their rounding
     anchor: Array  # the shortest steps over which values were not all the same, infinite for none
     coarse: Array  # the quotient of its longest step
     doubt: Array  # how far that may be off by noise
@@ -117,7 +119,7 @@ class _State(NamedTuple):
     short: Array  # the longest steps over which rounding ruled, 0 for none
     long: Array  # the shortest steps over which truncation ruled, infinite for none
     hidden: Array  # error times step**order, as seen where rounding ruled
-    suspect: Array  # the factor over which waves may be taken for noise, 0 before, infinite after
+    suspect: Array  # the factor over which a wave may be taken for noise, 0 before; after, NOISE, WAVE
     beyond: Array  # the factor that is wanted if it is noise
     jump: Array  # of the derivative, as the last round saw it, 0 for none
     rounded: Array  # the least of the values in any round
@@ -199,6 +201,8 @@ def _next(
 ) -> _State:
     """Keep the better of the old and the new, and choose the steps of the next round."""
     noisy = is_noisy(xp, judged)
+    if state is not None:
+        noisy = noisy & ~(is_rough(judged) & (state.suspect == WAVE))
     seen = xp.where(noisy, judged.error * factor**scheme.order, xp.zeros_like(judged.error))
     move = guide(xp, scheme, judged, noisy, lanes, lanes.longest * factor)
     grows = move > 1
@@ -266,7 +270,6 @@ def _first(
     longest = lanes.longest * factor
     return _State(
         _begun(xp, scheme, judged, factor, lanes),
-        judged.error - judged.rounding,
         _anchor(xp, judged, longest),
         judged.coarse,
         _doubt(xp, scheme, judged),
@@ -328,26 +331,31 @@ def _weighed(
     known = (longest < old.step) & ~judged.flat & xp.isfinite(judged.error)
     # An error that grows as steps shrink is noise, even where it looked like truncation,
     whole = judged.error * power
-    worse = known & (judged.error > 3 * old.error) & (state.jump == 0)
+    worse = known & (judged.error > 3 * old.error)
+    worse = worse & (state.jump == 0) & (state.suspect != WAVE)
     least = xp.minimum(whole, old.error * (old.step / lanes.longest) ** scheme.order)
     hidden = xp.maximum(state.hidden, xp.where(worse, xp.maximum(seen, least), seen))
     # unless, over still shorter steps, there is none.
-    clear = known & (CHANCE * whole < hidden)
+    shown = (judged.error + judged.spread + judged.last) * power
+    clear = known & (CHANCE * shown < hidden)
     hidden = xp.where(clear, xp.zeros_like(hidden), hidden)
     tested = (factor < state.suspect) & xp.isfinite(state.suspect)
     wave = tested & clear
-    ended = xp.full_like(state.suspect, inf)
-    # Rounding inside func that is seen over some steps is there over others, too, though no more of
-    # it than may have stayed unseen by chance.
+    noise, waves = (xp.full_like(state.suspect, number) for number in (NOISE, WAVE))
+    # Rounding inside func that is seen over some steps is there over others, too.
     floor = hidden / (old.step / lanes.longest) ** scheme.order
-    floor = xp.where(flat, floor, xp.minimum(floor, CHANCE * state.scatter))
     fooled = (floor > 2 * old.error) & (flat | ~closed)
     closed = closed & ~fooled
-    old = old._replace(error=xp.where(wave, ended, xp.where(fooled, floor, old.error)))
     error = judged.error + hidden / power
+    # Where shorter steps tell something else, and agree with each other, so far it was wrong.
+    gap = xp.abs(judged.value - old.value)
+    belied = known & ~closed & (gap > 3 * old.error + error + 10 * shown / power)
+    doubtful = xp.where(belied, xp.maximum(gap, old.error), old.error)
+    doubtful = xp.where(fooled, xp.maximum(floor, doubtful), doubtful)
+    old = old._replace(error=xp.where(wave, noise, doubtful))
     # Over long steps the quotients of a bounded function are small, whatever its derivative.
     longer = longest > old.step
-    apart = xp.abs(judged.value - old.value) > 3 * old.error + error + 0.03 * xp.abs(old.value)
+    apart = gap > 3 * old.error + error + 0.03 * xp.abs(old.value)
     # Where they are not too long, shorter ones give a straight line.
     bent = xp.abs(judged.value - state.coarse) > 3 * state.doubt + error + judged.spread
     # Nor are they any evidence that nothing changes over much shorter ones.
@@ -374,14 +382,13 @@ def _weighed(
     )
     state = state._replace(
         found=found,
-        scatter=pick(judged.error - judged.rounding, state.scatter),
         anchor=xp.minimum(state.anchor, _anchor(xp, judged, longest)),
         coarse=pick(judged.coarse, state.coarse),
         doubt=pick(_doubt(xp, scheme, judged), state.doubt),
         short=xp.where(tested & ~wave, state.suspect, state.short),
         long=xp.where(wave, xp.minimum(state.long, state.suspect), state.long),
         hidden=hidden,
-        suspect=xp.where(tested, ended, state.suspect),
+        suspect=xp.where(tested, xp.where(wave, waves, noise), state.suspect),
         jump=judged.jump,
         rounded=judged.rounded,
         closed=closed,
