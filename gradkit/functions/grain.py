@@ -43,13 +43,16 @@ def grain(
     """
     own = epsilon(dtype_name(size.dtype))
     unit = (COARSE * precision / own) * size
-    coarse = few[0] != few[-1]
-    for values in few[1:-1]:
-        coarse = coarse | (values != few[0])
-    for values in few:
-        coarse = coarse & _is_whole(xp, values, unit)
     found = xp.zeros_like(size)
     traced = _array.is_traced(size)
+    coarse = _is_whole(xp, few[0], unit) & _is_whole(xp, few[-1], unit)
+    if not traced and not bool(xp.any(coarse)):
+        return found  # that settles it mostly
+    differ = few[0] != few[-1]
+    for values in few[1:-1]:
+        differ = differ | (values != few[0])
+        coarse = coarse & _is_whole(xp, values, unit)
+    coarse = coarse & differ
     while traced or bool(xp.any(coarse)):
         found = xp.where(coarse, own * unit, found)
         if COARSE * precision >= 1:
