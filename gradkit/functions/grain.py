@@ -1,4 +1,4 @@
-"""How coarse values are: where large terms were taken away from each other, their last digits are 0.
+"""How coarse values are: where large terms were taken away again, their last digits are 0.
 
 The rounding of a sum ``(c + s) - c`` is that of c, though its value is that of s. The value is then
 a multiple of the unit in the last place of c, which is far coarser than its own.

@@ -294,9 +294,7 @@ def _rounded(
     return size, lanes.epsilon * (size + 0.5 * lanes.position * slope)
 
 
-def _grain(
-    xp: Namespace, scheme: Scheme, values: Values, size: Array, precision: float
-) -> Array:
+def _grain(xp: Namespace, scheme: Scheme, values: Values, size: Array, precision: float) -> Array:
     """The unit in which the values come, if it tells of rounding inside func."""
     centre = (0,) * len(scheme.orders)
     few = [values[centre][0, ...], *(values[point][0, ...] for point in scheme.points)]

@@ -38,8 +38,8 @@ def _is_lost(xp: Namespace, judged: Round) -> Array:
 def probe(xp: Namespace, scheme: Scheme, judged: Round, noisy: Array) -> Array:
     """Factors for a ladder that tells noise from waves, 0 where there is no doubt, or no room.
 
-    Over the shortest steps that rounding allows, quotients of a wave agree with each other; those of
-    noise that is larger than rounding are off by more than over any others.
+    Over the shortest steps that rounding allows, quotients of a wave agree with each other; those
+    of noise that is larger than rounding are off by more than over any others.
     """
     size = xp.abs(judged.value)
     share = judged.rounding / (COARSELY * xp.where(size > 0, size, xp.ones_like(size)))
