@@ -80,15 +80,17 @@ def test_beside_a_kink_values_are_right_or_reported(dtype):
     eps = np.finfo(dtype).eps
     apart = np.concatenate([[eps, 4 * eps, 64 * eps], 10.0 ** np.arange(-6, 0)])
     apart = np.concatenate([-apart, apart]).astype(dtype)
-    for centre in (0, 1):
-        x = np.asarray(centre, dtype) + apart
-        result = derivative(lambda t, c=np.asarray(centre, dtype): np.maximum(t - c, 0 * t), x)
+    for centre in np.asarray([0, 1], dtype):
+
+        def ramp(t, centre=centre):
+            return np.maximum(t - centre, 0 * t)
+
+        x = centre + apart
+        result = derivative(ramp, x)
         right = abs(result.value - (x > centre)) <= 10 * result.error
         assert np.all(right | ~result.success)
         assert right[abs(apart) > 0.05].all()
-        assert derivative(lambda t, c=centre: np.maximum(t - c, 0 * t), x.dtype.type(centre)).status == (
-            "kink"
-        )
+        assert derivative(ramp, centre).status == "kink"
 
 
 def test_long_steps_are_no_evidence_that_nothing_changes_over_short_ones():
