@@ -10,6 +10,7 @@ import numpy as np
 
 from gradkit import _array
 from gradkit._array import Array, Namespace
+from gradkit.functions.grain import grain
 from gradkit.functions.schemes import Scheme
 
 __all__ = ["BROAD", "Round", "Sampled", "Tolerances", "Values", "changed", "judge", "number"]
@@ -91,8 +92,10 @@ class Round(NamedTuple):
     truncation, rounding : Array
         The parts of the error that are the change by the longest step, and the rounding of the
         values.
-    spread : Array
-        The change from the longest step to the next one.
+    coarse : Array
+        The quotient of the longest step.
+    spread, last : Array
+        The change of the quotient from the longest step to the next one, and to the shortest one.
     erratic : Array
         Whether changes do not fall as the steps do.
     flat, unresolved : Array
@@ -114,7 +117,9 @@ class Round(NamedTuple):
     limit: Array
     truncation: Array
     rounding: Array
+    coarse: Array
     spread: Array
+    last: Array
     erratic: Array
     flat: Array
     unresolved: Array
@@ -166,10 +171,11 @@ def judge(
     truncation = xp.maximum(truncation, GUARD * change_before)
 
     centre = values[(0,) * len(scheme.orders)][0, ...]
-    rounded = _rounded(xp, scheme, values, quotients, steps, lanes)
+    size, rounded = _rounded(xp, scheme, values, quotients, steps, lanes)
     noise = lanes.noise if _array.is_array(lanes.noise) else None
     amplified = scheme.magnitude * scheme.amplification
     unsure = rounded if noise is None else rounded + noise
+    unsure = unsure + _grain(xp, scheme, values, size, lanes.epsilon)
     rounding = amplified * unsure / xp.abs(divisors[-1, ...])
     # Without the finest steps rounding is less; taken where it makes no other difference.
     value = finest + xp.where(xp.abs(full - coarse) <= 2 * rounding, coarse, full)
@@ -218,7 +224,9 @@ def judge(
         limit,
         truncation,
         rounding,
+        quotients[0, ...],
         first_change,
+        last_change,
         erratic,
         flat,
         unresolved,
@@ -288,8 +296,8 @@ def _rounded(
     quotients: Array,
     steps: Sequence[Array],
     lanes: Sampled,
-) -> Array:
-    """How far the values may be off by their rounding and by that of the variable within func."""
+) -> tuple[Array, Array]:
+    """The size of the values, and how far their rounding and that of the variable may lead them."""
     size = xp.abs(values[(0,) * len(scheme.orders)][0, ...])
     for point in scheme.points:
         size = xp.maximum(size, xp.abs(values[point][0, ...]))
@@ -297,7 +305,7 @@ def _rounded(
         slope = xp.maximum(xp.abs(quotients[0, ...]), xp.abs(quotients[-1, ...]))
     else:
         slope = _slope(xp, scheme, values, steps)
-    return lanes.epsilon * (size + 0.5 * lanes.position * slope)
+    return size, lanes.epsilon * (size + 0.5 * lanes.position * slope)
 
 
 def _slope(xp: Namespace, scheme: Scheme, values: Values, steps: Sequence[Array]) -> Array:
@@ -314,6 +322,13 @@ def _slope(xp: Namespace, scheme: Scheme, values: Values, steps: Sequence[Array]
         steep = xp.abs(change) / span
         slope = steep if slope is None else xp.maximum(slope, steep)
     return slope
+
+
+def _grain(xp: Namespace, scheme: Scheme, values: Values, size: Array, precision: float) -> Array:
+    """The unit in which the values come, if it tells of rounding inside func."""
+    centre = (0,) * len(scheme.orders)
+    few = [values[centre][0, ...], *(values[point][0, ...] for point in scheme.points)]
+    return grain(xp, few, list(values.values()), size, precision)
 
 
 def _negligible(scheme: Scheme) -> float:

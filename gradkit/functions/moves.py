@@ -6,11 +6,14 @@ from gradkit._array import Array, Namespace
 from gradkit.functions.judging import Round, Sampled, changed, number
 from gradkit.functions.schemes import Scheme
 
-__all__ = ["at_least", "at_most", "guide", "is_noisy"]
+__all__ = ["at_least", "at_most", "guide", "is_noisy", "is_rough", "probe"]
 
 #: The shortest and the longest move to shorter steps; where nothing is known about the error, it is
 #: nearly the longest.
 FURTHEST, NEAREST, BLIND = 0.02, 0.6, 0.05
+
+#: The relative error that rounding makes over the steps of a probe.
+COARSELY = 0.1
 
 
 def is_noisy(xp: Namespace, judged: Round) -> Array:
@@ -21,10 +24,27 @@ def is_noisy(xp: Namespace, judged: Round) -> Array:
     return (small | (scatters & ~_is_lost(xp, judged))) & known
 
 
+def is_rough(judged: Round) -> Array:
+    """Whether the error is more than rounding explains."""
+    return judged.error > 5 * judged.rounding
+
+
 def _is_lost(xp: Namespace, judged: Round) -> Array:
     """Whether the error is as large as the value, and not for rounding."""
     large = 10 * judged.error > xp.abs(judged.value)
     return large & ~(judged.truncation <= 4 * judged.rounding)
+
+
+def probe(xp: Namespace, scheme: Scheme, judged: Round, noisy: Array) -> Array:
+    """Factors for a ladder that tells noise from waves, 0 where there is no doubt, or no room.
+
+    Over the shortest steps that rounding allows, quotients of a wave agree with each other; those
+    of noise that is larger than rounding are off by more than over any others.
+    """
+    size = xp.abs(judged.value)
+    share = judged.rounding / (COARSELY * xp.where(size > 0, size, xp.ones_like(size)))
+    factor = share ** (1 / scheme.order)
+    return xp.where(noisy & is_rough(judged) & (factor < FURTHEST), factor, xp.zeros_like(factor))
 
 
 def guide(

@@ -16,16 +16,22 @@ import numpy as np
 
 from gradkit._array import Array, Namespace
 from gradkit.functions.evaluate import Asking
+from gradkit.functions.history import (
+    KINK,
+    NOT_ANALYTIC,
+    WAVE,
+    Found,
+    Signs,
+    State,
+    first,
+    kept,
+    weighed,
+)
 from gradkit.functions.judging import Round, Sampled, Tolerances, Values, changed, judge, number
-from gradkit.functions.moves import at_least, at_most, guide, is_noisy
+from gradkit.functions.moves import at_least, at_most, guide, is_noisy, is_rough, probe
 from gradkit.functions.schemes import Scheme
 
 __all__ = ["KINK", "NOT_ANALYTIC", "Found", "Lanes", "Rounds", "put", "search"]
-
-
-#: Flaws, which are also positions among the words for the status of a result.
-KINK = 2
-NOT_ANALYTIC = 4
 
 
 class Lanes(Sampled, Protocol):
@@ -80,41 +86,22 @@ class Rounds:
     keep: Callable[[Found], Found] | None = None
 
 
-class Found(NamedTuple):
-    """The best that the rounds gave, elementwise ``(..., lanes)``; `evaluations` per lane.
+class _Told(NamedTuple):
+    """What a ladder tells of the next steps: `signs` and `idle` are None where it is the first.
 
-    `flaw` is an integer: what else speaks against a value, `KINK` or `NOT_ANALYTIC`, or 0.
+    Attributes
+    ----------
+    noisy : Array
+        Whether the error is that of the values.
+    signs : Signs or None
+        What else it tells.
+    idle : Array or None
+        Where it tells nothing, since its steps were longer than a value wanted; None if nowhere.
     """
 
-    value: Array
-    error: Array
-    target: Array
-    limit: Array
-    flaw: Array
-    companion: Array
-    evaluations: Array
-    step: Array
-
-
-class _State(NamedTuple):
-    """Lanes under way: the best so far, and what is known about their steps."""
-
-    found: Found
-    factor: Array  # of the next round
-    short: Array  # the longest steps over which rounding ruled, 0 for none
-    long: Array  # the shortest steps over which truncation ruled, infinite for none
-    hidden: Array  # error times step**order, as seen where rounding ruled
-    jump: Array  # of the derivative, as the last round saw it, 0 for none
-    rounded: Array  # the least of the values in any round
-    done: Array
-
-
-class _Signs(NamedTuple):
-    """What a round tells of the next steps."""
-
-    noisy: Array  # the error is that of the values
-    astray: Array  # longer steps gave what shorter ones rule out
-    fooled: Array  # shorter steps are no evidence against longer ones
+    noisy: Array
+    signs: Signs | None
+    idle: Array | None
 
 
 _Known = TypeVarTuple("_Known")
@@ -126,7 +113,7 @@ def search(
     """Differentiate in all lanes: the best value that the rounds give, and its error."""
     index: Array | None = None
     total: Found | None = None
-    state: _State | None = None
+    state: State | None = None
     size = lanes.widest.shape[0]
     factor = xp.minimum(lanes.widest, xp.ones_like(lanes.widest))
     for turn in range(1, plan.most + 1):
@@ -145,14 +132,14 @@ def search(
                         break
                     index, factor = open_lanes, xp.take(factor, open_lanes, axis=0)
                     lanes, judged = lanes.take(open_lanes), _taken(xp, judged, open_lanes)
-                state, signs = _first(xp, scheme, judged, factor, lanes)
+                state, told = _started(xp, scheme, judged, factor, lanes)
             else:
-                state, signs = _weighed(xp, scheme, state, judged, factor, lanes, turn)
+                state, told = _continued(xp, scheme, state, judged, factor, lanes, turn)
                 assert total is not None
                 total = put(total, index, state.found)
-                lanes, index, state, judged, signs = _left(xp, lanes, index, state, judged, signs)
-            state = _led(xp, scheme, state, judged, lanes, signs)
-        del sampled, judged, signs  # blocks of lanes wait for each other at the next values
+                lanes, index, state, judged, told = _left(xp, lanes, index, state, judged, told)
+            state = _next(xp, scheme, state, judged, lanes, told)
+        del sampled, judged, told  # blocks of lanes wait for each other at the next values
         lanes, index, state = _left(xp, lanes, index, state)
         factor = state.factor
         if plan.look:
@@ -168,8 +155,8 @@ def search(
 
 
 def _left(
-    xp: Namespace, lanes: Lanes, index: Array | None, state: _State, *known: *_Known
-) -> tuple[Lanes, Array | None, _State, *_Known]:
+    xp: Namespace, lanes: Lanes, index: Array | None, state: State, *known: *_Known
+) -> tuple[Lanes, Array | None, State, *_Known]:
     """Lanes that are not done, and what is known about them, where lanes may be left out."""
     left = None if index is None else xp.nonzero(~state.done)[0]
     if left is None or left.shape[0] == state.done.shape[0]:
@@ -177,84 +164,105 @@ def _left(
     return lanes.take(left), *_taken(xp, (index, state, *known), left)
 
 
-def _first(
+def _started(
     xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: Lanes
-) -> tuple[_State, _Signs]:
+) -> tuple[State, _Told]:
     """What is known after the first round."""
     noisy = is_noisy(xp, judged)
     found = _begun(xp, scheme, judged, factor, lanes)
-    short, long = xp.zeros_like(factor), xp.full_like(factor, inf)
-    hidden = _seen(xp, scheme, judged, factor, noisy)
-    done = ~_any(xp, ~_is_good(found, judged, 1))
-    state = _State(found, factor, short, long, hidden, judged.jump, judged.rounded, done)
-    return state, _Signs(noisy, xp.zeros_like(noisy), xp.zeros_like(noisy))
+    seen = _seen(xp, scheme, judged, factor, noisy)
+    state = first(xp, scheme, found, judged, factor, seen)
+    return _closed(xp, state, judged, 1), _Told(noisy, None, None)
 
 
-def _weighed(
+def _continued(
     xp: Namespace,
     scheme: Scheme,
-    state: _State,
+    state: State,
     judged: Round,
     factor: Array,
     lanes: Lanes,
     turn: int,
-) -> tuple[_State, _Signs]:
+) -> tuple[State, _Told]:
     """The better of the old and the new, and what the new tells of the next steps."""
-    noisy = is_noisy(xp, judged)
-    hidden = xp.maximum(state.hidden, _seen(xp, scheme, judged, factor, noisy))
-    old = state.found
-    # Rounding inside func that is seen over some steps is there over others, too.
-    floor = hidden / (old.step / lanes.longest) ** scheme.order
-    fooled = (floor > 2 * old.error) & ~state.done
-    old = old._replace(error=changed(xp, old.error, fooled, lambda: floor))
-    found, astray = _better(xp, scheme, state._replace(found=old), judged, factor, lanes)
-    done = state.done | ~_any(xp, ~_is_good(found, judged, turn))
-    state = state._replace(
-        found=found,
-        factor=factor,
-        hidden=hidden,
-        jump=judged.jump,
-        rounded=judged.rounded,
-        done=done,
-    )
-    # Nor is a step too long for truncation where shorter ones are not resolved at all.
-    return state, _Signs(noisy, astray, fooled | judged.unresolved)
+    old = state
+    noisy = is_noisy(xp, judged) & ~(is_rough(judged) & (old.suspect == WAVE))
+    seen = _seen(xp, scheme, judged, factor, noisy)
+    state, signs = weighed(xp, scheme, old, judged, factor, lanes.longest, seen)
+    state, idle = _closed(xp, state, judged, turn), None
+    if judged.error.ndim > 1:
+        idle = (factor > 1.01 * old.allowed) & ~old.closed
+        state = kept(xp, idle, old, state)
+        state = state._replace(done=~_any(xp, ~state.closed))
+    return state, _Told(noisy, signs, idle)
 
 
 def _seen(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, noisy: Array) -> Array:
-    """The error times the steps to the power of the order, where it is that of the values."""
+    """The noise that a ladder shows, error times factor**order."""
     nothing = xp.zeros_like(judged.error)
     return changed(xp, nothing, noisy, lambda: judged.error * factor**scheme.order)
 
 
-def _is_good(found: Found, judged: Round, turn: int) -> Array:
-    """Whether what is found needs no further steps."""
+def _closed(xp: Namespace, state: State, judged: Round, turn: int) -> State:
+    """The state, values closed that need no further steps."""
+    found = state.found
     enough = found.target if turn < 3 else found.limit
-    return ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
+    good = ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
+    closed = state.closed | good
+    return state._replace(closed=closed, done=~_any(xp, ~closed))
 
 
-def _led(
-    xp: Namespace, scheme: Scheme, state: _State, judged: Round, lanes: Lanes, signs: _Signs
-) -> _State:
+def _next(
+    xp: Namespace, scheme: Scheme, state: State, judged: Round, lanes: Lanes, told: _Told
+) -> State:
     """Choose the steps of the next round."""
     if not state.done.shape[0]:
         return state
-    factor, done = state.factor, state.done
-    moves = guide(xp, scheme, judged, signs.noisy, lanes, lanes.longest * factor)
-    move = _one_per_lane(xp, judged, moves)
-    grows = (move > 1) & ~_any(xp, signs.astray)
-    long = changed(xp, state.long, _any(xp, signs.fooled), lambda: number(xp, inf, factor))
-    short = changed(xp, state.short, grows, lambda: xp.maximum(state.short, factor))
-    long = xp.where(grows, long, xp.minimum(long, factor))
+    old, factor, noisy = state, state.factor, told.noisy
+    move = guide(xp, scheme, judged, noisy, lanes, lanes.longest * factor)
+    grows = move > 1
+    if told.signs is not None:
+        grows = (grows & ~told.signs.astray) | told.signs.noise
+        # Nor is a step too long for truncation where shorter ones are not resolved at all.
+        free = told.signs.fooled | judged.unresolved
+        long = changed(xp, state.long, free, lambda: number(xp, inf, state.long))
+        state = state._replace(long=long)
     move = xp.where(grows, at_least(xp, move, 2), at_most(xp, move, 0.6))
     wanted = xp.minimum(factor * move, lanes.widest)
+    closer = factor * probe(xp, scheme, judged, noisy & grows & (state.suspect == 0))
+    state = _wanting(xp, state, factor, wanted, closer, grows)
+    short, long = state.short, state.long
+    stuck = (long < 1.5 * scheme.ratio * short) | (state.wanted == factor) | ~(factor > 0)
+    state = state._replace(closed=state.closed | stuck)
+    if told.idle is not None:
+        state = kept(xp, told.idle, old, state)
+    done = ~_any(xp, ~state.closed)
+    return state._replace(factor=xp.where(done, factor, _led(xp, state)), done=done)
+
+
+def _wanting(
+    xp: Namespace, state: State, factor: Array, wanted: Array, closer: Array, grows: Array
+) -> State:
+    """The steps that each value wants next, between those that are known to be no good."""
+    # What looks like noise may be a wave that is shorter than the steps: that is looked at once.
+    tries = closer > 0
+    short = xp.where(grows & ~tries, xp.maximum(state.short, factor), state.short)
+    long = xp.where(grows, state.long, xp.minimum(state.long, factor))
     # Between steps known to be too short and too long, go by halves of the logarithm.
     between = ((wanted <= short) | (wanted >= long)) & (short > 0) & xp.isfinite(long)
-    wanted = changed(xp, wanted, between, lambda: xp.sqrt(short) * xp.sqrt(long))
-    stuck = (long < 1.5 * scheme.ratio * short) | (wanted == factor) | ~(factor > 0)
-    done = done | stuck
-    factor = xp.where(done, factor, wanted)
-    return state._replace(factor=factor, short=short, long=long, done=done)
+    wanted = xp.where(between, xp.sqrt(short) * xp.sqrt(long), wanted)
+    # Where it was noise, go on from where that was seen.
+    further = xp.maximum(wanted, state.beyond)
+    wanted = xp.where((wanted <= short) & ~between, further, wanted)
+    allowed = xp.where(grows | between, wanted, xp.maximum(wanted, 0.6 * long))
+    return state._replace(
+        wanted=xp.where(tries, closer, wanted),
+        allowed=xp.where(tries, closer, allowed),
+        short=short,
+        long=long,
+        suspect=xp.where(tries, factor, state.suspect),
+        beyond=xp.where(tries, wanted, state.beyond),
+    )
 
 
 def _begun(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: Lanes) -> Found:
@@ -274,48 +282,10 @@ def _begun(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: L
     )
 
 
-def _better(
-    xp: Namespace, scheme: Scheme, state: _State, judged: Round, factor: Array, lanes: Lanes
-) -> tuple[Found, Array]:
-    """The better of old and new, and where longer steps gave what shorter ones rule out."""
-    old = state.found
-    error = judged.error + state.hidden / factor**scheme.order
-    # Over long steps the quotients of a bounded function are small, whatever its derivative.
-    apart = xp.abs(judged.value - old.value) > 3 * old.error + error + 0.03 * xp.abs(old.value)
-    astray = (lanes.longest * factor > old.step) & apart
-    better = (error < old.error) & ~state.done & ~astray
-    # A true kink looks much the same in two rounds; what noise looks like grows with 1 / step.
-    alike = (1.3 * judged.jump > state.jump) & (judged.jump < 10 * state.jump)
-    kink = (judged.jump > 0) & (state.jump > 0) & alike & ~state.done
-    new = scheme.evaluations * xp.astype(~state.done, old.evaluations.dtype)
-
-    def best(new: Array, old: Array) -> Array:
-        return changed(xp, new, ~better, lambda: old)
-
-    value = best(judged.value, old.value)
-    found = Found(
-        value,
-        best(error, old.error),
-        best(judged.target, old.target),
-        best(judged.limit, old.limit),
-        changed(xp, old.flaw, kink, lambda: number(xp, KINK, old.flaw)),
-        best(judged.companion, old.companion) if scheme.mixed else value,
-        old.evaluations + new,
-        best(lanes.longest * factor, old.step),
-    )
-    return found, astray
-
-
-def _one_per_lane(xp: Namespace, judged: Round, factor: Array) -> Array:
-    """The factor that the value asks for that is furthest from its target, of each lane."""
-    if judged.error.ndim == 1:
-        return factor
-    error, target = judged.error, judged.target
-    outer = tuple(range(error.ndim - 1))
-    excess = error / xp.where(target > 0, target, xp.ones_like(target))
-    excess = xp.where(error > target, excess, xp.zeros_like(excess))
-    worst = excess == xp.max(excess, axis=outer, keepdims=True)
-    return xp.max(xp.where(worst, factor, xp.zeros_like(excess)), axis=outer)
+def _led(xp: Namespace, state: State) -> Array:
+    """The least factor that an open value of a lane wants: longer steps would tell it nothing."""
+    wanted = xp.where(state.closed, xp.full_like(state.wanted, inf), state.wanted)
+    return wanted if wanted.ndim == 1 else xp.min(wanted, axis=tuple(range(wanted.ndim - 1)))
 
 
 def _any(xp: Namespace, truth: Array) -> Array:
@@ -325,6 +295,8 @@ def _any(xp: Namespace, truth: Array) -> Array:
 
 def _taken(xp: Namespace, fields: Any, index: Array) -> Any:
     """Some lanes of an array, or of all arrays of a tuple."""
+    if fields is None:
+        return None
     if not isinstance(fields, tuple):
         return xp.take(fields, index, axis=fields.ndim - 1)
     parts = (_taken(xp, part, index) for part in cast("tuple[Any, ...]", fields))
