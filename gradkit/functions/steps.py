@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from math import inf
 from typing import Any, NamedTuple
 
@@ -117,12 +116,6 @@ def broad(x: Array) -> Array:
     return BROAD * xp.maximum(xp.abs(x), number(xp, 1, x))
 
 
-@cache
-def _rounding(dtype: Any) -> float:
-    """Relative rounding of a dtype, which is asked for often."""
-    return epsilon(dtype_name(dtype))
-
-
 def ladder(x: Array, longest: Array, ratio: float, levels: int) -> Array:
     """Steps ``(levels, lanes)`` about the given ones for which x + step and x - step are exact."""
     xp = _array.namespace(x)
@@ -132,7 +125,7 @@ def ladder(x: Array, longest: Array, ratio: float, levels: int) -> Array:
     size = xp.abs(x)
     step = longest * parts[:, None]
     # Steps of 0 are those of lanes that have no room, and are not used.
-    least = 16 * _rounding(x.dtype) * size
+    least = 16 * epsilon(dtype_name(x.dtype)) * size
     short = (step[-1, ...] < least) & (longest > 0)
     step = changed(xp, step, short, lambda: xp.maximum(step, least))
     return (size + step) - size
