@@ -13,7 +13,7 @@ from gradkit._array import Array, Namespace
 from gradkit.functions.judging import Round
 from gradkit.functions.schemes import Scheme
 
-__all__ = ["KINK", "NOT_ANALYTIC", "WAVE", "Found", "Signs", "State", "first", "kept", "weighed"]
+__all__ = ["KINK", "NOT_ANALYTIC", "WAVE", "Found", "Signs", "State", "first", "weighed"]
 
 #: Flaws, which are also positions among the words for the status of a result.
 KINK = 2
@@ -57,12 +57,10 @@ class State(NamedTuple):
         The best so far.
     anchor : Array
         The shortest steps over which values were not all the same, infinite for none.
-    coarse, doubt : Array
-        Of the ladder found, the quotient of its longest step, and how far noise may lead that.
     factor : Array
         The factor of the next round.
-    wanted, allowed : Array
-        The one that a value would have, and the largest that says anything about it.
+    wanted : Array
+        The one that a value would have.
     short, long : Array
         The longest steps over which rounding ruled, 0 for none, and the shortest ones over which
         truncation did, infinite for none.
@@ -81,11 +79,8 @@ class State(NamedTuple):
 
     found: Found
     anchor: Array
-    coarse: Array
-    doubt: Array
     factor: Array
     wanted: Array
-    allowed: Array
     short: Array
     long: Array
     hidden: Array
@@ -95,10 +90,6 @@ class State(NamedTuple):
     rounded: Array
     closed: Array
     done: Array
-
-
-#: The fields of a state that are known per value, beside those of `Found`.
-VALUES = tuple(name for name in State._fields if name not in ("found", "factor", "done"))
 
 
 class Signs(NamedTuple):
@@ -128,17 +119,13 @@ class _Noise(NamedTuple):
     noise: Array  # whether it is noise
 
 
-def first(
-    xp: Namespace, scheme: Scheme, found: Found, judged: Round, factor: Array, seen: Array
-) -> State:
+def first(xp: Namespace, found: Found, judged: Round, factor: Array, seen: Array) -> State:
     """What is known after the first round.
 
     Parameters
     ----------
     xp : namespace
         Namespace of the arrays.
-    scheme : Scheme
-        Stencil and weights.
     found : Found
         What it found.
     judged : Round
@@ -152,11 +139,8 @@ def first(
     return State(
         found=found,
         anchor=_anchor(xp, judged, found.step),
-        coarse=judged.coarse,
-        doubt=_doubt(xp, scheme, judged),
         factor=factor,
         wanted=nothing,
-        allowed=nothing,
         short=nothing,
         long=xp.full_like(nothing, inf),
         hidden=seen,
@@ -172,13 +156,6 @@ def first(
 def _anchor(xp: Namespace, judged: Round, longest: Array) -> Array:
     """Steps over which values are not all the same, infinite where they are."""
     return xp.where(judged.flat, xp.full_like(judged.error, inf), longest)
-
-
-def _doubt(xp: Namespace, scheme: Scheme, judged: Round) -> Array:
-    """How far the quotient of the longest step may be off by noise, as it shows in the others."""
-    shrinks = scheme.ratio ** -((scheme.levels - 1) * scheme.order)
-    doubt = judged.spread + shrinks * (judged.last + judged.rounding / scheme.amplification)
-    return xp.where(judged.unresolved, judged.error, doubt)
 
 
 def weighed(
@@ -275,11 +252,9 @@ def _astray(
     """Whether the value of longer steps is ruled out by shorter ones."""
     # Over long steps the quotients of a bounded function are small, whatever its derivative.
     apart = gap > 3 * old.error + error + 0.03 * xp.abs(old.value)
-    # Where they are not too long, shorter ones give a straight line.
-    bent = xp.abs(judged.value - state.coarse) > 3 * state.doubt + error + judged.spread
     # Nor are they any evidence that nothing changes over much shorter ones.
     blind = (longest > LEAP * state.anchor) & (xp.abs(judged.value) < SIGNIFICANT * error)
-    return (longest > old.step) & (apart | bent | blind)
+    return (longest > old.step) & (apart | blind)
 
 
 def _bettered(
@@ -315,29 +290,6 @@ def _bettered(
     return state._replace(
         found=found,
         anchor=xp.minimum(state.anchor, _anchor(xp, judged, longest)),
-        coarse=pick(judged.coarse, state.coarse),
-        doubt=pick(_doubt(xp, scheme, judged), state.doubt),
         jump=judged.jump,
         rounded=judged.rounded,
     )
-
-
-def kept(xp: Namespace, idle: Array, old: State, new: State) -> State:
-    """The new state, but for values to which the last ladder says nothing.
-
-    Parameters
-    ----------
-    xp : namespace
-        Namespace of the arrays.
-    idle : Array
-        Those values.
-    old, new : State
-        The state before and after that ladder.
-    """
-
-    def pick(ours: Array, theirs: Array) -> Array:
-        return xp.where(idle, ours, theirs)
-
-    found = Found(*map(pick, old.found, new.found))._replace(evaluations=new.found.evaluations)
-    fields = {name: pick(getattr(old, name), getattr(new, name)) for name in VALUES}
-    return new._replace(found=found, **fields)

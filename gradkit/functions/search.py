@@ -16,7 +16,7 @@ import numpy as np
 
 from gradkit._array import Array, Namespace
 from gradkit.functions.evaluate import Asking
-from gradkit.functions.history import KINK, NOT_ANALYTIC, WAVE, Found, State, first, kept, weighed
+from gradkit.functions.history import KINK, NOT_ANALYTIC, WAVE, Found, State, first, weighed
 from gradkit.functions.judging import Round, Sampled, Tolerances, Values, judge
 from gradkit.functions.moves import at_least, at_most, guide, is_noisy, is_rough, probe
 from gradkit.functions.schemes import Scheme
@@ -143,7 +143,7 @@ def _next(
     grows = move > 1
     if old is None:
         begun = _begun(xp, scheme, judged, factor, lanes)
-        state = first(xp, scheme, begun, judged, factor, seen)
+        state = first(xp, begun, judged, factor, seen)
     else:
         state, signs = weighed(xp, scheme, old, judged, factor, lanes.longest, seen)
         grows = (grows & ~signs.astray) | signs.noise
@@ -159,8 +159,6 @@ def _next(
     good = ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
     stuck = (long < 1.5 * scheme.ratio * short) | (state.wanted == factor) | ~(factor > 0)
     state = state._replace(closed=state.closed | good | stuck)
-    if old is not None and judged.error.ndim > 1:
-        state = kept(xp, (factor > 1.01 * old.allowed) & ~old.closed, old, state)
     done = ~_any(xp, ~state.closed)
     return state._replace(factor=xp.where(done, factor, _led(xp, state)), done=done)
 
@@ -179,10 +177,8 @@ def _wanting(
     # Where it was noise, go on from where that was seen.
     further = xp.maximum(wanted, state.beyond)
     wanted = xp.where((wanted <= short) & ~between, further, wanted)
-    allowed = xp.where(grows | between, wanted, xp.maximum(wanted, 0.6 * long))
     return state._replace(
         wanted=xp.where(tries, closer, wanted),
-        allowed=xp.where(tries, closer, allowed),
         short=short,
         long=long,
         suspect=xp.where(tries, factor, state.suspect),
