@@ -10,10 +10,10 @@ from math import inf
 from typing import NamedTuple
 
 from gradkit._array import Array, Namespace
-from gradkit.functions.judging import Round
+from gradkit.functions.judging import Round, changed, number
 from gradkit.functions.schemes import Scheme
 
-__all__ = ["KINK", "NOT_ANALYTIC", "WAVE", "Found", "Signs", "State", "first", "kept", "weighed"]
+__all__ = ["KINK", "NOT_ANALYTIC", "WAVE", "Found", "Signs", "State", "first", "weighed"]
 
 #: Flaws, which are also positions among the words for the status of a result.
 KINK = 2
@@ -57,12 +57,10 @@ class State(NamedTuple):
         The best so far.
     anchor : Array
         The shortest steps over which values were not all the same, infinite for none.
-    coarse, doubt : Array
-        Of the ladder found, the quotient of its longest step, and how far noise may lead that.
     factor : Array
         The factor of the next round.
-    wanted, allowed : Array
-        The one that a value would have, and the largest that says anything about it.
+    wanted : Array
+        The one that a value would have.
     short, long : Array
         The longest steps over which rounding ruled, 0 for none, and the shortest ones over which
         truncation did, infinite for none.
@@ -81,11 +79,8 @@ class State(NamedTuple):
 
     found: Found
     anchor: Array
-    coarse: Array
-    doubt: Array
     factor: Array
     wanted: Array
-    allowed: Array
     short: Array
     long: Array
     hidden: Array
@@ -95,10 +90,6 @@ class State(NamedTuple):
     rounded: Array
     closed: Array
     done: Array
-
-
-#: The fields of a state that are known per value, beside those of `Found`.
-VALUES = tuple(name for name in State._fields if name not in ("found", "factor", "done"))
 
 
 class Signs(NamedTuple):
@@ -128,17 +119,13 @@ class _Noise(NamedTuple):
     noise: Array  # whether it is noise
 
 
-def first(
-    xp: Namespace, scheme: Scheme, found: Found, judged: Round, factor: Array, seen: Array
-) -> State:
+def first(xp: Namespace, found: Found, judged: Round, factor: Array, seen: Array) -> State:
     """What is known after the first round.
 
     Parameters
     ----------
     xp : namespace
         Namespace of the arrays.
-    scheme : Scheme
-        Stencil and weights.
     found : Found
         What it found.
     judged : Round
@@ -152,11 +139,8 @@ def first(
     return State(
         found=found,
         anchor=_anchor(xp, judged, found.step),
-        coarse=judged.coarse,
-        doubt=_doubt(xp, scheme, judged),
         factor=factor,
         wanted=nothing,
-        allowed=nothing,
         short=nothing,
         long=xp.full_like(nothing, inf),
         hidden=seen,
@@ -171,14 +155,7 @@ def first(
 
 def _anchor(xp: Namespace, judged: Round, longest: Array) -> Array:
     """Steps over which values are not all the same, infinite where they are."""
-    return xp.where(judged.flat, xp.full_like(judged.error, inf), longest)
-
-
-def _doubt(xp: Namespace, scheme: Scheme, judged: Round) -> Array:
-    """How far the quotient of the longest step may be off by noise, as it shows in the others."""
-    shrinks = scheme.ratio ** -((scheme.levels - 1) * scheme.order)
-    doubt = judged.spread + shrinks * (judged.last + judged.rounding / scheme.amplification)
-    return xp.where(judged.unresolved, judged.error, doubt)
+    return xp.where(judged.flat, number(xp, inf, judged.error), longest)
 
 
 def weighed(
@@ -222,18 +199,20 @@ def weighed(
     closed = state.closed & ~fooled
     # Where shorter steps tell something else, and agree with each other, so far it was wrong.
     belied = closer & ~closed & (gap > 3 * old.error + error + 10 * noise.shown / power)
-    doubtful = xp.where(belied, xp.maximum(gap, old.error), old.error)
-    doubtful = xp.where(fooled, xp.maximum(floor, doubtful), doubtful)
-    old = old._replace(error=xp.where(noise.wave, xp.full_like(doubtful, inf), doubtful))
+    doubtful = changed(xp, old.error, belied, lambda: xp.maximum(gap, old.error))
+    doubtful = changed(xp, doubtful, fooled, lambda: xp.maximum(floor, doubtful))
+    doubtful = changed(xp, doubtful, noise.wave, lambda: number(xp, inf, doubtful))
+    old = old._replace(error=doubtful)
     astray = _astray(xp, state, old, judged, longest, error, gap) & ~closed
     better = (error < old.error) & ~closed & ~astray
     state = _bettered(xp, scheme, state, old, judged, longest, error, better, closed)
-    verdict = xp.where(noise.noise, xp.full_like(state.suspect, NOISE), state.suspect)
+    suspect, short, long = state.suspect, state.short, state.long
+    verdict = changed(xp, suspect, noise.noise, lambda: number(xp, NOISE, suspect))
     state = state._replace(
-        short=xp.where(noise.noise, state.suspect, state.short),
-        long=xp.where(noise.wave, xp.minimum(state.long, state.suspect), state.long),
+        short=changed(xp, short, noise.noise, lambda: suspect),
+        long=changed(xp, long, noise.wave, lambda: xp.minimum(long, suspect)),
         hidden=noise.hidden,
-        suspect=xp.where(noise.wave, xp.full_like(verdict, WAVE), verdict),
+        suspect=changed(xp, verdict, noise.wave, lambda: number(xp, WAVE, verdict)),
         closed=closed,
     )
     return state, Signs(fooled, astray, noise.noise)
@@ -254,11 +233,12 @@ def _noise(
     worse = closer & (judged.error > 3 * state.found.error)
     worse = worse & (state.jump == 0) & (state.suspect != WAVE)
     least = xp.minimum(judged.error * power, state.found.error * old_power)
-    hidden = xp.maximum(state.hidden, xp.where(worse, xp.maximum(seen, least), seen))
+    seen = changed(xp, seen, worse, lambda: xp.maximum(seen, least))
+    hidden = xp.maximum(state.hidden, seen)
     # unless, over still shorter steps, there is none.
     shown = (judged.error + judged.spread + judged.last) * power
     clear = closer & (CHANCE * shown < hidden)
-    hidden = xp.where(clear, xp.zeros_like(hidden), hidden)
+    hidden = changed(xp, hidden, clear, lambda: number(xp, 0, hidden))
     tested = (factor < state.suspect) & xp.isfinite(state.suspect)
     return _Noise(hidden, shown, tested & clear, tested & ~clear)
 
@@ -275,11 +255,9 @@ def _astray(
     """Whether the value of longer steps is ruled out by shorter ones."""
     # Over long steps the quotients of a bounded function are small, whatever its derivative.
     apart = gap > 3 * old.error + error + 0.03 * xp.abs(old.value)
-    # Where they are not too long, shorter ones give a straight line.
-    bent = xp.abs(judged.value - state.coarse) > 3 * state.doubt + error + judged.spread
     # Nor are they any evidence that nothing changes over much shorter ones.
     blind = (longest > LEAP * state.anchor) & (xp.abs(judged.value) < SIGNIFICANT * error)
-    return (longest > old.step) & (apart | bent | blind)
+    return (longest > old.step) & (apart | blind)
 
 
 def _bettered(
@@ -296,7 +274,7 @@ def _bettered(
     """The new value where it is better, and what the new ladder tells of a kink."""
 
     def pick(ours: Array, theirs: Array) -> Array:
-        return xp.where(better, ours, theirs)
+        return changed(xp, ours, ~better, lambda: theirs)
 
     # A true kink looks much the same in two rounds; what noise looks like grows with 1 / step.
     alike = (1.3 * judged.jump > state.jump) & (judged.jump < 10 * state.jump)
@@ -307,7 +285,7 @@ def _bettered(
         pick(error, old.error),
         pick(judged.target, old.target),
         pick(judged.limit, old.limit),
-        xp.where(kink, xp.full_like(old.flaw, KINK), old.flaw),
+        changed(xp, old.flaw, kink, lambda: number(xp, KINK, old.flaw)),
         pick(judged.companion, old.companion),
         old.evaluations + new,
         pick(longest, old.step),
@@ -315,29 +293,6 @@ def _bettered(
     return state._replace(
         found=found,
         anchor=xp.minimum(state.anchor, _anchor(xp, judged, longest)),
-        coarse=pick(judged.coarse, state.coarse),
-        doubt=pick(_doubt(xp, scheme, judged), state.doubt),
         jump=judged.jump,
         rounded=judged.rounded,
     )
-
-
-def kept(xp: Namespace, idle: Array, old: State, new: State) -> State:
-    """The new state, but for values to which the last ladder says nothing.
-
-    Parameters
-    ----------
-    xp : namespace
-        Namespace of the arrays.
-    idle : Array
-        Those values.
-    old, new : State
-        The state before and after that ladder.
-    """
-
-    def pick(ours: Array, theirs: Array) -> Array:
-        return xp.where(idle, ours, theirs)
-
-    found = Found(*map(pick, old.found, new.found))._replace(evaluations=new.found.evaluations)
-    fields = {name: pick(getattr(old, name), getattr(new, name)) for name in VALUES}
-    return new._replace(found=found, **fields)

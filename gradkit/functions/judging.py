@@ -92,8 +92,6 @@ class Round(NamedTuple):
     truncation, rounding : Array
         The parts of the error that are the change by the longest step, and the rounding of the
         values.
-    coarse : Array
-        The quotient of the longest step.
     spread, last : Array
         The change of the quotient from the longest step to the next one, and to the shortest one.
     erratic : Array
@@ -117,7 +115,6 @@ class Round(NamedTuple):
     limit: Array
     truncation: Array
     rounding: Array
-    coarse: Array
     spread: Array
     last: Array
     erratic: Array
@@ -224,7 +221,6 @@ def judge(
         limit,
         truncation,
         rounding,
-        quotients[0, ...],
         first_change,
         last_change,
         erratic,

@@ -24,7 +24,6 @@ from gradkit.functions.history import (
     Signs,
     State,
     first,
-    kept,
     weighed,
 )
 from gradkit.functions.judging import Round, Sampled, Tolerances, Values, changed, judge, number
@@ -87,21 +86,18 @@ class Rounds:
 
 
 class _Told(NamedTuple):
-    """What a ladder tells of the next steps: `signs` and `idle` are None where it is the first.
+    """What a ladder tells of the next steps.
 
     Attributes
     ----------
     noisy : Array
         Whether the error is that of the values.
     signs : Signs or None
-        What else it tells.
-    idle : Array or None
-        Where it tells nothing, since its steps were longer than a value wanted; None if nowhere.
+        What else it tells beside those before, None for the first.
     """
 
     noisy: Array
     signs: Signs | None
-    idle: Array | None
 
 
 _Known = TypeVarTuple("_Known")
@@ -171,8 +167,8 @@ def _started(
     noisy = is_noisy(xp, judged)
     found = _begun(xp, scheme, judged, factor, lanes)
     seen = _seen(xp, scheme, judged, factor, noisy)
-    state = first(xp, scheme, found, judged, factor, seen)
-    return _closed(xp, state, judged, 1), _Told(noisy, None, None)
+    state = first(xp, found, judged, factor, seen)
+    return _closed(xp, state, judged, 1), _Told(noisy, None)
 
 
 def _continued(
@@ -185,16 +181,10 @@ def _continued(
     turn: int,
 ) -> tuple[State, _Told]:
     """The better of the old and the new, and what the new tells of the next steps."""
-    old = state
-    noisy = is_noisy(xp, judged) & ~(is_rough(judged) & (old.suspect == WAVE))
+    noisy = is_noisy(xp, judged) & ~(is_rough(judged) & (state.suspect == WAVE))
     seen = _seen(xp, scheme, judged, factor, noisy)
-    state, signs = weighed(xp, scheme, old, judged, factor, lanes.longest, seen)
-    state, idle = _closed(xp, state, judged, turn), None
-    if judged.error.ndim > 1:
-        idle = (factor > 1.01 * old.allowed) & ~old.closed
-        state = kept(xp, idle, old, state)
-        state = state._replace(done=~_any(xp, ~state.closed))
-    return state, _Told(noisy, signs, idle)
+    state, signs = weighed(xp, scheme, state, judged, factor, lanes.longest, seen)
+    return _closed(xp, state, judged, turn), _Told(noisy, signs)
 
 
 def _seen(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, noisy: Array) -> Array:
@@ -218,7 +208,7 @@ def _next(
     """Choose the steps of the next round."""
     if not state.done.shape[0]:
         return state
-    old, factor, noisy = state, state.factor, told.noisy
+    factor, noisy = state.factor, told.noisy
     move = guide(xp, scheme, judged, noisy, lanes, lanes.longest * factor)
     grows = move > 1
     if told.signs is not None:
@@ -234,8 +224,6 @@ def _next(
     short, long = state.short, state.long
     stuck = (long < 1.5 * scheme.ratio * short) | (state.wanted == factor) | ~(factor > 0)
     state = state._replace(closed=state.closed | stuck)
-    if told.idle is not None:
-        state = kept(xp, told.idle, old, state)
     done = ~_any(xp, ~state.closed)
     return state._replace(factor=xp.where(done, factor, _led(xp, state)), done=done)
 
@@ -246,22 +234,21 @@ def _wanting(
     """The steps that each value wants next, between those that are known to be no good."""
     # What looks like noise may be a wave that is shorter than the steps: that is looked at once.
     tries = closer > 0
-    short = xp.where(grows & ~tries, xp.maximum(state.short, factor), state.short)
+    ruled = grows & ~tries
+    short = changed(xp, state.short, ruled, lambda: xp.maximum(state.short, factor))
     long = xp.where(grows, state.long, xp.minimum(state.long, factor))
     # Between steps known to be too short and too long, go by halves of the logarithm.
     between = ((wanted <= short) | (wanted >= long)) & (short > 0) & xp.isfinite(long)
-    wanted = xp.where(between, xp.sqrt(short) * xp.sqrt(long), wanted)
+    wanted = changed(xp, wanted, between, lambda: xp.sqrt(short) * xp.sqrt(long))
     # Where it was noise, go on from where that was seen.
-    further = xp.maximum(wanted, state.beyond)
-    wanted = xp.where((wanted <= short) & ~between, further, wanted)
-    allowed = xp.where(grows | between, wanted, xp.maximum(wanted, 0.6 * long))
+    seen = (wanted <= short) & ~between
+    wanted = changed(xp, wanted, seen, lambda: xp.maximum(wanted, state.beyond))
     return state._replace(
-        wanted=xp.where(tries, closer, wanted),
-        allowed=xp.where(tries, closer, allowed),
+        wanted=changed(xp, wanted, tries, lambda: closer),
         short=short,
         long=long,
-        suspect=xp.where(tries, factor, state.suspect),
-        beyond=xp.where(tries, wanted, state.beyond),
+        suspect=changed(xp, state.suspect, tries, lambda: factor),
+        beyond=changed(xp, state.beyond, tries, lambda: wanted),
     )
 
 

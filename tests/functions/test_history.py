@@ -51,6 +51,14 @@ def test_waves_much_shorter_than_the_steps_are_no_noise(height, rate):
     assert np.all(result.error < 0.1)
 
 
+def test_shorter_steps_belie_what_longer_ones_chanced_upon():
+    # The first ladder of this wave looks like a series that converges, to another slope.
+    x, height, rate = np.float32([0.3939, 0.0105, 674.0])
+    result = derivative(lambda t: t + height * np.sin(rate * t), x)
+    slope = 1 + float(height) * float(rate) * np.cos(float(rate) * float(x))
+    assert abs(result.value - slope) <= 10 * result.error
+
+
 def test_noise_is_still_averaged_over_long_steps():
     def func(x):
         bits = x.view(np.uint64)

@@ -29,7 +29,7 @@ def test_bounds_keep_nan():
 
 
 def test_steps_over_which_rounding_rules_are_lengthened_until_it_meets_the_target():
-    factor, judged, _ = move(np.exp, 1.0, 1e-3)
+    factor, judged, _ = move(np.exp, 1.0, 3e-5)
     assert is_noisy(np, judged)[0]
     assert not is_rough(judged)[0]
     after = judged.error[0] / factor  # rounding falls as 1 / step
