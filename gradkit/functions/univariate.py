@@ -44,7 +44,14 @@ class Whole:
     def keep(self, rows: slice, found: Found) -> Found:
         """Write what was found in a block, and return the places where it is now."""
         if self.found is None:
-            self.found = Found(*(np.empty(self._count, dtype=part.dtype) for part in found))
+            fields = {
+                name: np.empty(self._count, dtype=getattr(found, name).dtype)
+                for name in Found._fields
+                if name not in ("companion", "target")
+            }
+            # Of one variable the companion is the value. No result tells the target: it is
+            # overwritten by the limit, which is the next field.
+            self.found = Found(**fields, companion=fields["value"], target=fields["limit"])
         places = Found(*(field[rows] for field in self.found))
         for place, part in zip(places, found, strict=True):
             place[...] = part
