@@ -169,7 +169,8 @@ def judge(
 
     centre = values[(0,) * len(scheme.orders)][0, ...]
     size, rounded = _rounded(xp, scheme, values, quotients, steps, lanes)
-    noise = lanes.noise if _array.is_array(lanes.noise) else None
+    told = _array.is_array(lanes.noise) or lanes.noise != 0
+    noise = lanes.noise if told else None
     amplified = scheme.magnitude * scheme.amplification
     unsure = rounded if noise is None else rounded + noise
     unsure = unsure + _grain(xp, scheme, values, size, lanes.epsilon)
