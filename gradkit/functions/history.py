@@ -1,7 +1,7 @@
 """What is known about lanes under way, and what another ladder of steps adds to it.
 
-Each value searches for itself, though it shares the steps of its lane with others: what they make
-of a lane is no evidence for it, where it is settled or would not have gone there.
+Each value searches for itself, though it shares the steps of its lane with others: once it is
+settled, it stays as it was found.
 """
 
 from __future__ import annotations
