@@ -1,6 +1,6 @@
 """Cost of gradkit.functions beside scipy.differentiate: time, calls and memory, in one run.
 
-Usage: python docs/performance/functions.py [POINTS]
+Usage: python docs/performance/functions.py [points | rosenbrock | polynomials]...
 """
 
 import platform
@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import scipy
+from numpy.polynomial import chebyshev, hermite, laguerre, legendre, polynomial
 from scipy.differentiate import derivative as scipy_derivative
 from scipy.differentiate import jacobian as scipy_jacobian
 from scipy.optimize import rosen, rosen_der
 
 from gradkit.functions import derivative, gradient, hessian
+from gradkit.functions.polynomial import derivative as polynomial_derivative
 
 ROUNDS = 7
 
@@ -49,7 +51,7 @@ def peak_of(function):
     return peak
 
 
-def many_points(count):
+def many_points(count=10**6):
     x = np.linspace(0.1, 3.0, count)
     print(f"| {count} points of | gradkit, s | scipy, s | ratio | scipy, same rtol, s | ratio |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -61,8 +63,9 @@ def many_points(count):
             lambda f=func, t=tight: scipy_derivative(f, x, tolerances=t),
         )
         ratios = f"{theirs / ours:.1f} | {same:.3f} | {same / ours:.1f}"
-        print(f"| {name} | {ours:.3f} | {theirs:.3f} | {ratios} |")
-    print()
+        print(f"| {name} | {ours:.3f} | {theirs:.3f} | {ratios} |", flush=True)
+    print(f"\npeak of exp: {peak_of(lambda: derivative(np.exp, x)):.0f} MiB", end=", ")
+    print(f"scipy {peak_of(lambda: scipy_derivative(np.exp, x)):.0f} MiB\n")
 
 
 def cube(x):
@@ -92,12 +95,37 @@ def rosenbrock():
     print()
 
 
+def polynomials():
+    print("| derivative of | basis | gradkit, ms | numpy.polynomial, ms | ratio |")
+    print("| --- | --- | --- | --- | --- |")
+    peers = {
+        "power": polynomial.polyder,
+        "chebyshev": chebyshev.chebder,
+        "legendre": legendre.legder,
+        "hermite": hermite.hermder,
+        "laguerre": laguerre.lagder,
+    }
+    c = np.random.default_rng(0).standard_normal((64, 10000))
+    kinds = (("64 x 10000, axis 0", c, 0), ("10000 x 64, axis 1", c.T.copy(), 1))
+    for kind, series, axis in kinds:
+        for basis, peer in peers.items():
+            ours, theirs = seconds(
+                lambda b=basis, c=series, a=axis: polynomial_derivative(c, b, axis=a),
+                lambda p=peer, c=series, a=axis: p(c, axis=a),
+            )
+            times = f"{1e3 * ours:.1f} | {1e3 * theirs:.1f} | {theirs / ours:.1f}"
+            print(f"| {kind} | {basis} | {times} |")
+    print()
+
+
+PARTS = {"points": many_points, "rosenbrock": rosenbrock, "polynomials": polynomials}
+
+
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10**6
     print(f"{processor()}; NumPy {np.__version__}, SciPy {scipy.__version__}, ", end="")
     print(f"Python {platform.python_version()}; medians of {ROUNDS} runs in turns\n")
-    many_points(count)
-    rosenbrock()
+    for part in sys.argv[1:] or PARTS:
+        PARTS[part]()
 
 
 if __name__ == "__main__":

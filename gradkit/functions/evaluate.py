@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -13,13 +13,29 @@ from gradkit._array import Array, Namespace
 from gradkit._dtypes import dtype_name, epsilon, kind
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["Asking", "Evaluator", "answered", "own"]
+__all__ = ["Asking", "Evaluator", "Parts", "answered", "own"]
 
 _T = TypeVar("_T")
 
+
+class Parts(NamedTuple):
+    """Points ``(rows, lanes)`` that take no memory before they are called for.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Their shape.
+    made : callable
+        Makes them, some rows at a time.
+    """
+
+    shape: tuple[int, int]
+    made: Callable[[], Iterable[Array]]
+
+
 #: What makes something of values of the function, and asks for them: it yields points
 #: ``(..., lanes)`` with the arguments that go with them, and is sent the values.
-Asking: TypeAlias = Generator[tuple[Array, Sequence[Any]], Array, _T]
+Asking: TypeAlias = Generator[tuple[Array | Parts, Sequence[Any]], Array, _T]
 
 
 def answered(
@@ -28,7 +44,7 @@ def answered(
     """What generators make of the values that they ask for.
 
     What all of them ask for at a time goes to the function in one call, if it has one number of
-    points per lane.
+    points per lane. Only of NumPy arrays there may be several.
 
     Parameters
     ----------
@@ -38,7 +54,7 @@ def answered(
         Each for lanes of its own.
     """
     found: dict[int, _T] = {}
-    asked: dict[int, tuple[Array, Sequence[Any]]] = {}
+    asked: dict[int, tuple[Array | Parts, Sequence[Any]]] = {}
 
     def send(i: int, values: Any) -> None:
         try:
@@ -58,16 +74,40 @@ def answered(
     return [found[i] for i in range(len(askings))]
 
 
-def _joined(asked: Sequence[tuple[Array, Sequence[Any]]]) -> tuple[Array, Sequence[Any]]:
+def _joined(
+    asked: Sequence[tuple[Array | Parts, Sequence[Any]]],
+) -> tuple[Array, Sequence[Any]]:
     """Points and arguments of several, lane beside lane."""
+    points, arguments = zip(*asked, strict=True)
     if len(asked) == 1:
-        return asked[0]
-    xp = _array.namespace(asked[0][0])
-    arguments = [
-        xp.concat(list(parts), axis=-1) if _array.is_array(parts[0]) else parts[0]
-        for parts in zip(*(args for _, args in asked), strict=True)
+        return _whole(points[0]), arguments[0]
+    together = [
+        np.concatenate(parts, axis=-1) if _array.is_array(parts[0]) else parts[0]
+        for parts in zip(*arguments, strict=True)
     ]
-    return xp.concat([points for points, _ in asked], axis=-1), arguments
+    return _beside(points), together
+
+
+def _whole(points: Array | Parts) -> Array:
+    if not isinstance(points, Parts):
+        return points
+    parts = list(points.made())
+    return _array.namespace(parts[0]).concat(parts)
+
+
+def _beside(several: Sequence[Array | Parts]) -> np.ndarray:
+    """Points lane beside lane: each part is written where it belongs as soon as it is made."""
+    ends = np.cumsum([points.shape[-1] for points in several]).tolist()
+    whole: np.ndarray | None = None
+    for points, first, end in zip(several, [0, *ends], ends, strict=False):
+        row = 0
+        for part in points.made() if isinstance(points, Parts) else [points]:
+            if whole is None:
+                whole = np.empty((*points.shape[:-1], ends[-1]), dtype=part.dtype)
+            whole[row : row + len(part), ..., first:end] = part
+            row += len(part)
+    assert whole is not None
+    return whole
 
 
 class Evaluator:

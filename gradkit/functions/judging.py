@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import factorial, inf, nan
 from typing import NamedTuple, Protocol, TypeAlias
 
+import numpy as np
+
 from gradkit import _array
 from gradkit._array import Array, Namespace
+from gradkit.functions.grain import grain
 from gradkit.functions.schemes import Scheme
 
-__all__ = ["BROAD", "Round", "Sampled", "Tolerances", "Values", "judge"]
+__all__ = ["BROAD", "Round", "Sampled", "Tolerances", "Values", "changed", "judge", "number"]
 
 #: Values of a function by offset, ``(levels, ..., lanes)``, coarsest step first; those at the point
 #: itself ``(1, ..., lanes)``.
@@ -89,8 +92,8 @@ class Round(NamedTuple):
     truncation, rounding : Array
         The parts of the error that are the change by the longest step, and the rounding of the
         values.
-    spread : Array
-        The change from the longest step to the next one.
+    spread, last : Array
+        The change of the quotient from the longest step to the next one, and to the shortest one.
     erratic : Array
         Whether changes do not fall as the steps do.
     flat, unresolved : Array
@@ -113,6 +116,7 @@ class Round(NamedTuple):
     truncation: Array
     rounding: Array
     spread: Array
+    last: Array
     erratic: Array
     flat: Array
     unresolved: Array
@@ -160,13 +164,17 @@ def judge(
     # In a series that converges changes fall faster and faster; where they do not, the last one is
     # but a sample of the noise.
     sample = change * xp.abs(lowest) > change_before**2
-    truncation = xp.where(sample, SAFETY * change, change)
+    truncation = changed(xp, change, sample, lambda: SAFETY * change)
     truncation = xp.maximum(truncation, GUARD * change_before)
 
     centre = values[(0,) * len(scheme.orders)][0, ...]
-    rounded = _rounded(xp, scheme, values, steps, lanes)
+    size, rounded = _rounded(xp, scheme, values, quotients, steps, lanes)
+    told = _array.is_array(lanes.noise) or lanes.noise != 0
+    noise = lanes.noise if told else None
     amplified = scheme.magnitude * scheme.amplification
-    rounding = amplified * (rounded + lanes.noise) / xp.abs(divisors[-1, ...])
+    unsure = rounded if noise is None else rounded + noise
+    unsure = unsure + _grain(xp, scheme, values, size, lanes.epsilon)
+    rounding = amplified * unsure / xp.abs(divisors[-1, ...])
     # Without the finest steps rounding is less; taken where it makes no other difference.
     value = finest + xp.where(xp.abs(full - coarse) <= 2 * rounding, coarse, full)
     magnitude = xp.abs(value)
@@ -176,21 +184,22 @@ def judge(
     # resolve the finest steps, quotients are 0.
     erratic = (3 * last_change > first_change) | ((finest == 0) & (first_change > 0))
     error = truncation + rounding
-    error = xp.where(erratic, error + (first_change + last_change), error)
+    error = changed(xp, error, erratic, lambda: error + (first_change + last_change))
 
     aim, accepted = tolerances.relative(lanes.epsilon, scheme.order)
     # Values far from the point may be large without end: they excuse no error at the point.
-    seen = xp.where(xp.isfinite(rounded), rounded, _number(xp, inf, rounded))
+    seen = changed(xp, rounded, ~xp.isfinite(rounded), lambda: number(xp, inf, rounded))
     seen = seen if least is None else xp.minimum(seen, least)
     wide = lanes.wide
     if tolerances.atol is None:
-        negligible = _negligible(scheme) / wide
+        negligible = _negligible(scheme)
         # Nor does rounding excuse what is no small part of the values over the size of x.
         share = max(lanes.epsilon**0.5, ROUNDINGS * lanes.epsilon / BROAD**2)
-        most = share / lanes.epsilon * BROAD**scheme.order / wide
-        slack = xp.minimum(negligible, most) * seen
+        most = share / lanes.epsilon * BROAD**scheme.order
+        slack = min(negligible, most) / wide * seen
         target = aim * magnitude + slack
-        limit = accepted * magnitude + (slack + negligible * lanes.noise)
+        excused = slack if noise is None else slack + negligible / wide * noise
+        limit = accepted * magnitude + excused
     else:
         target = aim * magnitude + tolerances.atol
         limit = accepted * magnitude + tolerances.atol
@@ -198,11 +207,12 @@ def judge(
     # Where all values are the same, they may just not resolve steps as short as these.
     flat = (value == 0) & (first_change == 0) & (last_change == 0)
     reach = xp.abs(divisors[0, ...])
-    unresolved = flat & (wide > reach * 1e3**scheme.order)
-    finite = xp.isfinite(error) & xp.isfinite(centre)
-    error = xp.where(unresolved, _number(xp, 1 / lanes.epsilon, error), error)
-    error = xp.where(finite, error, _number(xp, inf, error))
-    target, limit = (xp.where(finite, part, _number(xp, nan, part)) for part in (target, limit))
+    unresolved = changed(xp, flat, flat, lambda: wide > reach * 1e3**scheme.order)
+    missing = ~(xp.isfinite(error) & xp.isfinite(centre))
+    error = changed(xp, error, unresolved, lambda: number(xp, 1 / lanes.epsilon, error))
+    error = changed(xp, error, missing, lambda: number(xp, inf, error))
+    target = changed(xp, target, missing, lambda: number(xp, nan, target))
+    limit = changed(xp, limit, missing, lambda: number(xp, nan, limit))
     jump = _jump(xp, scheme, values, centre, steps, error, limit)
     companion = _companion(scheme, values, centre, divisors) if scheme.mixed else value
     return Round(
@@ -213,6 +223,7 @@ def judge(
         truncation,
         rounding,
         first_change,
+        last_change,
         erratic,
         flat,
         unresolved,
@@ -223,9 +234,19 @@ def judge(
     )
 
 
-def _number(xp: Namespace, number: float, like: Array) -> Array:
+def changed(xp: Namespace, array: Array, where: Array, to: Callable[[], Array]) -> Array:
+    """An array, with other values where something holds.
+
+    It mostly holds nowhere, and on the host a look at that is cheaper than the other values.
+    """
+    if isinstance(where, np.ndarray) and not where.any():
+        return array
+    return xp.where(where, to(), array)
+
+
+def number(xp: Namespace, value: float, like: Array) -> Array:
     """A number in the dtype and on the device of an array."""
-    return xp.asarray(number, dtype=like.dtype, device=_array.device(like))
+    return xp.asarray(value, dtype=like.dtype, device=_array.device(like))
 
 
 def _beside(xp: Namespace, step: Array, values: Array) -> Array:
@@ -266,15 +287,29 @@ def _weighted(weights: Sequence[float], pieces: Array) -> Array:
 
 
 def _rounded(
-    xp: Namespace, scheme: Scheme, values: Values, steps: Sequence[Array], lanes: Sampled
-) -> Array:
-    """How far the values may be off by their rounding and by that of the variable within func."""
-    centre = (0,) * len(scheme.orders)
-    size = xp.abs(values[centre][0, ...])
-    first, last = scheme.points[0] if scheme.symmetric else centre, scheme.points[-1]
-    slope = None
+    xp: Namespace,
+    scheme: Scheme,
+    values: Values,
+    quotients: Array,
+    steps: Sequence[Array],
+    lanes: Sampled,
+) -> tuple[Array, Array]:
+    """The size of the values, and how far their rounding and that of the variable may lead them."""
+    size = xp.abs(values[(0,) * len(scheme.orders)][0, ...])
     for point in scheme.points:
         size = xp.maximum(size, xp.abs(values[point][0, ...]))
+    if scheme.orders == (1,):
+        slope = xp.maximum(xp.abs(quotients[0, ...]), xp.abs(quotients[-1, ...]))
+    else:
+        slope = _slope(xp, scheme, values, steps)
+    return size, lanes.epsilon * (size + 0.5 * lanes.position * slope)
+
+
+def _slope(xp: Namespace, scheme: Scheme, values: Values, steps: Sequence[Array]) -> Array:
+    """The larger slope of the values, over the longest and over the shortest step."""
+    centre = (0,) * len(scheme.orders)
+    first, last = scheme.points[0] if scheme.symmetric else centre, scheme.points[-1]
+    slope = None
     for level in (0, -1):
         change = values[last][level, ...] - values[first][0 if first == centre else level, ...]
         span = None
@@ -283,7 +318,14 @@ def _rounded(
             span = part if span is None else span + part
         steep = xp.abs(change) / span
         slope = steep if slope is None else xp.maximum(slope, steep)
-    return lanes.epsilon * (size + 0.5 * lanes.position * slope)
+    return slope
+
+
+def _grain(xp: Namespace, scheme: Scheme, values: Values, size: Array, precision: float) -> Array:
+    """The unit in which the values come, if it tells of rounding inside func."""
+    centre = (0,) * len(scheme.orders)
+    few = [values[centre][0, ...], *(values[point][0, ...] for point in scheme.points)]
+    return grain(xp, few, list(values.values()), size, precision)
 
 
 def _negligible(scheme: Scheme) -> float:

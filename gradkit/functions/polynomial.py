@@ -149,14 +149,17 @@ def derivative(
         b = xp.asarray(b, copy=True)
     if order >= count:
         b = xp.zeros_like(b[:1, ...])
+    out = None  # where NumPy writes to, once there is memory that is not the caller's
     for step in _steps(basis, count, order, scale, p.real) if order < count else ():
         before, after = _factors(basis, b.shape[0], step, scale, p.real)
         column = (-1, *(1,) * (c.ndim - 1))
         b = b[step:, ...]
+        if isinstance(b, np.ndarray):
+            out = _room(b, rule.stride) if out is None else b
         if rule.before is not _one:
-            b = b * _array.table(xp, before.reshape(column), b)
+            b = _times(xp, b, before.reshape(column), out)
         if rule.stride:
-            b = _suffix_sums(xp, b, rule.stride) * _array.table(xp, after.reshape(column), b)
+            b = _times(xp, _suffix_sums(xp, b, rule.stride, out), after.reshape(column), out)
     return _array.cast(xp, xp.moveaxis(b, 0, axis), _array.result_dtype(xp, [c], p.result))
 
 
@@ -244,8 +247,26 @@ def _rounded(factors: np.ndarray, scale: Any, real: str) -> np.ndarray:
     return values
 
 
-def _suffix_sums(xp: Namespace, values: Array, stride: int) -> Array:
+#: From so many series on NumPy adds whole rows faster than it accumulates along memory.
+_LONG = 512
+
+
+def _room(values: np.ndarray, stride: int) -> np.ndarray:
+    """Memory for what NumPy computes: of long rows one after the other, where they are summed."""
+    rows = stride and values[0].size >= _LONG
+    return np.empty_like(values, order="C" if rows else "K")
+
+
+def _times(xp: Namespace, values: Array, factors: np.ndarray, out: np.ndarray | None) -> Array:
+    if out is not None:
+        return np.multiply(values, factors, out=out)
+    return values * _array.table(xp, factors, values)
+
+
+def _suffix_sums(xp: Namespace, values: Array, stride: int, out: np.ndarray | None) -> Array:
     """Along the first axis, the sum of each value and every `stride`-th one after it."""
+    if out is not None:
+        return _summed(values, stride, out)
     count, rest = values.shape[0], tuple(values.shape[1:])
     missing = -count % stride
     if missing:
@@ -253,3 +274,16 @@ def _suffix_sums(xp: Namespace, values: Array, stride: int) -> Array:
     runs = xp.reshape(values, ((count + missing) // stride, stride, *rest))
     sums = xp.flip(xp.cumulative_sum(xp.flip(runs, axis=0), axis=0), axis=0)
     return xp.reshape(sums, (count + missing, *rest))[:count, ...]
+
+
+def _summed(values: np.ndarray, stride: int, out: np.ndarray) -> np.ndarray:
+    """The sums of `_suffix_sums`, by the same additions, without flipped and padded copies."""
+    if values[0].size >= _LONG:
+        out[-stride:] = values[-stride:]
+        for k in reversed(range(len(values) - stride)):
+            np.add(values[k], out[k + stride], out=out[k])
+    else:
+        for first in range(stride):
+            every = slice(first, None, stride)
+            np.cumsum(values[every][::-1], axis=0, out=out[every][::-1])
+    return out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -11,9 +10,10 @@ import numpy as np
 
 from gradkit import _array
 from gradkit._array import Array, Namespace
+from gradkit.functions.judging import changed, number
 from gradkit.functions.search import Found
 
-__all__ = ["STATUSES", "Result", "joined", "result"]
+__all__ = ["STATUSES", "Result", "result"]
 
 #: Words for the codes of `Result.code`.
 STATUSES = ("converged", "inaccurate", "kink", "non-finite", "not-analytic")
@@ -111,31 +111,20 @@ def result(found: Found, shape: tuple[int, ...], calls: int) -> Result:
         Calls of the function.
     """
     xp = _array.namespace(found.value)
-    finite = xp.isfinite(found.error)
     sound = found.flaw == 0
     success = (found.error <= found.limit) & sound
-    zero = xp.zeros_like(found.flaw)
-    unsound = xp.where(sound, xp.where(finite, zero + 1, zero + 3), found.flaw)
-    code = xp.where(success, zero, unsound)
-    value = xp.where(finite, found.value, xp.full_like(found.value, nan))
+    missing = ~xp.isfinite(found.error)
+    value = changed(xp, found.value, missing, lambda: number(xp, nan, found.value))
+    failed = sound & ~success
+    words = (STATUSES.index(word) for word in ("non-finite", "inaccurate"))
+    none, vague = (number(xp, word, found.flaw) for word in words)
+    code = changed(xp, found.flaw, failed, lambda: xp.where(missing, none, vague))
     parts = (value, found.error, success, code, found.evaluations, found.step)
-    full = (xp.broadcast_to(p, found.value.shape) for p in parts)
-    return Result(*(_shaped(xp, part, shape) for part in full), calls=calls)
+    return Result(*(_shaped(xp, part, value.shape, shape) for part in parts), calls=calls)
 
 
-def joined(results: Sequence[Result], shape: tuple[int, ...], calls: int) -> Result:
-    """One result of some shape from those of blocks of points, in order."""
-    xp = _array.namespace(results[0].value)
-
-    def full(name: str) -> Array:
-        parts = [getattr(block, name) for block in results]
-        return _shaped(xp, parts[0] if len(parts) == 1 else xp.concat(parts), shape)
-
-    names = ("value", "error", "success", "code", "evaluations", "step")
-    return Result(*map(full, names), calls=calls)
-
-
-def _shaped(xp: Namespace, part: Array, shape: tuple[int, ...]) -> Array:
+def _shaped(xp: Namespace, part: Array, full: tuple[int, ...], shape: tuple[int, ...]) -> Array:
+    part = part if part.shape == full else xp.broadcast_to(part, full)
     part = xp.reshape(part, shape)
     # Where NumPy has a scalar for a 0-d array, users expect it.
     return part[()] if isinstance(part, np.ndarray) else part

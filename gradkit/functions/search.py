@@ -10,22 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVarTuple, cast
 
 import numpy as np
 
 from gradkit._array import Array, Namespace
 from gradkit.functions.evaluate import Asking
-from gradkit.functions.judging import Round, Sampled, Tolerances, Values, judge
-from gradkit.functions.moves import at_least, at_most, guide, is_noisy
+from gradkit.functions.history import (
+    KINK,
+    NOT_ANALYTIC,
+    WAVE,
+    Found,
+    Signs,
+    State,
+    first,
+    weighed,
+)
+from gradkit.functions.judging import Round, Sampled, Tolerances, Values, changed, judge, number
+from gradkit.functions.moves import at_least, at_most, guide, is_noisy, is_rough, probe
 from gradkit.functions.schemes import Scheme
 
 __all__ = ["KINK", "NOT_ANALYTIC", "Found", "Lanes", "Rounds", "put", "search"]
-
-
-#: Flaws, which are also positions among the words for the status of a result.
-KINK = 2
-NOT_ANALYTIC = 4
 
 
 class Lanes(Sampled, Protocol):
@@ -69,44 +74,33 @@ class Rounds:
         Whether lanes that are done may be left out of later rounds.
     after : callable or None
         Called after each round with the number of lanes that are done.
+    keep : callable or None
+        Called with what the first round found, for arrays to keep it in, and the rest, too.
     """
 
     most: int
     look: bool
     compress: bool
     after: Callable[[int], object] | None = None
+    keep: Callable[[Found], Found] | None = None
 
 
-class Found(NamedTuple):
-    """The best that the rounds gave, elementwise ``(..., lanes)``; `evaluations` per lane.
+class _Told(NamedTuple):
+    """What a ladder tells of the next steps.
 
-    `flaw` is an integer: what else speaks against a value, `KINK` or `NOT_ANALYTIC`, or 0.
+    Attributes
+    ----------
+    noisy : Array
+        Whether the error is that of the values.
+    signs : Signs or None
+        What else it tells beside those before, None for the first.
     """
 
-    value: Array
-    error: Array
-    target: Array
-    limit: Array
-    flaw: Array
-    companion: Array
-    evaluations: Array
-    step: Array
+    noisy: Array
+    signs: Signs | None
 
 
-class _State(NamedTuple):
-    """Lanes under way: the best so far, and what is known about their steps."""
-
-    found: Found
-    factor: Array  # of the next round
-    short: Array  # the longest steps over which rounding ruled, 0 for none
-    long: Array  # the shortest steps over which truncation ruled, infinite for none
-    hidden: Array  # error times step**order, as seen where rounding ruled
-    jump: Array  # of the derivative, as the last round saw it, 0 for none
-    rounded: Array  # the least of the values in any round
-    done: Array
-
-
-_Fields = TypeVar("_Fields", Found, Round, _State)
+_Known = TypeVarTuple("_Known")
 
 
 def search(
@@ -115,16 +109,17 @@ def search(
     """Differentiate in all lanes: the best value that the rounds give, and its error."""
     index: Array | None = None
     total: Found | None = None
-    state: _State | None = None
+    state: State | None = None
     size = lanes.widest.shape[0]
     factor = xp.minimum(lanes.widest, xp.ones_like(lanes.widest))
-    for number in range(1, plan.most + 1):
-        values, steps = yield from lanes.sample(scheme, factor)
+    for turn in range(1, plan.most + 1):
+        sampled = yield from lanes.sample(scheme, factor)
         with np.errstate(all="ignore"):
             least = None if state is None else state.rounded
-            judged = judge(xp, scheme, values, steps, lanes, tolerances, least)
+            judged = judge(xp, scheme, *sampled, lanes, tolerances, least)
             if state is None:
                 total = _begun(xp, scheme, judged, factor, lanes)
+                total = total if plan.keep is None else plan.keep(total)
                 if plan.compress:
                     # Most lanes are done after one round; only the others need to be led further.
                     settled = (judged.error <= judged.target) & (judged.jump == 0)
@@ -133,82 +128,135 @@ def search(
                         break
                     index, factor = open_lanes, xp.take(factor, open_lanes, axis=0)
                     lanes, judged = lanes.take(open_lanes), _taken(xp, judged, open_lanes)
-            state = _next(xp, scheme, state, judged, factor, lanes, number)
-        assert total is not None
-        if index is None:
-            total = state.found
-        else:
-            put(total, index, state.found)
-        if not plan.look:
-            factor = state.factor
-            continue
-        left = xp.nonzero(~state.done)[0] if plan.compress else None
-        count = int(xp.sum(xp.astype(~state.done, xp.int32))) if left is None else left.shape[0]
-        if not count:
-            break
-        if plan.after is not None:
-            plan.after(size - count)
-        if left is not None and index is not None and count < state.done.shape[0]:
-            lanes, state = lanes.take(left), _taken(xp, state, left)
-            index = xp.take(index, left, axis=0)
+                state, told = _started(xp, scheme, judged, factor, lanes)
+            else:
+                state, told = _continued(xp, scheme, state, judged, factor, lanes, turn)
+                assert total is not None
+                total = put(total, index, state.found)
+                lanes, index, state, judged, told = _left(xp, lanes, index, state, judged, told)
+            state = _next(xp, scheme, state, judged, lanes, told)
+        del sampled, judged, told  # blocks of lanes wait for each other at the next values
+        lanes, index, state = _left(xp, lanes, index, state)
         factor = state.factor
+        if plan.look:
+            count = int(xp.sum(xp.astype(~state.done, xp.int32)))
+            if not count:
+                break
+            if plan.after is not None:
+                plan.after(size - count)
     if plan.after is not None:
         plan.after(size)
     assert total is not None
     return total
 
 
-def _next(
+def _left(
+    xp: Namespace, lanes: Lanes, index: Array | None, state: State, *known: *_Known
+) -> tuple[Lanes, Array | None, State, *_Known]:
+    """Lanes that are not done, and what is known about them, where lanes may be left out."""
+    left = None if index is None else xp.nonzero(~state.done)[0]
+    if left is None or left.shape[0] == state.done.shape[0]:
+        return lanes, index, state, *known
+    return lanes.take(left), *_taken(xp, (index, state, *known), left)
+
+
+def _started(
+    xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: Lanes
+) -> tuple[State, _Told]:
+    """What is known after the first round."""
+    noisy = is_noisy(xp, judged)
+    found = _begun(xp, scheme, judged, factor, lanes)
+    seen = _seen(xp, scheme, judged, factor, noisy)
+    state = first(xp, found, judged, factor, seen)
+    return _closed(xp, state, judged, 1), _Told(noisy, None)
+
+
+def _continued(
     xp: Namespace,
     scheme: Scheme,
-    state: _State | None,
+    state: State,
     judged: Round,
     factor: Array,
     lanes: Lanes,
-    number: int,
-) -> _State:
-    """Keep the better of the old and the new, and choose the steps of the next round."""
-    power = factor**scheme.order
-    noisy = is_noisy(xp, judged)
-    seen = xp.where(noisy, judged.error * power, xp.zeros_like(judged.error))
-    moves = guide(xp, scheme, judged, noisy, lanes, lanes.longest * factor)
-    move = _one_per_lane(xp, judged, moves)
-    if state is None:
-        found = _begun(xp, scheme, judged, factor, lanes)
-        done = xp.zeros_like(factor, dtype=xp.bool)
-        short, long = xp.zeros_like(factor), xp.full_like(factor, inf)
-        hidden, grows = seen, move > 1
-    else:
-        hidden = xp.maximum(state.hidden, seen)
-        old = state.found
-        # Rounding inside func that is seen over some steps is there over others, too.
-        floor = hidden / (old.step / lanes.longest) ** scheme.order
-        fooled = (floor > 2 * old.error) & ~state.done
-        old = old._replace(error=xp.where(fooled, floor, old.error))
-        found, astray = _better(xp, scheme, state._replace(found=old), judged, factor, lanes)
-        grows = (move > 1) & ~_any(xp, astray)
-        short, done = state.short, state.done
+    turn: int,
+) -> tuple[State, _Told]:
+    """The better of the old and the new, and what the new tells of the next steps."""
+    noisy = is_noisy(xp, judged) & ~(is_rough(judged) & (state.suspect == WAVE))
+    seen = _seen(xp, scheme, judged, factor, noisy)
+    state, signs = weighed(xp, scheme, state, judged, factor, lanes.longest, seen)
+    return _closed(xp, state, judged, turn), _Told(noisy, signs)
+
+
+def _seen(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, noisy: Array) -> Array:
+    """The noise that a ladder shows, error times factor**order."""
+    nothing = xp.zeros_like(judged.error)
+    return changed(xp, nothing, noisy, lambda: judged.error * factor**scheme.order)
+
+
+def _closed(xp: Namespace, state: State, judged: Round, turn: int) -> State:
+    """The state, values closed that need no further steps."""
+    found = state.found
+    enough = found.target if turn < 3 else found.limit
+    good = ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
+    closed = state.closed | good
+    return state._replace(closed=closed, done=~_any(xp, ~closed))
+
+
+def _next(
+    xp: Namespace, scheme: Scheme, state: State, judged: Round, lanes: Lanes, told: _Told
+) -> State:
+    """Choose the steps of the next round."""
+    if not state.done.shape[0]:
+        return state
+    factor, noisy = state.factor, told.noisy
+    move = guide(xp, scheme, judged, noisy, lanes, lanes.longest * factor)
+    grows = move > 1
+    if told.signs is not None:
+        grows = (grows & ~told.signs.astray) | told.signs.noise
         # Nor is a step too long for truncation where shorter ones are not resolved at all.
-        fooled = fooled | judged.unresolved
-        long = xp.where(_any(xp, fooled), xp.full_like(factor, inf), state.long)
-    short = xp.where(grows, xp.maximum(short, factor), short)
-    long = xp.where(grows, long, xp.minimum(long, factor))
+        free = told.signs.fooled | judged.unresolved
+        long = changed(xp, state.long, free, lambda: number(xp, inf, state.long))
+        state = state._replace(long=long)
     move = xp.where(grows, at_least(xp, move, 2), at_most(xp, move, 0.6))
     wanted = xp.minimum(factor * move, lanes.widest)
+    closer = factor * probe(xp, scheme, judged, noisy & grows & (state.suspect == 0))
+    state = _wanting(xp, state, factor, wanted, closer, grows)
+    short, long = state.short, state.long
+    stuck = (long < 1.5 * scheme.ratio * short) | (state.wanted == factor) | ~(factor > 0)
+    state = state._replace(closed=state.closed | stuck)
+    done = ~_any(xp, ~state.closed)
+    return state._replace(factor=xp.where(done, factor, _led(xp, state)), done=done)
+
+
+def _wanting(
+    xp: Namespace, state: State, factor: Array, wanted: Array, closer: Array, grows: Array
+) -> State:
+    """The steps that each value wants next, between those that are known to be no good."""
+    # What looks like noise may be a wave that is shorter than the steps: that is looked at once.
+    tries = closer > 0
+    ruled = grows & ~tries
+    short = changed(xp, state.short, ruled, lambda: xp.maximum(state.short, factor))
+    long = xp.where(grows, state.long, xp.minimum(state.long, factor))
     # Between steps known to be too short and too long, go by halves of the logarithm.
     between = ((wanted <= short) | (wanted >= long)) & (short > 0) & xp.isfinite(long)
-    wanted = xp.where(between, xp.sqrt(short) * xp.sqrt(long), wanted)
-    enough = found.target if number < 3 else found.limit
-    good = ((found.error <= enough) & (judged.jump == 0)) | (found.flaw > 0)
-    stuck = (long < 1.5 * scheme.ratio * short) | (wanted == factor) | ~(factor > 0)
-    done = done | ~_any(xp, ~good) | stuck
-    factor = xp.where(done, factor, wanted)
-    return _State(found, factor, short, long, hidden, judged.jump, judged.rounded, done)
+    wanted = changed(xp, wanted, between, lambda: xp.sqrt(short) * xp.sqrt(long))
+    # Where it was noise, go on from where that was seen.
+    seen = (wanted <= short) & ~between
+    wanted = changed(xp, wanted, seen, lambda: xp.maximum(wanted, state.beyond))
+    return state._replace(
+        wanted=changed(xp, wanted, tries, lambda: closer),
+        short=short,
+        long=long,
+        suspect=changed(xp, state.suspect, tries, lambda: factor),
+        beyond=changed(xp, state.beyond, tries, lambda: wanted),
+    )
 
 
 def _begun(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: Lanes) -> Found:
     """What the first round found."""
     count = xp.asarray(scheme.evaluations + 1)
+    step = lanes.longest * factor
+    alike = judged.error.ndim == 1 and judged.error.dtype == step.dtype
     return Found(
         judged.value,
         judged.error,
@@ -216,48 +264,15 @@ def _begun(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: L
         judged.limit,
         xp.zeros_like(judged.jump, dtype=count.dtype),
         judged.companion,
-        xp.zeros_like(factor, dtype=count.dtype) + count,
-        lanes.longest * factor + xp.zeros_like(judged.error),
+        xp.full_like(factor, scheme.evaluations + 1, dtype=count.dtype),
+        step if alike else step + xp.zeros_like(judged.error),
     )
 
 
-def _better(
-    xp: Namespace, scheme: Scheme, state: _State, judged: Round, factor: Array, lanes: Lanes
-) -> tuple[Found, Array]:
-    """The better of old and new, and where longer steps gave what shorter ones rule out."""
-    old = state.found
-    error = judged.error + state.hidden / factor**scheme.order
-    # Over long steps the quotients of a bounded function are small, whatever its derivative.
-    apart = xp.abs(judged.value - old.value) > 3 * old.error + error + 0.03 * xp.abs(old.value)
-    astray = (lanes.longest * factor > old.step) & apart
-    better = (error < old.error) & ~state.done & ~astray
-    # A true kink looks much the same in two rounds; what noise looks like grows with 1 / step.
-    alike = (1.3 * judged.jump > state.jump) & (judged.jump < 10 * state.jump)
-    kink = (judged.jump > 0) & (state.jump > 0) & alike & ~state.done
-    new = scheme.evaluations * xp.astype(~state.done, old.evaluations.dtype)
-    found = Found(
-        xp.where(better, judged.value, old.value),
-        xp.where(better, error, old.error),
-        xp.where(better, judged.target, old.target),
-        xp.where(better, judged.limit, old.limit),
-        xp.where(kink, xp.full_like(old.flaw, KINK), old.flaw),
-        xp.where(better, judged.companion, old.companion),
-        old.evaluations + new,
-        xp.where(better, lanes.longest * factor, old.step),
-    )
-    return found, astray
-
-
-def _one_per_lane(xp: Namespace, judged: Round, factor: Array) -> Array:
-    """The factor that the value asks for that is furthest from its target, of each lane."""
-    if judged.error.ndim == 1:
-        return factor
-    error, target = judged.error, judged.target
-    outer = tuple(range(error.ndim - 1))
-    excess = error / xp.where(target > 0, target, xp.ones_like(target))
-    excess = xp.where(error > target, excess, xp.zeros_like(excess))
-    worst = excess == xp.max(excess, axis=outer, keepdims=True)
-    return xp.max(xp.where(worst, factor, xp.zeros_like(excess)), axis=outer)
+def _led(xp: Namespace, state: State) -> Array:
+    """The least factor that an open value of a lane wants: longer steps would tell it nothing."""
+    wanted = xp.where(state.closed, xp.full_like(state.wanted, inf), state.wanted)
+    return wanted if wanted.ndim == 1 else xp.min(wanted, axis=tuple(range(wanted.ndim - 1)))
 
 
 def _any(xp: Namespace, truth: Array) -> Array:
@@ -265,17 +280,23 @@ def _any(xp: Namespace, truth: Array) -> Array:
     return truth if truth.ndim == 1 else xp.any(truth, axis=tuple(range(truth.ndim - 1)))
 
 
-def _taken(xp: Namespace, fields: _Fields, index: Array) -> _Fields:
-    parts = (
-        _taken(xp, part, index)
-        if isinstance(part, Found)
-        else xp.take(part, index, axis=part.ndim - 1)
-        for part in fields
-    )
-    return type(fields)(*parts)
+def _taken(xp: Namespace, fields: Any, index: Array) -> Any:
+    """Some lanes of an array, or of all arrays of a tuple."""
+    if fields is None:
+        return None
+    if not isinstance(fields, tuple):
+        return xp.take(fields, index, axis=fields.ndim - 1)
+    parts = (_taken(xp, part, index) for part in cast("tuple[Any, ...]", fields))
+    return type(fields)(*parts) if hasattr(fields, "_fields") else tuple(parts)
 
 
-def put(total: Found, index: Array, found: Found) -> None:
-    """Write what was found in some lanes to their places among all."""
+def put(total: Found, index: Array | None, found: Found) -> Found:
+    """All, with what was found in some lanes, at their places, or in all of them."""
+    if index is None:
+        return found
     for target, part in zip(total, found, strict=True):
-        target[..., index] = part
+        if target.ndim == 1:
+            target[index] = part
+        else:
+            target[..., index] = part
+    return total

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import inf
 from typing import NamedTuple
 
 from gradkit._array import Array, Namespace
 from gradkit.functions.evaluate import Asking
-from gradkit.functions.judging import Tolerances
+from gradkit.functions.judging import Tolerances, number
 from gradkit.functions.schemes import Scheme, central_scheme, one_sided_scheme
 from gradkit.functions.search import Found, Lanes, Rounds, put, search
 from gradkit.functions.steps import USABLE, Start
@@ -53,7 +55,7 @@ def facing(xp: Namespace, begin: Start, broad: Array, scheme: Scheme, method: st
         Method that the user named.
     """
     reach = scheme.reach * begin.step / USABLE
-    unbounded = xp.full_like(begin.step, float("inf"))
+    unbounded = number(xp, inf, begin.step)
     below = unbounded if begin.below is None else begin.below
     above = unbounded if begin.above is None else begin.above
     nearest = xp.minimum(below, above)
@@ -100,9 +102,9 @@ def differentiate(
     if method not in ("central", "complex"):
         return (yield from search(xp, one_sided, lanes_of(one_sided), tolerances, plan))
     central = central_scheme(orders)
-    both = lanes_of(central)
     if not bounded:
-        return (yield from search(xp, central, both, tolerances, plan))
+        return (yield from search(xp, central, lanes_of(central), tolerances, plan))
+    both = lanes_of(central)
     cramped = both.cramped
     choices: Sequence[tuple[Scheme, Lanes, Array]] = (
         (central, both, ~cramped),
@@ -129,11 +131,12 @@ def _by_index(
         if count == everything:
             return (yield from search(xp, scheme, lanes, tolerances, plan))
         if count:
-            found = yield from search(xp, scheme, lanes.take(index), tolerances, plan)
+            alone = replace(plan, keep=None)
+            found = yield from search(xp, scheme, lanes.take(index), tolerances, alone)
             if total is None:
                 total = Found(
                     *(xp.zeros((*p.shape[:-1], everything), dtype=p.dtype) for p in found)
                 )
             put(total, index, found)
     assert total is not None
-    return total
+    return total if plan.keep is None else plan.keep(total)

@@ -10,7 +10,7 @@ from gradkit._array import Array
 from gradkit._dtypes import dtype_name, epsilon
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.functions.inputs import Options, over
-from gradkit.functions.judging import BROAD
+from gradkit.functions.judging import BROAD, changed, number
 
 __all__ = ["Start", "broad", "ladder", "moved", "start"]
 
@@ -78,8 +78,10 @@ def _scale(x: Array) -> Array:
     xp = _array.namespace(x)
     size = xp.abs(x)
     tiny = float(xp.finfo(x.dtype).smallest_normal) / epsilon(dtype_name(x.dtype)) ** 2
-    beyond = xp.maximum(size, xp.ones_like(size)) ** BEYOND
-    return xp.where(size > 1, beyond, xp.where(size > tiny, size, xp.ones_like(size)))
+    one = number(xp, 1, size)
+    # The power is the smaller one of the two where x is beyond 1.
+    scale = xp.minimum(size, xp.maximum(size, one) ** BEYOND)
+    return xp.where(size > tiny, scale, one)
 
 
 def _room(x: Array, bounds: Any) -> tuple[Array | None, Array | None]:
@@ -111,7 +113,7 @@ def _room(x: Array, bounds: Any) -> tuple[Array | None, Array | None]:
 def broad(x: Array) -> Array:
     """A step of about the size of x, at least of about 1."""
     xp = _array.namespace(x)
-    return BROAD * xp.maximum(xp.abs(x), xp.ones_like(x))
+    return BROAD * xp.maximum(xp.abs(x), number(xp, 1, x))
 
 
 def ladder(x: Array, longest: Array, ratio: float, levels: int) -> Array:
@@ -121,9 +123,12 @@ def ladder(x: Array, longest: Array, ratio: float, levels: int) -> Array:
         [ratio**-level for level in range(levels)], dtype=x.dtype, device=_array.device(x)
     )
     size = xp.abs(x)
+    step = longest * parts[:, None]
     # Steps of 0 are those of lanes that have no room, and are not used.
-    least = 16 * epsilon(dtype_name(x.dtype)) * size * xp.astype(longest > 0, x.dtype)
-    return (size + xp.maximum(longest * parts[:, None], least)) - size
+    least = 16 * epsilon(dtype_name(x.dtype)) * size
+    short = (step[-1, ...] < least) & (longest > 0)
+    step = changed(xp, step, short, lambda: xp.maximum(step, least))
+    return (size + step) - size
 
 
 def moved(x: Array, step: Array, offset: int) -> Array:

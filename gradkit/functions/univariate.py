@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,18 +14,48 @@ from gradkit._array import Array
 from gradkit.errors import ArgumentValueError, integer
 from gradkit.functions import steps
 from gradkit.functions.complex_step import complex_step
-from gradkit.functions.evaluate import Asking, Evaluator, answered, own
+from gradkit.functions.evaluate import Asking, Evaluator, Parts, answered, own
 from gradkit.functions.inputs import Options, points
 from gradkit.functions.judging import Values
-from gradkit.functions.results import Result, joined, result
+from gradkit.functions.results import Result, result
 from gradkit.functions.schemes import Scheme
-from gradkit.functions.search import Rounds
+from gradkit.functions.search import Found, Rounds
 from gradkit.functions.sides import Sides, differentiate, facing
 
 __all__ = ["Points", "derivative"]
 
 #: Points whose values are judged together on the host, so that they stay in the cache.
-BLOCK = 12288
+BLOCK = 16384
+
+
+class Whole:
+    """What is found at all points, which are searched block by block, in one array per field.
+
+    Parameters
+    ----------
+    count : int
+        Number of points.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.found: Found | None = None
+
+    def keep(self, rows: slice, found: Found) -> Found:
+        """Write what was found in a block, and return the places where it is now."""
+        if self.found is None:
+            fields = {
+                name: np.empty(self._count, dtype=getattr(found, name).dtype)
+                for name in Found._fields
+                if name not in ("companion", "target")
+            }
+            # Of one variable the companion is the value. No result tells the target: it is
+            # overwritten by the limit, which is the next field.
+            self.found = Found(**fields, companion=fields["value"], target=fields["limit"])
+        places = Found(*(field[rows] for field in self.found))
+        for place, part in zip(places, found, strict=True):
+            place[...] = part
+        return places
 
 
 class Points:
@@ -79,20 +111,27 @@ class Points:
 
     def sample(self, scheme: Scheme, factor: Array) -> Asking[tuple[Values, Sequence[Array]]]:
         """Values at all levels and offsets, in one call; the first time at the points, too."""
-        xp = self.evaluator.xp
-        step = steps.ladder(self.x, self.longest * factor, scheme.ratio, scheme.levels)
-        if self.sides.side is not None:
-            step = step * self.sides.side
-        placed = [steps.moved(self.x, step, point[0]) for point in scheme.points]
-        if self.centre is None:
-            placed.append(self.x[None, ...])
-        values = yield xp.concat(placed), self.args
+        longest = self.longest * factor
+
+        def ladder() -> Array:
+            step = steps.ladder(self.x, longest, scheme.ratio, scheme.levels)
+            return step if self.sides.side is None else step * self.sides.side
+
+        def placed() -> Iterator[Array]:
+            step = ladder()
+            for point in scheme.points:
+                yield steps.moved(self.x, step, point[0])
+            if self.centre is None:
+                yield self.x[None, ...]
+
+        rows = scheme.evaluations + (self.centre is None)
+        values = yield Parts((rows, self.x.shape[0]), placed), self.args
         if self.centre is None:
             self.centre = own(values[-1:, ...])
         found: dict[tuple[int, ...], Array] = {(0,): self.centre}
         for i, point in enumerate(scheme.points):
             found[point] = values[i * scheme.levels : (i + 1) * scheme.levels, ...]
-        return found, [step]
+        return found, [ladder()]
 
     def take(self, index: Array) -> Points:
         """Some of the points."""
@@ -214,19 +253,24 @@ def derivative(
     size = BLOCK if options.vectorized and isinstance(x, np.ndarray) else max(count, 1)
     starts = range(0, max(count, 1), size)
     done = [0] * len(starts)
+    whole = Whole(count)
 
-    def block(number: int, first: int) -> Asking[Result]:
+    def block(number: int, first: int) -> Asking[Found]:
         rows = slice(first, min(first + size, count))
 
         def part(value: Any) -> Any:
             return value[rows] if _array.is_array(value) else value
 
         lanes = (part(flat), [part(a) for a in spread], order, steps.Start(*map(part, begin)))
-        return _search(evaluator, *lanes, options, options.plan(x, count, done, number))
+        plan = options.plan(x, count, done, number)
+        if len(starts) > 1:
+            plan = replace(plan, keep=partial(whole.keep, rows))
+        return _search(evaluator, *lanes, options, plan)
 
     blocks = [block(number, first) for number, first in enumerate(starts)]
-    results = answered(evaluator.elementwise, blocks)
-    return joined(results, tuple(x.shape), evaluator.calls)
+    found = answered(evaluator.elementwise, blocks)
+    total = found[0] if whole.found is None else whole.found
+    return result(total, tuple(x.shape), evaluator.calls)
 
 
 def _search(
@@ -237,7 +281,7 @@ def _search(
     begin: steps.Start,
     options: Options,
     plan: Rounds,
-) -> Asking[Result]:
+) -> Asking[Found]:
     """Differentiate at some points."""
     xp = evaluator.xp
 
@@ -251,7 +295,8 @@ def _search(
     )
     if options.method == "complex":
         found = yield from complex_step(xp, x, args, begin.step, found, evaluator.epsilon)
-    return result(found, tuple(found.value.shape), 0)
+        found = found if plan.keep is None else plan.keep(found)
+    return found
 
 
 def _argument(value: Any, x: Array, position: int) -> Any:

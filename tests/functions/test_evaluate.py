@@ -5,7 +5,7 @@ import pytest
 
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.functions import derivative, gradient, jacobian, partial
-from gradkit.functions.evaluate import answered
+from gradkit.functions.evaluate import Parts, answered
 
 
 @pytest.mark.parametrize("vectorized", [True, False])
@@ -85,3 +85,27 @@ def test_what_several_ask_for_at_a_time_goes_in_one_call():
     # 3 (3 x + x) of each of 6, 8 and 3 numbers
     assert found == [72.0, 480.0, 36.0]
     assert calls == [(2, 7), (1, 3), (2, 7), (1, 3)]
+
+
+def test_points_of_several_are_made_when_all_have_asked():
+    events = []
+
+    def squared(name, points):
+        def made():
+            events.append(name)
+            for row in points:
+                yield row[None, :]
+
+        events.append("asks")
+        values = yield Parts(points.shape, made), (points[0],)
+        return (values - points**2).tolist()
+
+    def call(points, args):
+        events.append(points.shape)
+        np.testing.assert_array_equal(points[0], args[0])
+        return points**2
+
+    one, two = np.arange(6.0).reshape(2, 3), np.full((2, 4), 7.0)
+    found = answered(call, [squared("one", one), squared("two", two)])
+    assert found == [[[0.0] * 3] * 2, [[0.0] * 4] * 2]
+    assert events == ["asks", "asks", "one", "two", (2, 7)]

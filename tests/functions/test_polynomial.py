@@ -92,6 +92,21 @@ def test_high_degrees_are_no_less_accurate_than_numpy(basis, rng):
     assert np.max(np.abs(mine)) <= 200 * np.finfo(float).eps / 2
 
 
+@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("order", [1, 3])
+def test_many_series_are_each_what_they_are_alone(basis, axis, order, rng):
+    # Rows of many series are summed in another way than those of few; with the same roundings.
+    c = rng.standard_normal((600, 9) if axis else (9, 600))
+    before = c.copy()
+    found = derivative(c, basis, axis=axis, order=order)
+    alone = [derivative(one, basis, order=order) for one in np.moveaxis(c, axis, 1)]
+    np.testing.assert_array_equal(np.moveaxis(found, axis, 1), alone)
+    wanted = NUMPY[basis](c, order, axis=axis)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-14 * np.abs(wanted).max())
+    np.testing.assert_array_equal(c, before)
+
+
 @pytest.mark.parametrize("basis", ["power", "hermite", "hermite_e"])
 def test_all_orders_of_products_are_rounded_once(basis, rng):
     c = rng.standard_normal(60)
