@@ -503,10 +503,10 @@ class Plan:
           first derivative
             rows 0 to 99: f'(x) = (-f[-1] + f[1]) / (2 h) + O(h^2)
         halo (1,), at least 1600 bytes in float64 (1 array read, 1 written)
-        run by reference
+        run by cpu
           chunked: serves dask arrays, the input is a numpy array
           cuda: serves cupy, torch and jax arrays, the input is a numpy array
-          cpu: leaves arrays of fewer than 32768 elements to the reference
+          cpu: can serve this call
           reference: can serve this call
         """
         return report.explanation(self, inputs)
