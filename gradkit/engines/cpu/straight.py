@@ -288,7 +288,7 @@ class _Lister:
         strips = list(strips_of(step, shape))
         if self._has_rows(step, value, shape, before):
             longest = max(strips, key=lambda strip: strip.rows.stop - strip.rows.start)
-            row = in_one_row(longest, shape)
+            row = in_one_row(longest, shape, step.axis)
             if row is not None:
                 # First: what it makes of neighbours in different rows is written over.
                 self._strip(row, self._flat(value), self._flat(into), (prod(shape),), 0)
@@ -299,8 +299,8 @@ class _Lister:
 
     def _has_rows(self, step: Passage, value: _Operand, shape: Shape, before: Shape) -> bool:
         """Whether a passage goes along rows that lie one after the other in memory."""
-        is_last = 0 < step.axis == len(shape) - 1 and prod(shape) >= ROWS
-        return self.is_contiguous and is_last and value.kind != "view" and before == shape
+        is_inner = step.axis > 0 and prod(shape) >= ROWS
+        return self.is_contiguous and is_inner and value.kind != "view" and before == shape
 
     def _strip(
         self, strip: Strip, value: _Operand, into: _Operand, shape: Shape, axis: int

@@ -125,32 +125,31 @@ def _both(one: slice, other: slice) -> slice:
     return slice(one.start, None if stop < 0 else stop, step)
 
 
-def in_one_row(strip: Strip, shape: tuple[int, ...]) -> Strip | None:
-    """A strip along the last axis as one of all rows, one after the other in memory.
+def in_one_row(strip: Strip, shape: tuple[int, ...], axis: int) -> Strip | None:
+    """A strip along an axis as one of all elements, as they lie one after the other in memory.
 
-    Between the rows it has rows of its own that mean nothing. None where it cannot be taken so.
+    Between the rows it has some of its own that mean nothing. None where it cannot be taken so.
     """
-    n, size = shape[-1], prod(shape)
+    n, inner, size = shape[axis], prod(shape[axis + 1 :]), prod(shape)
     points = [point for high, low, _ in strip.differences for point in (high, low)]
     weights = [w for *_, w in strip.differences if w is not None and w.ndim]
     if not all(isinstance(point, Points) and point.sign > 0 for point in points):
         return None
     if strip.rows.step is not None or (weights and weights[0].itemsize * size > REPEATED):
         return None
-    rest = size - n
 
-    def joined(run: slice) -> slice:
-        return slice(run.start, run.stop + rest)
+    def elements(run: slice) -> slice:
+        return slice(run.start * inner, (run.stop - n) * inner + size)
 
     def repeated(weight: Any) -> Any:
         if weight is None or not weight.ndim:
             return weight
         row = np.ones(n, weight.dtype)
         row[strip.rows] = weight.reshape(-1)
-        return np.tile(row, size // n)[joined(strip.rows)]
+        return np.tile(np.repeat(row, inner), size // (n * inner))[elements(strip.rows)]
 
     differences = tuple(
-        (Points(joined(high.run), 1), Points(joined(low.run), 1), repeated(weight))
+        (Points(elements(high.run), 1), Points(elements(low.run), 1), repeated(weight))
         for high, low, weight in strip.differences
     )
-    return Strip(joined(strip.rows), differences, strip.divisors, strip.is_full)
+    return Strip(elements(strip.rows), differences, strip.divisors, strip.is_full)
