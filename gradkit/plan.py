@@ -571,13 +571,12 @@ class Plan:
 
     def _target_dtype(self, inputs: Sequence[Array]) -> Any:
         """The dtype that the results of these inputs have, kept for NumPy arrays."""
-        key = ("target", *(f.dtype for f in inputs))
-        is_kept = all(type(f) is np.ndarray for f in inputs)
-        found = self.memo.get(key) if is_kept else None
+        key = ("target", *[f.dtype for f in inputs])
+        found = self.memo.get(key)
         if found is None:
             result = self.precision(inputs).result
             found = _array.result_dtype(_array.namespace(inputs[0]), inputs, result)
-            if is_kept:
+            if all(type(f) is np.ndarray for f in inputs):
                 self.memo[key] = found
         return found
 

@@ -34,6 +34,9 @@ LARGE = 2**22
 COMPILED = 2**24
 #: Bytes of results of all calls of a plan from which on it pays for smaller ones, too.
 EARNED = 2**30
+#: How many elements NumPy computes in the time that a call of it takes by itself, and how many such
+#: elements a call of a kernel takes.
+CALL, KERNEL = 2**13, 2**16
 
 
 class _Service(NamedTuple):
@@ -41,7 +44,8 @@ class _Service(NamedTuple):
 
     `reason` says why it is not, `whole` is None where arrays are not taken whole. `total` is the
     number of bytes of all `shapes`, those of the distinct results; `first` has, per result, the
-    number of the first output that it is.
+    number of the first output that it is. `earns` tells whether a kernel would be
+    faster than NumPy.
     """
 
     program: Program
@@ -50,6 +54,7 @@ class _Service(NamedTuple):
     shapes: tuple[tuple[int, ...], ...]
     total: int
     first: tuple[int, ...]
+    earns: bool
 
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
@@ -82,7 +87,9 @@ def _new_service(plan: Plan, inputs: Sequence[Array]) -> _Service:
     if reason is None and is_real and _takes_whole(plan, program, size):
         whole = straight.whole(program, inputs)
     first = tuple(map(program.outputs.index, range(len(shapes))))
-    return _Service(program, reason, whole, shapes, size * sum(map(prod, shapes)), first)
+    count = max(map(prod, shapes))
+    earns = whole is None or len(whole.listing.steps) * (count + CALL) >= KERNEL
+    return _Service(program, reason, whole, shapes, size * sum(map(prod, shapes)), first, earns)
 
 
 def _takes_whole(plan: Plan, program: Program, size: int) -> bool:
@@ -136,22 +143,30 @@ def _new_results(service: _Service, f: np.ndarray) -> list[np.ndarray]:
     return [np.empty_like(f, dtype, "K", False, shape) for shape in service.shapes]
 
 
+def _targets(service: _Service, out: Sequence[Array]) -> list[Array] | None:
+    """The array of each distinct result; None where they cannot be written to part by part."""
+    targets = [out[number] for number in service.first]
+    for target in targets:
+        if type(target) is not np.ndarray and isinstance(target, np.ma.MaskedArray):
+            return None
+    return targets
+
+
 def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None) -> Sequence[Array]:
     """Apply a plan to NumPy arrays; returns one array per output."""
     service = _service(plan, inputs)
-    program, total = service.program, service.total
-    if out is None or any(isinstance(target, np.ma.MaskedArray) for target in out):
+    total = service.total
+    results = None if out is None else _targets(service, out)
+    if results is None:
         results = _new_results(service, inputs[0])
-    else:
-        results = [out[number] for number in service.first]
     # Threads that count at once may lose some; that only puts the kernel off.
     written = plan.memo["bytes written"] = plan.memo.get("bytes written", 0) + total
-    pays = total >= COMPILED or (written >= EARNED and inputs[0].size >= SMALL)
+    pays = total >= COMPILED or (written >= EARNED and service.earns)
     threads = limit() if total >= LARGE else 1
     if pays and not _wants_errors() and compiled.reason_against(plan, inputs) is None:
         compiled.run(plan, inputs, results, threads)
     elif service.whole is not None:
         service.whole.run(inputs, results)
     else:
-        blocked.run(program, inputs, results, threads)
-    return _array.delivered([results[number] for number in program.outputs], out)
+        blocked.run(service.program, inputs, results, threads)
+    return _array.delivered([results[number] for number in service.program.outputs], out)
