@@ -425,10 +425,8 @@ def is_writeable(array: Array) -> bool:
 def shares_memory(a: Array, b: Array) -> bool:
     """Whether two arrays of one library may overlap in memory."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        try:
-            return np.shares_memory(a, b, max_work=10_000)  # pyright: ignore[reportArgumentType]
-        except np.exceptions.TooHardError:
-            return np.may_share_memory(a, b)
+        # Bounds first: they are cheap, and mostly enough.
+        return np.may_share_memory(a, b) and _may_have_common_elements(a, b)
     if array_api_compat.is_cupy_array(a):
         return bool(sys.modules["cupy"].may_share_memory(a, b))
     if is_torch(a):
@@ -440,6 +438,13 @@ def shares_memory(a: Array, b: Array) -> bool:
     if all(isinstance(array, np.ndarray) for array in inner):
         return shares_memory(*inner)
     return a is b
+
+
+def _may_have_common_elements(a: np.ndarray, b: np.ndarray) -> bool:
+    try:
+        return np.shares_memory(a, b, max_work=10_000)  # pyright: ignore[reportArgumentType]
+    except np.exceptions.TooHardError:
+        return True
 
 
 def _torch_extent(tensor: Array) -> tuple[int, int]:

@@ -53,9 +53,9 @@ _OPERATORS: dict[str, Callable[[tuple[int, ...], int], Operator]] = {
     "jacobian": Jacobian,
 }
 
-#: Up to this many coordinates many plans are kept; up to the second number, only a few, and none
-#: beyond it, because plans hold a table of weights per coordinate.
-_SMALL, _LARGE = 4096, 65536
+#: Up to this many coordinates many plans are kept; up to the second number, only a few; up to the
+#: third, the last one alone; and none beyond it, because plans hold 72 bytes per coordinate.
+_SMALL, _LARGE, _HUGE = 4096, 65536, 2**20
 
 
 def plan_for(
@@ -96,7 +96,8 @@ def plan_for(
         options = options._replace(boundary=tuple(options.boundary))
     if options.period is not None:
         options = options._replace(period=_plain_period(options.period, options.unit))
-    make = _kept_plan if points <= _SMALL else _kept_large if points <= _LARGE else _new_plan
+    makers = {_SMALL: _kept_plan, _LARGE: _kept_large, _HUGE: _kept_huge}
+    make = next((keep for most, keep in makers.items() if points <= most), _new_plan)
     if not _may_be_kept(options.boundary):
         make = _new_plan
     try:
@@ -150,6 +151,7 @@ def _new_plan(
 #: Keywords are passed one by one, so that `typed` tells True and 1.0 from 1 in each of them.
 _kept_plan = lru_cache(maxsize=256, typed=True)(_new_plan)
 _kept_large = lru_cache(maxsize=4, typed=True)(_new_plan)
+_kept_huge = lru_cache(maxsize=1, typed=True)(_new_plan)
 
 
 def _method(options: Options) -> Method:
@@ -245,9 +247,11 @@ def _hashable_spacing(value: Any, f: Array, unit: str) -> Any:
         name = "coordinates" if value.ndim else "spacing"
         if _array.library(value) != _array.library(f) or not _array.is_on_host(value):
             _array.same_place([("f", f), (name, value)])
-    small = type(value) is np.ndarray and value.ndim == 1 and value.size <= _SMALL
-    if small and value.dtype.kind in "iufMm":
+    is_plain = type(value) is np.ndarray and value.ndim == 1 and value.dtype.kind in "iufMm"
+    if is_plain and value.size <= _SMALL:
         return _kept_coordinates(value.tobytes(), value.dtype, unit)
+    if is_plain and value.size <= _HUGE:
+        return _recent_coordinates(value, unit)
     if is_coordinates(value):
         return Coordinates(value, unit)
     exact = exact_spacing(value, unit)
@@ -257,6 +261,25 @@ def _hashable_spacing(value: Any, f: Array, unit: str) -> Any:
 @lru_cache(maxsize=256)
 def _kept_coordinates(data: bytes, dtype: np.dtype[Any], unit: str) -> Coordinates:
     return Coordinates(np.frombuffer(data, dtype), unit)
+
+
+#: The last long coordinates, `_HUGE` in all at most: replaced as a whole, so that threads may look.
+_recent: tuple[Coordinates, ...] = ()
+
+
+def _recent_coordinates(values: np.ndarray, unit: str) -> Coordinates:
+    """Coordinates that were there before, if these are the same: comparing is cheap."""
+    global _recent  # noqa: PLW0603
+    for known in _recent:
+        is_like = known.unit == unit and known.values.dtype == values.dtype
+        if is_like and np.array_equal(known.values, values):
+            return known
+    found = [Coordinates(values, unit)]
+    for known in _recent:
+        if sum(map(len, found)) + len(known) <= _HUGE:
+            found.append(known)
+    _recent = tuple(found)
+    return found[0]
 
 
 def _grid_axes(spacing: tuple[Any, ...], axes: tuple[int, ...], options: Options) -> list[Axis]:

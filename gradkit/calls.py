@@ -70,8 +70,9 @@ def checked_targets(
         The inputs of the call, which no target may overlap.
     """
     if len(shapes) == 1:
-        targets, names = [out], ["out"]
-    elif isinstance(out, Sequence) and len(out) == len(shapes):  # pyright: ignore[reportUnknownArgumentType]
+        _array.check_target("out", out, shapes[0], dtype, inputs)
+        return [out]
+    if isinstance(out, Sequence) and len(out) == len(shapes):  # pyright: ignore[reportUnknownArgumentType]
         targets, names = list(out), [f"out[{i}]" for i in range(len(shapes))]
     else:
         raise ArgumentTypeError(f"out must be a sequence of {len(shapes)} arrays")

@@ -103,8 +103,9 @@ def gradient(
     other interval [1]_: the same quadratic as in NumPy, in a form that is exactly 0 on constants
     and whose rounding error follows the differences of f rather than its values.
 
-    The weights of up to 65536 coordinates are kept for the next call with the same ones. For longer
-    axes prepare a plan (`gradkit.make_plan`), else every call computes them again.
+    The weights of up to 2**20 coordinates are kept for the next call with the same ones; beyond
+    65536, those of the last call alone. For longer axes prepare a plan (`gradkit.make_plan`), else
+    every call computes them again.
 
     References
     ----------

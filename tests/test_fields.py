@@ -975,3 +975,30 @@ def test_diff_of_unsigned_integers_wraps_around_on_torch_as_on_numpy(dtype):
     result = diff(torch.asarray(values))
     assert result.dtype == getattr(torch, dtype)
     np.testing.assert_array_equal(result.numpy(), np.diff(values))
+
+
+@pytest.mark.parametrize("n", [5000, 70_000])
+def test_long_coordinates_are_known_by_their_values(n):
+    # They are kept for the next call: not by the identity of their array, nor without their unit.
+    x = np.linspace(0, 1, n) ** 2 + np.linspace(0, 1, n)
+    f = x**2
+    first = gradient(f, x)
+    np.testing.assert_array_equal(gradient(f, x.copy()), first)
+    x *= 2
+    np.testing.assert_allclose(gradient(f, x), np.gradient(f, x), rtol=1e-9, atol=1e-9)
+    times = np.cumsum(np.arange(1, n + 1) % 3 + 1).astype("timedelta64[s]")
+    seconds, minutes = gradient(f, times), gradient(f, times, unit="m")
+    np.testing.assert_allclose(minutes, 60 * seconds, rtol=1e-12)
+    y = np.arange(n) + np.arange(n) % 2 / 4
+    gradient(f, y)
+    as_float32 = y.astype("float32")
+    assert (as_float32 == y).all()
+    np.testing.assert_array_equal(gradient(f, as_float32), gradient(f, y))
+
+
+def test_coordinates_that_lose_their_order_raise_after_a_good_call():
+    x = np.arange(6000.0) ** 1.5
+    gradient(x, x)
+    x[17] = x[16]
+    with pytest.raises(ValueError, match=r"coordinates\[17\]"):
+        gradient(x, x)

@@ -40,6 +40,7 @@ FLOORS = {
     "matrices": 4,
     "report": 4,
     "estimates": 4,
+    "renderings": 4,
     "plan": 4,
     "planning": 4,
     "engines": 5,

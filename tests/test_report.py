@@ -461,10 +461,10 @@ def test_block_has_no_stencil_of_its_own():
 # --- explanations -------------------------------------------------------------------------------
 
 ON_NUMPY = """
-run by reference
+run by cpu
   chunked: serves dask arrays, the input is a numpy array
   cuda: serves cupy, torch and jax arrays, the input is a numpy array
-  cpu: leaves arrays of fewer than 32768 elements to the reference
+  cpu: can serve this call
   reference: can serve this call"""
 
 #: Name -> plan, and the explanation but for the engine. Bytes: 8 per number read and written.
@@ -709,15 +709,13 @@ def test_outputs_that_are_equal_are_written_once():
 def test_inputs_choose_the_engine(library):
     plan = D(0).on(HALF, (8,))
     text = plan.explain(library.asarray(RAMP))
-    served = {"dask": "chunked", "cupy": "cuda"}.get(library.kind, "reference")
+    served = {"dask": "chunked", "cupy": "cuda", "numpy": "cpu"}.get(library.kind, "reference")
     given = f"the input is a {library.kind} array"
     reasons = {
         "chunked": f"serves dask arrays, {given}",
         "cuda": f"serves cupy, torch and jax arrays, {given}",
         "cpu": f"serves numpy arrays, {given}",
     }
-    if library.kind == "numpy":
-        reasons["cpu"] = "leaves arrays of fewer than 32768 elements to the reference"
     if library.kind in ("torch", "jax"):
         arrays = {"torch": "tensors", "jax": "arrays"}[library.kind]
         reasons["cuda"] = f"serves {arrays} on cuda, the input is on cpu"

@@ -70,7 +70,12 @@ TABLE = (
         cuda.run,
         takes_numpy=False,
     ),
-    Engine("cpu", "numpy arrays, tile by tile in the caches of all cores", cpu.supports, cpu.run),
+    Engine(
+        "cpu",
+        "numpy arrays in the caches of all cores",
+        cpu.supports,
+        cpu.run,
+    ),
     Engine("reference", "every array API library", reference.supports, reference.run),
 )
 
@@ -180,10 +185,10 @@ def explain_engine(*inputs: Any, plan: Plan | None = None) -> Explanation:
     --------
     >>> import numpy as np
     >>> print(explain_engine(np.zeros(5)))
-    run by reference
+    run by cpu
       chunked: serves dask arrays, the input is a numpy array
       cuda: serves cupy, torch and jax arrays, the input is a numpy array
-      cpu: leaves arrays of fewer than 32768 elements to the reference
+      cpu: can serve this call
       reference: can serve this call
     """
     arrays = [_array.as_array(f, f"inputs[{i}]") for i, f in enumerate(inputs)]

@@ -335,7 +335,8 @@ class _Compiler:
         exponent = _exponent(scale)
         if scale != Fraction(2) ** exponent or abs(exponent) > _safe_exponent(self.precision.real):
             return list(weights), scale
-        return list(np.ldexp(weights, -exponent)), Fraction(1)
+        # A product with a power of two is as exact as `ldexp`, which takes one number at a time.
+        return list(weights * np.ldexp(np.longdouble(1), -exponent)), Fraction(1)
 
     def _weight_precision(self, rule: Rule, folded: Fraction) -> str:
         """The real dtype of a table: float64 for weights over more decades than float32 has."""

@@ -299,9 +299,11 @@ def _label(order: int, line: Line) -> str:
 
 
 def _exponents(rows: tuple[Rows, ...]) -> tuple[int, int]:
-    tables = [np.ravel(r.weights) for r in rows if isinstance(r.weights, np.ndarray)]
-    if not tables:
+    tables = [np.abs(r.weights) for r in rows if isinstance(r.weights, np.ndarray)]
+    largest = max((table.max() for table in tables if table.size), default=0)
+    if not largest:
         return (0, 0)
-    weights = np.concatenate(tables)
-    powers = np.frexp(weights[weights != 0])[1]
-    return int(powers.min()), int(powers.max())
+    smallest = min(table.min() for table in tables if table.size)
+    if not smallest:
+        smallest = min(np.min(table, where=table > 0, initial=largest) for table in tables)
+    return int(np.frexp(smallest)[1]), int(np.frexp(largest)[1])

@@ -1,46 +1,106 @@
 """The CPU engine: NumPy arrays at the speed of memory, on all cores.
 
 Large arrays, and smaller ones that a plan is applied to again and again, are served by kernels that
-Numba makes from the plan (`compiled`), where it is there; all others by NumPy, tile by tile
-(`blocked`). Both take the same operations as the reference.
+Numba makes from the plan (`compiled`), where it is there. All others are served by NumPy: arrays
+that fit into a cache at once (`straight`), the rest tile by tile (`blocked`). All three take the
+same operations as the reference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from gradkit import _array, _dtypes
 from gradkit._array import Array
-from gradkit.engines.cpu import blocked, compiled
+from gradkit.engines.cpu import blocked, compiled, straight
+from gradkit.engines.cpu.strips import REPEATED
 from gradkit.engines.cpu.threads import limit
 from gradkit.engines.program import Passage, Program, program_of
 from gradkit.plan import Plan
 
 __all__ = ["run", "supports"]
 
-#: Elements of the first input from which on tiles are faster than whole arrays.
+#: Elements of the first input from which on tiles are faster than whole arrays of the reference.
 SMALL = 2**15
-#: Bytes of results from which on several threads are.
+#: Bytes of results up to which arrays are taken whole.
+WHOLE = 2**22
+#: Bytes of results from which on several threads are faster.
 LARGE = 2**22
 #: Bytes of results from which on a kernel pays, whose text takes a second or two to compile once.
 COMPILED = 2**24
 #: Bytes of results of all calls of a plan from which on it pays for smaller ones, too.
 EARNED = 2**30
+#: How many elements NumPy computes in the time that a call of it takes by itself, and how many such
+#: elements a call of a kernel takes.
+CALL, KERNEL = 2**13, 2**16
+
+
+class _Service(NamedTuple):
+    """How a plan is served for inputs of some dtypes.
+
+    `reason` says why it is not, `whole` is None where arrays are not taken whole. `total` is the
+    number of bytes of all `shapes`, those of the distinct results; `first` has, per result, the
+    number of the first output that it is. `earns` tells whether a kernel would be
+    faster than NumPy.
+    """
+
+    program: Program
+    reason: str | None
+    whole: straight.Whole | None
+    shapes: tuple[tuple[int, ...], ...]
+    total: int
+    first: tuple[int, ...]
+    earns: bool
 
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
-    """None for NumPy arrays of a size where tiles pay, else the reason."""
+    """None for NumPy arrays of sizes where this engine pays, else the reason."""
     f = inputs[0]
     if type(f) is not np.ndarray:
         return f"serves numpy arrays, the input is a {_array.library(f)} array"
-    if f.size < SMALL:
-        return f"leaves arrays of fewer than {SMALL} elements to the reference"
-    key = ("cpu", tuple(g.dtype for g in inputs))
-    if key not in plan.memo:
-        plan.memo[key] = _reason_against(plan, inputs)
-    return plan.memo[key]
+    service = _service(plan, inputs)
+    if service.reason is None and service.whole is None and f.size < SMALL:
+        return f"leaves fewer than {SMALL} complex numbers or wide integers to the reference"
+    return service.reason
+
+
+def _service(plan: Plan, inputs: Sequence[Array]) -> _Service:
+    """How a plan is served, kept on it."""
+    key = ("cpu", inputs[0].dtype if len(inputs) == 1 else tuple(f.dtype for f in inputs))
+    found = plan.memo.get(key)
+    if found is None:
+        found = plan.memo[key] = _new_service(plan, inputs)
+    return found
+
+
+def _new_service(plan: Plan, inputs: Sequence[Array]) -> _Service:
+    program, precision = program_of(plan, inputs), plan.precision(inputs)
+    reason = _reason_against(plan, inputs)
+    shapes = tuple(shape for shape, _ in program.sums)
+    size = np.dtype(program.result).itemsize
+    is_real = _dtypes.kind(precision.compute) == "float" and not any(precision.splits)
+    whole = None
+    if reason is None and is_real and _takes_whole(plan, program, size):
+        whole = straight.whole(program, inputs)
+    first = tuple(map(program.outputs.index, range(len(shapes))))
+    count = max(map(prod, shapes))
+    earns = whole is None or len(whole.listing.steps) * (count + CALL) >= KERNEL
+    return _Service(program, reason, whole, shapes, size * sum(map(prod, shapes)), first, earns)
+
+
+def _takes_whole(plan: Plan, program: Program, size: int) -> bool:
+    """Whether arrays pay to be taken whole; `size` is that of an element of the results."""
+    shapes = [shape for shape, _ in program.sums]
+    last = len(plan.shape) - 1
+    rules = [step.rule for step in plan.bound.alongs() if 0 < step.axis == last]
+    has_tables = any(isinstance(rows.weights, np.ndarray) for rule in rules for rows in rule.rows)
+    if has_tables and size * max(map(prod, shapes)) > REPEATED:
+        return False
+    return bool(plan.shape) and size * sum(map(prod, shapes)) <= WHOLE
 
 
 def _reason_against(plan: Plan, inputs: Sequence[Array]) -> str | None:
@@ -75,20 +135,38 @@ def _wants_errors() -> bool:
     return not {"ignore", "warn"}.issuperset(np.geterr().values())
 
 
+def _new_results(service: _Service, f: np.ndarray) -> list[np.ndarray]:
+    """Arrays for the distinct results; small ones have their axes in the order of the input."""
+    dtype = service.program.result
+    if service.whole is None or f.flags.c_contiguous:
+        return [np.empty(shape, dtype) for shape in service.shapes]
+    return [np.empty_like(f, dtype, "K", False, shape) for shape in service.shapes]
+
+
+def _targets(service: _Service, out: Sequence[Array]) -> list[Array] | None:
+    """The array of each distinct result; None where they cannot be written to part by part."""
+    targets = [out[number] for number in service.first]
+    for target in targets:
+        if type(target) is not np.ndarray and isinstance(target, np.ma.MaskedArray):
+            return None
+    return targets
+
+
 def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None) -> Sequence[Array]:
     """Apply a plan to NumPy arrays; returns one array per output."""
-    program = program_of(plan, inputs)
-    results = [
-        np.empty(shape, program.result) if out is None else out[program.outputs.index(number)]
-        for number, (shape, _) in enumerate(program.sums)
-    ]
-    total = sum(result.nbytes for result in results)
-    threads = limit() if total >= LARGE else 1
+    service = _service(plan, inputs)
+    total = service.total
+    results = None if out is None else _targets(service, out)
+    if results is None:
+        results = _new_results(service, inputs[0])
     # Threads that count at once may lose some; that only puts the kernel off.
     written = plan.memo["bytes written"] = plan.memo.get("bytes written", 0) + total
-    pays = (total >= COMPILED or written >= EARNED) and not _wants_errors()
-    if pays and compiled.reason_against(plan, inputs) is None:
+    pays = total >= COMPILED or (written >= EARNED and service.earns)
+    threads = limit() if total >= LARGE else 1
+    if pays and not _wants_errors() and compiled.reason_against(plan, inputs) is None:
         compiled.run(plan, inputs, results, threads)
+    elif service.whole is not None:
+        service.whole.run(inputs, results)
     else:
-        blocked.run(program, inputs, results, threads)
-    return _array.delivered([results[number] for number in program.outputs], out)
+        blocked.run(service.program, inputs, results, threads)
+    return _array.delivered([results[number] for number in service.program.outputs], out)

@@ -17,6 +17,7 @@ import numpy as np
 
 from gradkit._array import Array, Split
 from gradkit.engines import reference
+from gradkit.engines.cpu.addresses import address
 from gradkit.engines.cpu.floating import Recorder
 from gradkit.engines.cpu.threads import in_parallel
 from gradkit.engines.program import Known, Passage, Piece, Product, Program, Sequel, Window
@@ -286,7 +287,7 @@ class _Worker:
     def _in_all_rows(self, weight: np.ndarray, start: int, rows: int, n: int) -> np.ndarray:
         """Weights of the points of a row, for all rows of a tile."""
         # The program keeps the weights, so that no other ones come to lie there.
-        key = (weight.__array_interface__["data"][0], start, rows, n)
+        key = (address(weight), start, rows, n)
         found = self.tiled.get(key)
         if found is None:
             row = np.ones(n, weight.dtype)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradkit import _dtypes
+from gradkit.engines.cpu.addresses import address
 from gradkit.engines.cpu.kernel_source import SCRATCH, slots
 from gradkit.engines.cpu.key import Key
 from gradkit.engines.cpu.limits import reasons_against
@@ -33,6 +34,8 @@ BOX = 2**18
 SHARED = 2**20
 #: Bytes of a line of a box, at least: processors fetch ahead along lines.
 SHORTEST_LINE = 2**14
+#: Scratch memory that no call is using, and where it begins.
+_spare: list[tuple[np.ndarray, int]] = []
 #: Boxes per thread, at least, so that none waits long for the others.
 BOXES_PER_THREAD = 4
 
@@ -42,10 +45,10 @@ def reason_against(plan: Plan, inputs: Sequence[np.ndarray]) -> str | None:
     reason = reason_against_numba()
     if reason is not None:
         return reason
-    key = ("cpu kernels", *(f.dtype for f in inputs))
+    key = ("cpu kernels", *((f.dtype, f.strides[-1:], f.flags.aligned) for f in inputs))
     if key not in plan.memo:
-        plan.memo[key] = _reason_against(plan, inputs)
-    return plan.memo[key] or _reason_against_layout(inputs)
+        plan.memo[key] = _reason_against(plan, inputs) or _reason_against_layout(inputs)
+    return plan.memo[key]
 
 
 def _reason_against(plan: Plan, inputs: Sequence[np.ndarray]) -> str | None:
@@ -80,11 +83,11 @@ class _Launch:
     places: tuple[tuple[int, int, int], ...]
     tables: tuple[int, int, int]
 
-    def at(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
-        """The integers that the kernel is called with for these inputs and results."""
+    def at(self, addresses: Sequence[int]) -> np.ndarray:
+        """The integers that the kernel is called with for inputs and results that begin there."""
         given = self.given.copy()
         for slot, number, offset in self.places:
-            given[slot] = _address(arrays[number]) + offset
+            given[slot] = addresses[number] + offset
         return given
 
 
@@ -95,55 +98,71 @@ class _Batch(NamedTuple):
     boxes: tuple[np.ndarray, ...]
 
 
+class _Call(NamedTuple):
+    """What a call of a plan does, and the numbers of the results that are 0 everywhere."""
+
+    batches: tuple[_Batch, ...]
+    zeros: tuple[int, ...]
+
+
 def run(
     plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
 ) -> None:
     """Apply a plan for which there are kernels; writes to one array per distinct output."""
-    key = ("cpu launches", threads, *((a.dtype, a.strides) for a in (*inputs, *results)))
+    arrays = (*inputs, *results)
+    key = ("cpu launches", threads, *[f.dtype for f in inputs], *[a.strides for a in arrays])
     if key not in plan.memo:
-        plan.memo[key] = _batches(plan, inputs, results, threads)
-    batches = plan.memo[key]
-    if batches is None or not all(result.flags.aligned for result in results):
+        plan.memo[key] = _call(plan, inputs, results, threads)
+    call = plan.memo[key]
+    if call is None or not all(result.flags.aligned for result in results):
         whole = [np.empty(result.shape, result.dtype) for result in results]
         run(plan, inputs, whole, threads)
         for result, values in zip(results, whole, strict=True):
             result[...] = values
         return
-    arrays = (*inputs, *results)
-    for result, (_, sequels) in zip(results, program_of(plan, inputs).sums, strict=True):
-        if not sequels:
-            result[...] = 0
-    for batch in batches:
-        calls = [(launch, launch.at(arrays)) for launch in batch.launches]
-        in_parallel(partial(_worker, calls), batch.boxes, threads)
+    for number in call.zeros:
+        results[number][...] = 0
+    addresses = [address(array) for array in arrays]
+    for launches, boxes in call.batches:
+        calls = [(launch, launch.at(addresses)) for launch in launches]
+        if threads > 1:
+            in_parallel(partial(_worker, calls), boxes, threads)
+        else:
+            # Such calls are over before it would pay to ask who else is busy.
+            _run_boxes(calls, boxes)
 
 
 def _worker(calls: Sequence[tuple[_Launch, np.ndarray]]) -> Callable[[np.ndarray], None]:
-    """The kernels, for boxes, with scratch memory of their own."""
-    room = np.empty(SCRATCH + LINE, np.uint8)
-    scratch = -(-_address(room) // LINE) * LINE
+    """The kernels, for boxes."""
+    return lambda box: _run_boxes(calls, (box,))
 
-    def run_box(box: np.ndarray) -> None:
-        # The memory is named here, so that it lives as long as the kernels may use it.
-        assert room.size
+
+def _run_boxes(calls: Sequence[tuple[_Launch, np.ndarray]], boxes: Sequence[np.ndarray]) -> None:
+    try:
+        room, scratch = _spare.pop()
+    except IndexError:
+        room = np.empty(SCRATCH + LINE, np.uint8)
+        scratch = -(-address(room) // LINE) * LINE
+    for box in boxes:
         for launch, given in calls:
             launch.kernel(box, given, *launch.tables, scratch)
-
-    return run_box
+    _spare.append((room, scratch))
 
 
 # --- what is kept on a plan -----------------------------------------------------------------------
 
 
-def _batches(
+def _call(
     plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
-) -> list[_Batch] | None:
+) -> _Call | None:
     """The kernels of a plan; None if the results must be computed in arrays without gaps."""
     program = program_of(plan, inputs)
     launches: list[_Launch] = []
+    zeros: list[int] = []
     # A kernel for each result: one for several writes to more places than the caches take well.
     for number, (_, sequels) in enumerate(program.sums):
         if not sequels:
+            zeros.append(number)
             continue
         made = key_of(plan, program, number, inputs, results[number])
         if made is None:
@@ -157,14 +176,15 @@ def _batches(
                 numbers,
                 np.array([numbers.slots[name] for name in names], np.int64),
                 tuple((names.index(name), i, offset) for name, i, offset in numbers.addresses),
-                (_address(numbers.real), _address(numbers.runs), _address(numbers.pairs)),
+                (address(numbers.real), address(numbers.runs), address(numbers.pairs)),
             )
         )
     # All results of a box are computed while its inputs are in the caches.
     together: dict[tuple[int, ...], list[_Launch]] = {}
     for launch in launches:
         together.setdefault(launch.numbers.sizes, []).append(launch)
-    return [_Batch(tuple(some), tuple(_boxes(some, threads))) for some in together.values()]
+    batches = (_Batch(tuple(some), tuple(_boxes(some, threads))) for some in together.values())
+    return _Call(tuple(batches), tuple(zeros))
 
 
 def _boxes(launches: Sequence[_Launch], threads: int) -> Iterator[np.ndarray]:
@@ -216,7 +236,3 @@ def _lengths(launches: Sequence[_Launch], threads: int) -> list[int]:
         if axis == ndim - 1:
             lengths[axis] = -(-lengths[axis] // LINE) * LINE
     return lengths
-
-
-def _address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]

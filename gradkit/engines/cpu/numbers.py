@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradkit import _dtypes
+from gradkit.engines.cpu.addresses import address
 from gradkit.engines.cpu.key import MOST_DIFFERENCES, End, Key, Pair, Term
 from gradkit.engines.cpu.rows import Point, Run, runs_of, written_out
 from gradkit.engines.program import Known, Passage, Product, Program, Sequel
@@ -199,7 +200,7 @@ class _Builder:
     def _place(self, operand: _Operand) -> None:
         """Name where an array begins, and its strides."""
         array = operand.array
-        self.slots[operand.name] = 0 if array is None else _address(array)
+        self.slots[operand.name] = 0 if array is None else address(array)
         for i, group in enumerate(self.groups):
             stride = operand.strides[group[-1]]
             self.slots[f"{operand.name}_{i}"] = (
@@ -471,7 +472,3 @@ def _named(known: Known) -> tuple[int | None, str]:
 
 def _real_part(name: str) -> str:
     return {"complex64": "float32", "complex128": "float64"}.get(name, name)
-
-
-def _address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]

@@ -1,0 +1,190 @@
+"""Small NumPy arrays taken whole: the bits of the reference; memory; errors; threads."""
+
+import tracemalloc
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import gradkit
+from gradkit import Axis, D, FiniteDifference, Gradient, Grid, Laplacian, explain_engine
+from gradkit.engines import reference
+from gradkit.engines.cpu import straight
+from gradkit.engines.program import program_of
+
+from .plans import DTYPES, PLANS, SHAPE, grid, inputs_of, results_of
+
+rng = np.random.default_rng(21)
+REAL = [name for name in DTYPES if name not in ("complex64", "int64", "uint64")]
+
+
+@pytest.fixture(params=[1, 10**9], ids=["rows in one", "rows apart"])
+def rows(request, monkeypatch):
+    monkeypatch.setattr(straight, "ROWS", request.param)
+
+
+def listed(plan, inputs):
+    """What the lists of a plan write."""
+    program = program_of(plan, inputs)
+    results = [np.full(shape, 7, program.result) for shape, _ in program.sums]
+    straight.whole(program, inputs).run(inputs, results)
+    return results
+
+
+def distinct(plan, results):
+    return [results[number] for number in dict.fromkeys(plan.same)]
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("dtype", REAL)
+@pytest.mark.parametrize("name", PLANS)
+def test_lists_have_the_bits_of_the_reference(name, dtype):
+    plan = PLANS[name]
+    inputs = inputs_of(plan, dtype)
+    kept = [f.copy() for f in inputs]
+    wanted = distinct(plan, reference.run(plan, inputs))
+    for ours, theirs in zip(listed(plan, inputs), wanted, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert ours.tobytes() == theirs.tobytes()
+    for f, before in zip(inputs, kept, strict=True):
+        np.testing.assert_array_equal(f, before)
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("name", PLANS)
+def test_nan_infinities_and_signs_of_zero(name):
+    plan = PLANS[name]
+    inputs = [rng.choice([0.0, -0.0, 1.0, np.nan, np.inf], f) for f in plan.input_shapes]
+    wanted = distinct(plan, reference.run(plan, inputs))
+    for ours, theirs in zip(listed(plan, inputs), wanted, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        numbers = ~np.isnan(theirs)
+        np.testing.assert_array_equal(np.signbit(ours)[numbers], np.signbit(theirs)[numbers])
+
+
+@pytest.mark.parametrize("name", ["axis 0", "axis 2", "accuracy 4", "walls", "hessian", "curl"])
+def test_inputs_and_results_with_gaps(name):
+    plan = PLANS[name]
+    inputs = [np.asfortranarray(f) for f in inputs_of(plan, "float64")]
+    inputs[0] = np.repeat(inputs[0], 2, axis=2)[:, :, ::-2]
+    room = [np.full((*shape[:-1], 2 * shape[-1] + 2), 7.0) for shape in plan.output_shapes]
+    out = tuple(values[..., 1:-1:2] for values in room)
+    wanted = results_of(plan, inputs, "reference")
+    results_of(plan, inputs, "cpu", out if len(out) > 1 else out[0])
+    for ours, theirs, values in zip(out, wanted, room, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        assert (values[..., 0::2] == 7).all()
+        assert (values[..., -1] == 7).all()
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 16, 17, 18, 33])
+@pytest.mark.parametrize("accuracy", [2, 4, 6])
+@pytest.mark.parametrize("boundary", ["one-sided", "periodic", "antiperiodic"])
+def test_axes_of_every_length(n, accuracy, boundary):
+    # Pairs of rows, also where the ends of an axis meet, and where no row is alone.
+    for shape, axis in (((n,), 0), ((n, 3), 0), ((3, n), 1), ((40, n), 1)):
+        axes = Grid(*(Axis(spacing=0.3, boundary=boundary) for _ in shape))
+        try:
+            plan = D(axis).on(axes, shape, method=FiniteDifference(accuracy))
+        except ValueError:
+            continue
+        f = rng.random(shape)
+        assert listed(plan, [f])[0].tobytes() == reference.run(plan, [f])[0].tobytes()
+
+
+@pytest.mark.parametrize("n", [10, 100, 1000, 100_000])
+def test_the_bits_of_numpy(n):
+    f = rng.random(n)
+    assert explain_engine(f).engine == "cpu"
+    assert gradkit.gradient(f, 0.1).tobytes() == np.gradient(f, 0.1).tobytes()
+
+
+def test_results_are_laid_out_as_the_input():
+    f = np.asfortranarray(rng.random((5, 6)))
+    assert gradkit.gradient(f, axis=0).flags.fnc
+    assert gradkit.gradient(f.T, axis=0).flags.c_contiguous
+
+
+@pytest.mark.parametrize("name", ["gradient", "coordinates", "accuracy 8", "laplacian", "integers"])
+def test_a_second_call_with_out_allocates_no_array(name):
+    shape = (160, 200)
+    uneven = Grid(*(Axis(coordinates=np.cumsum(rng.uniform(0.5, 1.5, n))) for n in shape))
+    even = Grid(*(Axis(spacing=0.3) for _ in shape))
+    plan = {
+        "gradient": Gradient(2).on(even, shape),
+        "coordinates": Gradient(2).on(uneven, shape),
+        "accuracy 8": Gradient(2).on(even, shape, method=FiniteDifference(8)),
+        "laplacian": Laplacian(2).on(even, shape),
+        "integers": D(0).on(even, shape),
+    }[name]
+    f = rng.random(shape) if name != "integers" else rng.integers(0, 9, shape, np.int32)
+    room = tuple(np.empty(shape) for _ in plan.same)
+    out = room if len(room) > 1 else room[0]
+    plan(f, out=out)
+    tracemalloc.start()
+    plan(f, out=out)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # NumPy itself takes a buffer of 8192 elements where weights are broadcast.
+    assert peak < 100_000 < f.size * 8 // 2
+
+
+# --- floating-point errors ------------------------------------------------------------------------
+
+
+def test_results_are_whole_when_an_error_is_raised():
+    f = np.linspace(0, 1, 50)
+    f[[20, 22]] = [1.7e308, -1.7e308]
+    plan = D(0).on(Grid(Axis()), f.shape, edge_order=1)
+    out = np.full(f.shape, np.nan)
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
+        plan(f, out=out)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(out, np.gradient(f))
+
+
+def test_warnings_that_are_errors_leave_results_whole():
+    f = np.array([0.0, 1.7e308, 0.0, -1.7e308, 1.0])
+    plan = D(0).on(Grid(Axis()), f.shape, edge_order=1)
+    out = np.full(f.shape, np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeWarning, match="overflow"):
+            plan(f, out=out)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(out, np.gradient(f))
+
+
+def test_a_handler_of_errors_may_call_plans():
+    plan = Laplacian(3).on(grid(), SHAPE)
+    f, g = rng.random(SHAPE), rng.random(SHAPE)
+    wanted = reference.run(plan, [g])[0]
+    found = []
+    f[3, 3, 3:5] = [1.7e308, -1.7e308]
+
+    def call(_kind, _flag):
+        with np.errstate(all="ignore"):
+            found.append(plan(g))
+
+    with np.errstate(over="call", invalid="call", call=call):
+        ours = plan(f)
+    assert found
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(ours, reference.run(plan, [f])[0])
+    for values in found:
+        np.testing.assert_array_equal(values, wanted)
+
+
+def test_threads_do_not_share_room():
+    plan = Laplacian(3).on(grid(), SHAPE)
+    inputs = [rng.random(SHAPE) for _ in range(8)]
+    wanted = [reference.run(plan, [f])[0] for f in inputs]
+
+    def work(number):
+        return all(np.array_equal(plan(inputs[number]), wanted[number]) for _ in range(200))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(8)))
