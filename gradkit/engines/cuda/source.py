@@ -18,7 +18,7 @@ from typing import Any
 
 from gradkit import _dtypes
 from gradkit.engines.cuda.key import ArrayKey, ChainKey, InputKey, Key, OutputKey, RuleKey
-from gradkit.engines.cuda.loops import loops, offset_of, size_of
+from gradkit.engines.cuda.loops import has_middle, loops, offset_of, size_of
 from gradkit.engines.cuda.names import name
 from gradkit.engines.cuda.preamble import DTYPES, HALF, PREAMBLE
 from gradkit.methods import WALL
@@ -136,7 +136,7 @@ def _body(key: Key) -> Iterator[str]:
     yield from _Functions(key, 1).text()
     if key.vector > 1:
         yield from _Functions(key, key.vector).text()
-    if key.march > 1:
+    if has_middle(key):
         yield from _Functions(key, key.vector, in_middle=True).text()
     yield from loops(key)
 

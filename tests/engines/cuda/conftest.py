@@ -21,6 +21,7 @@ from gradkit.engines.cuda.source import source
 
 SHIM = Path(__file__).with_name("shim.h").read_text()
 FLAGS = ["-std=c++17", "-O0", "-fPIC", "-shared", "-w", "-DGRADKIT_ON_HOST"]
+FLAGS += ["-fno-exceptions", "-fno-asynchronous-unwind-tables"]
 #: Bytes before and after every buffer.
 MARGIN = 256
 LAUNCHER = """
