@@ -36,6 +36,9 @@ __all__ = ["key_of", "reason_against"]
 #: Plans that read more points per result, all terms together, are left to the engine below; those
 #: that read more per thread take one row at a time. Compilers take seconds for more.
 MOST_READS, MOST_READS_OF_A_THREAD = 160, 200
+#: Of a single row, those that read more are not read without branches between, which would load
+#: more than registers hold.
+MOST_READS_AT_ONCE = 60
 #: Of stencils along several axes, two rows per thread fit registers up to so many points per row,
 #: where stencils are narrow and where they are wide.
 MOST_OF_TWO_ROWS, MOST_OF_TWO_WIDE_ROWS = 60, 33
@@ -145,8 +148,10 @@ class _Builder:
         before = spreads[:-1]
         if not before or not max(before):
             return -1, 1
-        rows = self._rows(spreads, max(before))
-        if rows == 1 or rows * _reads(self.plan) > MOST_READS_OF_A_THREAD:
+        rows, reads = self._rows(spreads, max(before)), _reads(self.plan)
+        if rows * reads > MOST_READS_OF_A_THREAD:
+            rows = 1
+        if rows == 1 and reads > MOST_READS_AT_ONCE:
             return -1, 1
         return before.index(max(before)), rows
 

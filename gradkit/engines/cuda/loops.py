@@ -111,7 +111,7 @@ def has_middle(key: Key) -> bool:
 
     They have no branches: all that they read is on its way at once.
     """
-    return key.march > 1 or any(_inside(key))
+    return key.marched >= 0 and any(_inside(key))
 
 
 def _inside(key: Key) -> Iterator[str]:

@@ -54,20 +54,20 @@ KERNELS = {
 HALF_OF_BUDGET = {"float32": 55 / 2, "float64": 110 / 2}
 #: The same of wide stencils along all axes and of coordinates, which are not held to the half.
 WIDE_KERNELS = {
-    "gradient, accuracy 4": (Gradient(3), SPACE, 4, (0, 0)),
-    "gradient, accuracy 8": (Gradient(3), SPACE, 8, (0, 0)),
-    "gradient, coordinates": (Gradient(3), ROUGH, 2, (0, 0)),
-    "laplacian, accuracy 4": (Laplacian(3), SPACE, 4, (0, 0)),
-    "laplacian, accuracy 8": (Laplacian(3), SPACE, 8, (0, 0)),
-    "laplacian, coordinates": (Laplacian(3), ROUGH, 2, (0, 0)),
-    "divergence, accuracy 4": (Divergence(3), SPACE, 4, (0, 0)),
-    "divergence, accuracy 8": (Divergence(3), SPACE, 8, (0, 0)),
-    "divergence, coordinates": (Divergence(3), ROUGH, 2, (0, 0)),
-    "curl, accuracy 4": (Curl(3), SPACE, 4, (0, 0)),
-    "curl, accuracy 8": (Curl(3), SPACE, 8, (0, 0)),
-    "curl, coordinates": (Curl(3), ROUGH, 2, (0, 0)),
-    "hessian, accuracy 4": (Hessian(3), SPACE, 4, (0, 0)),
-    "hessian, coordinates": (Hessian(3), ROUGH, 2, (0, 0)),
+    "gradient, accuracy 4": (Gradient(3), SPACE, 4, (8.3, 12.8)),
+    "gradient, accuracy 8": (Gradient(3), SPACE, 8, (15.3, 23.8)),
+    "gradient, coordinates": (Gradient(3), ROUGH, 2, (6.8, 10.2)),
+    "laplacian, accuracy 4": (Laplacian(3), SPACE, 4, (29.6, 39.1)),
+    "laplacian, accuracy 8": (Laplacian(3), SPACE, 8, (62.5, 87.5)),
+    "laplacian, coordinates": (Laplacian(3), ROUGH, 2, (37.4, 55.5)),
+    "divergence, accuracy 4": (Divergence(3), SPACE, 4, (27.4, 41.2)),
+    "divergence, accuracy 8": (Divergence(3), SPACE, 8, (96.5, 163.5)),
+    "divergence, coordinates": (Divergence(3), ROUGH, 2, (22.2, 32.8)),
+    "curl, accuracy 4": (Curl(3), SPACE, 4, (35.0, 57.7)),
+    "curl, accuracy 8": (Curl(3), SPACE, 8, (51.8, 88.3)),
+    "curl, coordinates": (Curl(3), ROUGH, 2, (12.9, 17.9)),
+    "hessian, accuracy 4": (Hessian(3), SPACE, 4, (40.6, 63.2)),
+    "hessian, coordinates": (Hessian(3), ROUGH, 2, (27.2, 45.8)),
 }
 
 
