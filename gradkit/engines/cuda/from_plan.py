@@ -148,24 +148,25 @@ class _Builder:
         before = spreads[:-1]
         if not before or not max(before):
             return -1, 1
-        rows, reads = self._rows(spreads, max(before)), _reads(self.plan)
-        if rows * reads > MOST_READS_OF_A_THREAD:
+        # Weights of tables take registers like points.
+        points = _reads(self.plan) * (2 if any(r.is_table for r in self.rule_keys) else 1)
+        rows = self._rows(spreads, max(before), points)
+        if rows * _reads(self.plan) > MOST_READS_OF_A_THREAD:
             rows = 1
-        if rows == 1 and reads > MOST_READS_AT_ONCE:
+        if rows == 1 and points > MOST_READS_AT_ONCE:
             return -1, 1
         return before.index(max(before)), rows
 
-    def _rows(self, spreads: Sequence[int], widest: int) -> int:
+    def _rows(self, spreads: Sequence[int], widest: int, points: int) -> int:
         """How many rows a thread has registers for, of which there are 128."""
         if sum(map(bool, spreads)) == 1:
             return 8 if widest > 4 else 4
         inputs, outputs = len(self.plan.input_shapes), len(set(self.plan.same))
-        has_tables = any(rule.is_table for rule in self.rule_keys)
-        # Weights of tables take registers like points; several inputs have no points in common.
-        points = _reads(self.plan) * (2 if has_tables else 1) * (1.5 if inputs > 1 else 1)
-        is_wide = max(spreads) > 2
-        if points > (MOST_OF_TWO_WIDE_ROWS if is_wide else MOST_OF_TWO_ROWS):
+        # Several inputs have no points in common.
+        apart = points * (1.5 if inputs > 1 else 1)
+        if apart > (MOST_OF_TWO_WIDE_ROWS if max(spreads) > 2 else MOST_OF_TWO_ROWS):
             return 1
+        has_tables = any(rule.is_table for rule in self.rule_keys)
         streams = inputs * outputs
         is_heavy = has_tables or streams > 3 or max(spreads) > (4 if streams == 1 else 2)
         return 2 if is_heavy else 4
