@@ -33,9 +33,15 @@ from gradkit.plan import Plan
 
 __all__ = ["key_of", "reason_against"]
 
-#: Plans that read more inputs per result, all terms together, are left to the engine below; those
+#: Plans that read more points per result, all terms together, are left to the engine below; those
 #: that read more per thread take one row at a time. Compilers take seconds for more.
-MOST_READS, MOST_READS_OF_A_THREAD = 160, 400
+MOST_READS, MOST_READS_OF_A_THREAD = 160, 200
+#: Of a single row, those that read more are not read without branches between, which would load
+#: more than registers hold.
+MOST_READS_AT_ONCE = 60
+#: Of stencils along several axes, two rows per thread fit registers up to so many points per row,
+#: where stencils are narrow and where they are wide.
+MOST_OF_TWO_ROWS, MOST_OF_TWO_WIDE_ROWS = 60, 33
 #: Differences of rows at ends, at most, and offsets, which kernels list as short integers.
 MOST_ENDS, LARGEST_OFFSET = 8000, 20000
 
@@ -58,12 +64,13 @@ def _reads(plan: Plan) -> int:
 
 
 def _reads_of(chain: Chain) -> int:
-    widest = (
-        max((len(rows.pairs) for rows in step.rule.rows), default=0)
-        for step in chain.steps
-        if isinstance(step, Along)
-    )
-    return prod(2 * pairs for pairs in widest)
+    steps = (step for step in chain.steps if isinstance(step, Along))
+    return prod(max(map(_points, step.rule.rows), default=0) for step in steps)
+
+
+def _points(rows: Rows) -> int:
+    """How many points the differences of a row take."""
+    return len({point for pair in rows.pairs for point in pair})
 
 
 def key_of(plan: Plan, names: Sequence[str], precision: Precision) -> tuple[Key, Numbers] | str:
@@ -141,18 +148,27 @@ class _Builder:
         before = spreads[:-1]
         if not before or not max(before):
             return -1, 1
-        rows = self._rows(spreads, max(before))
+        # Weights of tables take registers like points.
+        points = _reads(self.plan) * (2 if any(r.is_table for r in self.rule_keys) else 1)
+        rows = self._rows(spreads, max(before), points)
         if rows * _reads(self.plan) > MOST_READS_OF_A_THREAD:
+            rows = 1
+        if rows == 1 and points > MOST_READS_AT_ONCE:
             return -1, 1
         return before.index(max(before)), rows
 
-    def _rows(self, spreads: Sequence[int], widest: int) -> int:
+    def _rows(self, spreads: Sequence[int], widest: int, points: int) -> int:
         """How many rows a thread has registers for, of which there are 128."""
         if sum(map(bool, spreads)) == 1:
             return 8 if widest > 4 else 4
-        streams = len(self.plan.input_shapes) * len(set(self.plan.same))
+        inputs, outputs = len(self.plan.input_shapes), len(set(self.plan.same))
+        # Several inputs have no points in common.
+        apart = points * (1.5 if inputs > 1 else 1)
+        if apart > (MOST_OF_TWO_WIDE_ROWS if max(spreads) > 2 else MOST_OF_TWO_ROWS):
+            return 1
         has_tables = any(rule.is_table for rule in self.rule_keys)
-        is_heavy = has_tables or streams > 3 or (streams > 1 and max(spreads) > 2)
+        streams = inputs * outputs
+        is_heavy = has_tables or streams > 3 or max(spreads) > (4 if streams == 1 else 2)
         return 2 if is_heavy else 4
 
     def _merged(self, shape: Sequence[int]) -> tuple[int, ...]:

@@ -133,7 +133,7 @@ class Key(NamedTuple):
     march : int
         Rows along `marched`, an axis before the last one, that a thread computes.
     marched : int
-        That axis; -1 for none.
+        That axis; -1 where rows in the middle have no functions of their own.
     real, compute, result : str
         Dtypes of weights, of differences and sums, and of results.
     inputs, arrays, rules, outputs : tuple

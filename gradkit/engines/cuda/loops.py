@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from gradkit.engines.cuda.key import Key, OutputKey
 
-__all__ = ["loops", "offset_of", "size_of"]
+__all__ = ["has_middle", "loops", "offset_of", "size_of"]
 
 
 def size_of(axis: int, extra: int) -> str:
@@ -90,17 +90,28 @@ def _results(key: Key, counts: Sequence[int]) -> Iterator[str]:
 
 
 def _many(key: Key, counts: Sequence[int]) -> Iterator[str]:
-    if key.march == 1:
+    if not has_middle(key):
         yield from _stores(key, counts, f"_{key.vector}", "x")
         return
     yield f"if ({' && '.join(_inside(key))}) {{"
-    yield f'  _Pragma("unroll") for (int m = 0; m < {key.march}; ++m) {{'
-    yield f"    const I j = i{key.marched} + m;"
-    yield from _stores(key, counts, "_m", "x")
-    yield "  }"
+    if key.march == 1:
+        yield from _stores(key, counts, "_m", "x")
+    else:
+        yield f'  _Pragma("unroll") for (int m = 0; m < {key.march}; ++m) {{'
+        yield f"    const I j = i{key.marched} + m;"
+        yield from _stores(key, counts, "_m", "x")
+        yield "  }"
     yield "} else {"
     yield from _row_by_row(key, counts, f"_{key.vector}", "x")
     yield "}"
+
+
+def has_middle(key: Key) -> bool:
+    """Whether the rows in the middle of all axes before the last one have functions of their own.
+
+    They have no branches: all that they read is on its way at once.
+    """
+    return key.marched >= 0 and any(_inside(key))
 
 
 def _inside(key: Key) -> Iterator[str]:

@@ -83,66 +83,59 @@ template <> struct Result<BFloat> {
   }
 };
 
-// Neighbours along the last axis.
-template <class T, int N> struct Vec { typedef T Element; T v[N]; };
+// Neighbours along the last axis, numbered 0, 1, ...: lists of numbers instead of loops over them,
+// which compilers take twice the time for.
+template <class T, int... E> struct Vec { typedef T Element; T v[sizeof...(E)]; };
+template <int... E> struct Numbers {};
+template <int N, int... E> struct UpTo : UpTo<N - 1, N - 1, E...> {};
+template <int... E> struct UpTo<0, E...> { typedef Numbers<E...> Each; };
 template <class T, int N> struct alignas(sizeof(T) * N) Pack { T v[N]; };
 
-#define EACH _Pragma("unroll") for (int e = 0; e < N; ++e)
-
-template <int N, class T> DEVICE Vec<T, N> load(const T* p) {
-  Pack<T, N> pack = *reinterpret_cast<const Pack<T, N>*>(p);
-  Vec<T, N> r;
-  EACH r.v[e] = pack.v[e];
-  return r;
+template <class T, int... E> DEVICE Vec<T, E...> load_each(const T* p, Numbers<E...>) {
+  Pack<T, sizeof...(E)> pack = *reinterpret_cast<const Pack<T, sizeof...(E)>*>(p);
+  return {{pack.v[E]...}};
 }
-template <class T, int N> DEVICE void store(T* p, Vec<A, N> a) {
-  Pack<T, N> pack;
-  EACH pack.v[e] = Result<T>::of(a.v[e]);
-  *reinterpret_cast<Pack<T, N>*>(p) = pack;
+template <int N, class T> DEVICE auto load(const T* p) {
+  return load_each(p, typename UpTo<N>::Each());
 }
-template <int N, class T> DEVICE Vec<T, N> splat(T x) {
-  Vec<T, N> r;
-  EACH r.v[e] = x;
-  return r;
+template <class T, int... E> DEVICE void store(T* p, Vec<A, E...> a) {
+  *reinterpret_cast<Pack<T, sizeof...(E)>*>(p) = {{Result<T>::of(a.v[E])...}};
 }
-template <class T, int N> DEVICE Vec<A, N> val(Vec<T, N> a) {
-  Vec<A, N> r;
-  EACH r.v[e] = Cast<A>::of(a.v[e]);
-  return r;
+template <class T, int... E> DEVICE Vec<T, E...> splat_each(T x, Numbers<E...>) {
+  return {{((void)E, x)...}};
 }
-template <class S, class T, int N> DEVICE Vec<A, N> sub(Vec<S, N> a, Vec<T, N> b) {
-  Vec<A, N> r;
-  EACH r.v[e] = Cast<A>::of(a.v[e] - b.v[e]);
-  return r;
+template <int N, class T> DEVICE auto splat(T x) {
+  return splat_each(x, typename UpTo<N>::Each());
 }
-template <int N> DEVICE Vec<A, N> neg(Vec<A, N> a) {
-  EACH a.v[e] = -a.v[e];
-  return a;
+// Neighbours from FROM on, out of a row.
+template <int FROM, class T, int M, int... E>
+DEVICE Vec<T, E...> part_each(const T (&row)[M], Numbers<E...>) {
+  return {{row[FROM + E]...}};
 }
-template <int N> DEVICE Vec<A, N> add(Vec<A, N> a, Vec<A, N> b) {
-  EACH a.v[e] = a.v[e] + b.v[e];
-  return a;
+template <int N, int FROM, class T, int M> DEVICE auto part(const T (&row)[M]) {
+  return part_each<FROM>(row, typename UpTo<N>::Each());
 }
-template <class S, int N> DEVICE Vec<A, N> mul(S s, Vec<A, N> a) {
-  EACH a.v[e] = s * a.v[e];
-  return a;
+template <class T, int... E> DEVICE Vec<A, E...> val(Vec<T, E...> a) {
+  return {{Cast<A>::of(a.v[E])...}};
 }
-template <class S, int N> DEVICE Vec<A, N> mul(Vec<S, N> s, Vec<A, N> a) {
-  EACH a.v[e] = s.v[e] * a.v[e];
-  return a;
+template <class S, class T, int... E> DEVICE Vec<A, E...> sub(Vec<S, E...> a, Vec<T, E...> b) {
+  return {{Cast<A>::of(a.v[E] - b.v[E])...}};
 }
-template <class T, int N> DEVICE Vec<T, N> turned(Vec<T, N> a, bool turns) {
-  EACH a.v[e] = turns ? -a.v[e] : a.v[e];
-  return a;
+template <int... E> DEVICE Vec<A, E...> neg(Vec<A, E...> a) { return {{-a.v[E]...}}; }
+template <int... E> DEVICE Vec<A, E...> add(Vec<A, E...> a, Vec<A, E...> b) {
+  return {{a.v[E] + b.v[E]...}};
+}
+template <class S, int... E> DEVICE Vec<A, E...> mul(S s, Vec<A, E...> a) {
+  return {{s * a.v[E]...}};
+}
+template <class S, int... E> DEVICE Vec<A, E...> mul(Vec<S, E...> s, Vec<A, E...> a) {
+  return {{s.v[E] * a.v[E]...}};
+}
+template <class T, int... E> DEVICE Vec<T, E...> turned(Vec<T, E...> a, bool turns) {
+  return {{turns ? -a.v[E] : a.v[E]...}};
 }
 // An index of an axis that wraps.
 DEVICE I fold(I i, I n) { return i < 0 ? i + n : i >= n ? i - n : i; }
-// Neighbours from FROM on, out of a window.
-template <int N, int FROM, class T, int M> DEVICE Vec<T, N> part(Vec<T, M> w) {
-  Vec<T, N> r;
-  EACH r.v[e] = w.v[FROM + e];
-  return r;
-}
 """
 
 _HALF = """

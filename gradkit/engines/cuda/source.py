@@ -11,14 +11,14 @@ the host can execute it, too (see tests/engines/cuda).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import accumulate
 from typing import Any
 
 from gradkit import _dtypes
 from gradkit.engines.cuda.key import ArrayKey, ChainKey, InputKey, Key, OutputKey, RuleKey
-from gradkit.engines.cuda.loops import loops, offset_of, size_of
+from gradkit.engines.cuda.loops import has_middle, loops, offset_of, size_of
 from gradkit.engines.cuda.names import name
 from gradkit.engines.cuda.preamble import DTYPES, HALF, PREAMBLE
 from gradkit.methods import WALL
@@ -49,22 +49,27 @@ def _head(key: Key) -> Iterator[str]:
 
 
 def _readers(key: Key) -> Iterator[str]:
-    """How an element of each input becomes a number to take differences of."""
+    """How elements of each input become numbers to take differences of."""
     for number, given in enumerate(key.inputs):
         yield f"typedef {DTYPES[given.dtype]} T{number};"
-        yield _reader(number, given, key)
+        kind, value = _reader(number, given)
+        yield f"DEVICE {kind} number{number}(T{number} x) {{ return {value}; }}"
+        yield "template <int... E>"
+        yield f"DEVICE Vec<{kind}, E...> read{number}(Vec<T{number}, E...> a) {{"
+        yield f"  return {{{{number{number}(a.v[E])...}}}};"
+        yield "}"
     yield f"typedef {DTYPES[key.result]} T;"
 
 
-def _reader(number: int, given: InputKey, key: Key) -> str:
-    head = f"DEVICE {{}} read{number}(T{number} x) {{{{ return {{}}; }}}}"
+def _reader(number: int, given: InputKey) -> tuple[str, str]:
+    """The type of a number, and its value."""
     if given.split:
         low = f"x & (((T{number})1 << {given.split}) - 1)"
         kind = f"Split<{given.split}>"
-        return head.format(kind, f"{kind}{{(R)(x >> {given.split}), (R)({low})}}")
+        return kind, f"{kind}{{(R)(x >> {given.split}), (R)({low})}}"
     if _dtypes.kind(given.dtype) == "complex":
-        return head.format("Complex<R>", "{(R)x.re, (R)x.im}")
-    return head.format("R", "real_of(x)")
+        return "Complex<R>", "{(R)x.re, (R)x.im}"
+    return "R", "real_of(x)"
 
 
 #: Points of rows at ends that are no offsets: 0, and what is known at the walls.
@@ -131,7 +136,7 @@ def _body(key: Key) -> Iterator[str]:
     yield from _Functions(key, 1).text()
     if key.vector > 1:
         yield from _Functions(key, key.vector).text()
-    if key.march > 1:
+    if has_middle(key):
         yield from _Functions(key, key.vector, in_middle=True).text()
     yield from loops(key)
 
@@ -163,12 +168,8 @@ class _Functions:
         n = self.width
         for i, given in enumerate(self.key.inputs):
             place = offset_of(self.names, given.extras)
-            yield f"auto in{i}_{n} = [&]({self.parameters}) INLINE {{"
-            yield f"  auto p = load<{n}>(f{i} + {place});"
-            yield f"  Vec<decltype(read{i}(p.v[0])), {n}> r;"
-            yield f'  _Pragma("unroll") for (int e = 0; e < {n}; ++e) r.v[e] = read{i}(p.v[e]);'
-            yield "  return r;"
-            yield "};"
+            value = f"read{i}(load<{n}>(f{i} + {place}))"
+            yield f"auto in{i}_{n} = [&]({self.parameters}) INLINE {{ return {value}; }};"
         for i, array in enumerate(self.key.arrays):
             yield self._function(f"array{i}", self._array(i, array))
 
@@ -192,9 +193,7 @@ class _Functions:
         if in_row:
             yield from self._window(number, rule)
         else:
-            weight = partial(_middle_weight, self.key, number, rule)
-            wraps = rule.middle_folds
-            yield f"  return {self._sum(rule, rule.middle, weight, wraps)};"
+            yield from self._middle(number, rule)
         yield "};"
 
     def _ends(self, number: int, rule: RuleKey) -> Iterator[str]:
@@ -212,7 +211,8 @@ class _Functions:
         yield f"      const int h = high{number}[p], l = low{number}[p];"
         yield f"      const R weight = edge[{_first_edge(self.key, number)} + p];"
         if any(given.split for given in self.key.inputs):
-            both = self._difference(rule, "h", "l", bool(rule.wrap))
+            points = (self._point(rule, k, bool(rule.wrap)) for k in ("h", "l"))
+            both = self._difference(rule, ("h", "l"), points, bool(rule.wrap))
             yield f"      if (h < {_NO_OFFSET} && l < {_NO_OFFSET}) {{"
             yield f"        total = add(total, mul(weight, {both}));"
             yield "        continue;"
@@ -228,16 +228,24 @@ class _Functions:
         yield "    return total;"
         yield "  }"
 
-    def _sum(self, rule: RuleKey, pairs: Any, weight: Any, folds: bool) -> str:
-        """Weighted differences, added from the first to the last."""
-        total = ""
-        for p, (high, low) in enumerate(pairs):
-            term = f"mul({weight(p)}, {self._difference(rule, high, low, folds)})"
-            total = f"add({total}, {term})" if total else term
-        return total or f"splat<{self.width}>(A{{}})"
+    def _middle(self, number: int, rule: RuleKey) -> Iterator[str]:
+        """Weighted differences, added from the first to the last; each point is computed once."""
+        folds, names = rule.middle_folds, dict[Any, str]()
+        for p, pair in enumerate(rule.middle):
+            for point in pair:
+                if point is not None and point not in names:
+                    names[point] = f"p{len(names)}"
+                    yield f"  const auto {names[point]} = {self._point(rule, point, folds)};"
+            points = (names.get(point, "") for point in pair)
+            difference = self._difference(rule, pair, points, folds)
+            term = f"mul({_middle_weight(self.key, number, rule, p)}, {difference})"
+            yield f"  total = add(total, {term});" if p else f"  auto total = {term};"
+        yield f"  return {'total' if rule.middle else f'splat<{self.width}>(A{{}})'};"
 
-    def _difference(self, rule: RuleKey, high: Any, low: Any, folds: bool) -> str:
-        upper, lower = (self._point(rule, point, folds) for point in (high, low))
+    def _difference(
+        self, rule: RuleKey, pair: tuple[Any, Any], points: Iterable[str], folds: bool
+    ) -> str:
+        (high, low), (upper, lower) = pair, points
         if low is None:
             return f"val({upper})"
         if high is None:
@@ -249,8 +257,6 @@ class _Functions:
 
     def _point(self, rule: RuleKey, point: Any, folds: bool) -> str:
         """The value at an offset (a number, or the name of a variable) or at a wall."""
-        if point is None:
-            return ""
         if point in WALL:
             return f"{('first', 'last')[WALL.index(point)]}({self.indices})"
         index = f"i{rule.axis} + {point}" if point else f"i{rule.axis}"
@@ -272,16 +278,15 @@ class _Functions:
         low, high = rule.spread
         before, after = max(-low, 0), max(high, 0)
         at = ", ".join([*self.names[:-1], "{}"])
-        yield f"  auto c = g({self.indices});"
-        yield f"  Vec<typename decltype(c)::Element, {before + n + after}> w;"
-        yield f'  _Pragma("unroll") for (int e = 0; e < {n}; ++e) w.v[{before} + e] = c.v[e];'
+        taken = [f"c.v[{e}]" for e in range(n)]
         for k in range(1, before + 1):
-            inside = s_at = f"{x} - {k}"
-            yield f"  w.v[{before - k}] = s({at.format(f'{s_at} < 0 ? 0 : {inside}')}).v[0];"
-        for k in range(after):
-            place = f"{x} + {n + k}"
-            inside = f"{place} >= {size} ? {size} - 1 : {place}"
-            yield f"  w.v[{before + n + k}] = s({at.format(inside)}).v[0];"
+            place = f"{x} - {k}"
+            taken.insert(0, f"s({at.format(f'{place} < 0 ? 0 : {place}')}).v[0]")
+        for k in range(n, n + after):
+            place = f"{x} + {k}"
+            taken.append(f"s({at.format(f'{place} >= {size} ? {size} - 1 : {place}')}).v[0]")
+        yield f"  auto c = g({self.indices});"
+        yield f"  const typename decltype(c)::Element w[] = {{{', '.join(taken)}}};"
         weight = partial(_middle_weight, self.key, number, rule)
         total = ""
         for p, (up, down) in enumerate(rule.middle):

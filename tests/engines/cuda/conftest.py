@@ -21,10 +21,11 @@ from gradkit.engines.cuda.source import source
 
 SHIM = Path(__file__).with_name("shim.h").read_text()
 FLAGS = ["-std=c++17", "-O0", "-fPIC", "-shared", "-w", "-DGRADKIT_ON_HOST"]
+FLAGS += ["-fno-exceptions", "-fno-asynchronous-unwind-tables"]
 #: Bytes before and after every buffer.
 MARGIN = 256
 LAUNCHER = """
-extern "C" void launch(const unsigned* grid, const unsigned* block, {parameters}) {{
+extern "C" void launch_{kernel}(const unsigned* grid, const unsigned* block, {parameters}) {{
   gridDim = {{grid[0], grid[1], grid[2]}};
   blockDim = {{block[0], block[1], block[2]}};
   for (blockIdx.z = 0; blockIdx.z < grid[2]; ++blockIdx.z)
@@ -51,20 +52,52 @@ C_TYPES = {"int32": ctypes.c_int32, "int64": ctypes.c_int64}
 C_TYPES |= {"float32": ctypes.c_float, "float64": ctypes.c_double}
 
 
+#: The launchers of kernels, by their text.
+LAUNCHERS = {}
+
+
 def build(text, folder):
-    """The launcher of a kernel, from a library that is kept in a folder."""
-    head = re.search(r"__launch_bounds__\([\d, ]+\)\n(\w+)\((.*?)\) \{", text, re.DOTALL)
-    parameters = head[2].split(", ")
-    names = ", ".join(parameter.split()[-1] for parameter in parameters)
-    whole = SHIM + text + LAUNCHER.format(parameters=head[2], kernel=head[1], names=names)
-    stem = folder / hashlib.sha256(whole.encode()).hexdigest()[:24]
+    """The launcher of a kernel."""
+    return launchers([text], folder)[0]
+
+
+def launchers(texts, folder):
+    """The launchers of several kernels; new ones are compiled together, into one library."""
+    new = {text: kernel_name(text) for text in texts if text not in LAUNCHERS}
+    if new:
+        spaces = (f"namespace {name} {{\n{with_launcher(text)}}}\n" for text, name in new.items())
+        library = ctypes.CDLL(str(built(SHIM + "".join(spaces), folder)))
+        for text, name in new.items():
+            LAUNCHERS[text] = getattr(library, f"launch_{name}")
+    return [LAUNCHERS[text] for text in texts]
+
+
+HEAD = re.compile(r"__launch_bounds__\([\d, ]+\)\n(\w+)\((.*?)\) \{", re.DOTALL)
+
+
+def kernel_name(text):
+    return HEAD.search(text)[1]
+
+
+def with_launcher(text):
+    """The text of a kernel, and of a function that runs it thread by thread."""
+    kernel, parameters = HEAD.search(text).groups()
+    names = ", ".join(parameter.split()[-1] for parameter in parameters.split(", "))
+    return text + LAUNCHER.format(parameters=parameters, kernel=kernel, names=names)
+
+
+def built(text, folder):
+    """A library out of the text of a program, kept in a folder by a hash of the text."""
+    stem = folder / hashlib.sha256(text.encode()).hexdigest()[:24]
     library = stem.with_suffix(".so")
     if not library.exists():
-        stem.with_suffix(".cpp").write_text(whole)
-        command = ["g++", *FLAGS, str(stem.with_suffix(".cpp")), "-o", str(library)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        # Another process may build the same one.
+        made = stem.with_suffix(f".{os.getpid()}.so")
+        command = ["g++", *FLAGS, "-x", "c++", "-", "-o", str(made)]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[:4000]
-    return ctypes.CDLL(str(library)).launch
+        made.replace(library)
+    return library
 
 
 class Buffers:
@@ -170,14 +203,8 @@ def run_on_host(kernel, declared, arrays, folder):
         ),
         operation=kernel.operation,
     )
-    library = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.so"
-    if not library.exists():
-        library.with_suffix(".cpp").write_text(text)
-        command = ["g++", *FLAGS, str(library.with_suffix(".cpp")), "-o", str(library)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[:4000]
     pointers = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
-    ctypes.CDLL(str(library)).run(ctypes.c_long(arrays[-1].size), pointers)
+    ctypes.CDLL(str(built(text, folder))).run(ctypes.c_long(arrays[-1].size), pointers)
 
 
 class OnViews(Host):
@@ -205,10 +232,13 @@ def skip_or_fail(name, message):
 
 @pytest.fixture(scope="session")
 def kernels(tmp_path_factory):
-    """The folder in which compiled kernels are kept."""
+    """The folder in which compiled kernels are kept, one for all processes of a run."""
     if shutil.which("g++") is None:
         skip_or_fail("g++", "g++ is not installed: kernels are not executed")
-    return tmp_path_factory.mktemp("kernels")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kernels"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture
