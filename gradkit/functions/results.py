@@ -11,7 +11,7 @@ import numpy as np
 
 from gradkit import _array
 from gradkit._array import Array, Namespace
-from gradkit.functions.search import Found
+from gradkit.functions.history import Found
 
 __all__ = ["STATUSES", "Result", "joined", "result"]
 
