@@ -35,4 +35,5 @@ _interface_of = ctypes.PYFUNCTYPE(ctypes.POINTER(Interface), ctypes.py_object, c
 
 def address(array: np.ndarray) -> int:
     """The address of the first element of an array."""
-    return _interface_of(array.__array_struct__, None)[0].data or 0
+    held = array.__array_struct__  # named, so that what it points to is there until it is read
+    return _interface_of(held, None)[0].data or 0
