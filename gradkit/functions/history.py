@@ -20,7 +20,8 @@ KINK = 2
 NOT_ANALYTIC = 4
 
 #: What the values were found to be where noise looked like a wave, or a wave like noise.
-NOISE, WAVE = inf, -1.0
+NOISE = inf
+WAVE = -1.0
 
 #: How many times the noise of a ladder may be what it shows of it, by chance.
 CHANCE = 30.0
