@@ -15,11 +15,12 @@ from gradkit.errors import ArgumentValueError, integer
 from gradkit.functions import steps
 from gradkit.functions.complex_step import complex_step
 from gradkit.functions.evaluate import Asking, Evaluator, Parts, answered, own
+from gradkit.functions.history import Found
 from gradkit.functions.inputs import Options, points
 from gradkit.functions.judging import Values
 from gradkit.functions.results import Result, result
 from gradkit.functions.schemes import Scheme
-from gradkit.functions.search import Found, Rounds
+from gradkit.functions.search import Rounds
 from gradkit.functions.sides import Sides, differentiate, facing
 
 __all__ = ["Points", "Whole", "derivative"]
@@ -28,7 +29,7 @@ __all__ = ["Points", "Whole", "derivative"]
 BLOCK = 16384
 
 
-class Whole:
+class _Whole:
     """What is found at all points, which are searched block by block, in one array per field.
 
     Parameters
@@ -253,7 +254,7 @@ def derivative(
     size = BLOCK if options.vectorized and isinstance(x, np.ndarray) else max(count, 1)
     starts = range(0, max(count, 1), size)
     done = [0] * len(starts)
-    whole = Whole(count)
+    whole = _Whole(count)
 
     def block(number: int, first: int) -> Asking[Found]:
         rows = slice(first, min(first + size, count))
