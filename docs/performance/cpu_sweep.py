@@ -113,8 +113,9 @@ def draw(result: Result, path: Path) -> None:
                 continue
             name = f"{len(row.shape)}-D {row.dtype} {row.case}"
             curves.setdefault(name, []).append((row.copy_bytes // 2, ours / best[1]))
-        for name, points in curves.items():
-            axes.plot(*zip(*sorted(points), strict=True), marker=".", label=name)
+        for i, (name, points) in enumerate(curves.items()):
+            style = ("-", "--", ":")[i // 10 % 3]
+            axes.plot(*zip(*sorted(points), strict=True), style, marker=".", label=name)
         axes.axhline(1, color="black", linewidth=1)
         axes.set(xscale="log", yscale="log", xlabel="bytes of the array", title=title)
     panels[0].set_ylabel("time / fastest of " + ", ".join(PEERS))

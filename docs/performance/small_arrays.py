@@ -1,19 +1,22 @@
-"""Cost of a call on small arrays: gradkit against numpy.gradient, interleaved, medians.
+"""Cost of a call on small arrays: gradkit against numpy.gradient, in turns, medians.
 
-Run it with ``python docs/performance/small_arrays.py``; it prints the table of small_arrays.md.
+Run it with ``python docs/performance/small_arrays.py``; it prints the first table of
+small_arrays.md.
 """
 
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 import gradkit
-from gradkit import Axis, D, Grid
+from gradkit import Axis, Gradient, Grid
 
-ROUNDS, CALLS = 41, 1000
+ROUNDS, CALLS = 11, 500
+
+Calls = dict[str, Callable[[], object]]
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -24,31 +27,50 @@ def seconds(call: Callable[[], object]) -> float:
     return (time.perf_counter() - start) / CALLS
 
 
-def compare(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float]:
-    """Median seconds of each, measured in turns so that both meet the same disturbances."""
-    pairs = [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS)]
-    first, second = zip(*pairs, strict=True)
-    return statistics.median(first), statistics.median(second)
+def medians(calls: Calls) -> dict[str, float]:
+    """Median microseconds of each, measured in turns so that all meet the same disturbances."""
+    rounds = [{name: seconds(call) for name, call in calls.items()} for _ in range(ROUNDS)]
+    return {name: 1e6 * statistics.median(found[name] for found in rounds) for name in calls}
+
+
+def calls_on(shape: tuple[int, ...], has_coordinates: bool) -> Calls:
+    """The calls that are compared, on one array; the first is NumPy's."""
+    rng = np.random.default_rng(0)
+    f = rng.random(shape)
+    spacing = [np.cumsum(0.1 + rng.random(n)) if has_coordinates else 0.1 for n in shape]
+    axes = [Axis(coordinates=h) if has_coordinates else Axis(spacing=h) for h in spacing]
+    plan = Gradient(len(shape)).on(Grid(*axes), shape, edge_order=1)
+    results = tuple(np.empty(shape) for _ in shape)
+    out = results if len(shape) > 1 else results[0]
+    calls: Calls = {
+        "numpy.gradient": lambda: np.gradient(f, *spacing),
+        "plan(f)": lambda: plan(f),
+        "plan(f, out=)": lambda: plan(f, out=out),
+        "gradient": lambda: gradkit.gradient(f, *spacing),
+    }
+    if len(shape) == 1:
+        calls["derivative"] = lambda: gradkit.derivative(f, spacing[0])
+    return calls
+
+
+def lines() -> Iterator[str]:
+    """The table: microseconds, and in brackets how many times those of NumPy."""
+    yield "| array | numpy.gradient | plan(f) | plan(f, out=) | gradient | derivative |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for shape in ((10,), (100,), (1000,), (3, 4), (10, 10), (30, 30)):
+        for has_coordinates in (False, True):
+            found = medians(calls_on(shape, has_coordinates))
+            base, *others = found.values()
+            what = "x".join(map(str, shape)) + (", coordinates" if has_coordinates else "")
+            cells = [f"{base:.1f}", *(f"{t:.1f} ({t / base:.2f})" for t in others)]
+            yield f"| {what} | {' | '.join(cells + [''] * (5 - len(cells)))} |"
 
 
 def main() -> None:
     """Print the table."""
-    f = np.random.default_rng(0).random(100)
-    x = np.cumsum(0.1 + np.random.default_rng(1).random(100))
-    uniform = D(0).on(Grid(Axis(spacing=0.1)), f.shape, edge_order=1)
-    uneven = D(0).on(Grid(Axis(coordinates=x)), f.shape, edge_order=1)
-    rows = [
-        ("gradkit.gradient(f, 0.1)", lambda: gradkit.gradient(f, 0.1), lambda: np.gradient(f, 0.1)),
-        ("plan(f), spacing", lambda: uniform(f), lambda: np.gradient(f, 0.1)),
-        ("gradkit.gradient(f, x)", lambda: gradkit.gradient(f, x), lambda: np.gradient(f, x)),
-        ("plan(f), coordinates", lambda: uneven(f), lambda: np.gradient(f, x)),
-    ]
-    print(f"100 float64 elements, NumPy {np.__version__}, Python {platform.python_version()}\n")
-    print("| call | gradkit, us | numpy.gradient, us | ratio |")
-    print("| --- | --- | --- | --- |")
-    for name, ours, theirs in rows:
-        a, b = compare(ours, theirs)
-        print(f"| `{name}` | {a * 1e6:.1f} | {b * 1e6:.1f} | {a / b:.2f} |")
+    print(f"NumPy {np.__version__}, Python {platform.python_version()}, float64, microseconds\n")
+    for line in lines():
+        print(line)
 
 
 if __name__ == "__main__":
