@@ -117,6 +117,13 @@ def no_compute():
     return lambda: dask.config.set(scheduler=refuse)
 
 
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory):
+    """A folder of this run of the tests, the same one in all of its processes."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture
 def root():
     """The top folder of the repository."""

@@ -12,10 +12,10 @@ CANARY = 101
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory):
-    """A cache of the tests' own, so that all kernels are compiled by them."""
+def _own_cache(run_folder):
+    """A cache of this run's own, so that all kernels are compiled by it, each once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADKIT_CACHE_DIR", str(tmp_path_factory.mktemp("kernels")))
+        patch.setenv("GRADKIT_CACHE_DIR", str(run_folder / "cpu"))
         yield
 
 

@@ -231,12 +231,11 @@ def skip_or_fail(name, message):
 
 
 @pytest.fixture(scope="session")
-def kernels(tmp_path_factory):
+def kernels(run_folder):
     """The folder in which compiled kernels are kept, one for all processes of a run."""
     if shutil.which("g++") is None:
         skip_or_fail("g++", "g++ is not installed: kernels are not executed")
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kernels"
+    folder = run_folder / "cuda"
     folder.mkdir(exist_ok=True)
     return folder
 

@@ -61,13 +61,13 @@ WIDE_KERNELS = {
     "laplacian, accuracy 8": (Laplacian(3), SPACE, 8, (62.5, 87.5)),
     "laplacian, coordinates": (Laplacian(3), ROUGH, 2, (37.4, 55.5)),
     "divergence, accuracy 4": (Divergence(3), SPACE, 4, (27.4, 41.2)),
-    "divergence, accuracy 8": (Divergence(3), SPACE, 8, (96.5, 163.5)),
+    "divergence, accuracy 8": (Divergence(3), SPACE, 8, (77.0, 124.5)),
     "divergence, coordinates": (Divergence(3), ROUGH, 2, (22.2, 32.8)),
-    "curl, accuracy 4": (Curl(3), SPACE, 4, (35.0, 57.7)),
-    "curl, accuracy 8": (Curl(3), SPACE, 8, (51.8, 88.3)),
+    "curl, accuracy 4": (Curl(3), SPACE, 4, (27.0, 41.8)),
+    "curl, accuracy 8": (Curl(3), SPACE, 8, (39.2, 63.2)),
     "curl, coordinates": (Curl(3), ROUGH, 2, (12.9, 17.9)),
-    "hessian, accuracy 4": (Hessian(3), SPACE, 4, (40.6, 63.2)),
-    "hessian, coordinates": (Hessian(3), ROUGH, 2, (27.2, 45.8)),
+    "hessian, accuracy 4": (Hessian(3), SPACE, 4, (31.3, 44.9)),
+    "hessian, coordinates": (Hessian(3), ROUGH, 2, (19.8, 31.4)),
 }
 
 
@@ -124,8 +124,12 @@ def test_hot_paths_stay_within_their_budgets(
     assert per_result <= HALF_OF_BUDGET[dtype]
 
 
+def stores_one(instructions):
+    return any("STG" in i and ".128" not in i for i in instructions)
+
+
 def without_ends(key):
-    """The kernel of rows in the middle alone: all of it is the path of nearly all results."""
+    """The kernel of rows in the middle alone: all but single results is the path of nearly all."""
     rules = tuple(rule._replace(first=(), last=()) for rule in key.rules)
     return key._replace(rules=rules)
 
@@ -147,10 +151,11 @@ def test_wide_stencils_stay_within_their_budgets(
         # The middle shares blocks with the ends.
         alone = compiled(nvrtc, source(without_ends(key)), architecture)
         blocks = machine_code(nvdisasm, alone.code, tmp_path)
-        hot = [i for block in blocks for i in block if i != "NOP"]
+        hot = [i for block in blocks if not stores_one(block) for i in block if i != "NOP"]
     assert stores(hot) == key.march * len(key.outputs)
     assert any("LDG.E.128" in i for i in hot)
-    assert not any("CALL" in i for i in hot)
+    # Breaks out of loops are calls of labels on some architectures.
+    assert not any("CALL" in i and ".L_" not in i for i in hot)
     per_result = len(hot) / (stores(hot) * key.vector)
     recorded = WIDE_KERNELS[kernel][3][dtype == "float64"]
     assert per_result <= (1.1 if architecture == 90 else 1.3) * recorded

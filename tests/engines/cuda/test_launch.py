@@ -73,7 +73,7 @@ def test_plans_are_prepared_once_per_dtype(host):
         (D(0).on(Grid(Axis(), None), (8, 0)), "float64", "without elements"),
         (D(0, 4).on(Grid(Axis(1e-30)), (8,)), "float32", "beyond the range of float32"),
         (
-            (D(0, 3) * D(1, 3) * D(2, 3)).on(Grid(Axis(), Axis(), Axis()), (9, 9, 9)),
+            (D(0, 4) * D(1, 4) * D(2, 4)).on(Grid(Axis(), Axis(), Axis()), (9, 9, 9)),
             "float64",
             "times per result",
         ),
