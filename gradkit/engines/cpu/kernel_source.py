@@ -26,9 +26,6 @@ _ROOM = CHUNK + LINE
 #: Bytes that a call of a kernel needs to work in, from the beginning of a line on.
 SCRATCH = 2 * _ROOM + 4 * LINE + 8 * MOST_DIFFERENCES
 
-#: Points of a difference across lines from which on caches have too few places for all of them.
-WIDE = 8
-
 _SIZES_OF_ELEMENTS = {name: np.dtype(name).itemsize for name in DTYPES}
 
 
@@ -325,26 +322,12 @@ def _result(key: Key, lanes: str) -> Iterator[str]:
     """The sum of all terms at x, or from x on."""
     terms = list(enumerate(key.terms))
     for number, term in terms:
-        if lanes:
-            yield from _touched(key, number, term)
         yield from _value_of(key, number, term, lanes)
         if lanes and term.leads:
             # Ask for what the next line across needs: it is far away in memory.
             yield f"fetch(ahead{number} + x * {_SIZES_OF_ELEMENTS[term.dtype]})"
     values = (_finished(number, term, f"v{number}", lanes) for number, term in terms)
     yield f"value = {' + '.join(values)}"
-
-
-def _touched(key: Key, number: int, term: Term) -> Iterator[str]:
-    """Ask for the points of the next lanes of a wide difference, from the first row to the last.
-
-    Rows that are a power of 2 apart share eight places of a cache. One more than those, and each
-    row that is touched drives out the one that is touched next, unless the oldest comes first.
-    """
-    points = [i for i, owner in enumerate(key.points) if owner == number]
-    if term.axis < key.ndim - 1 and len(points) >= WIDE:
-        for i in points:
-            yield f"fetch(p{i} + (x + LANES) * {_SIZES_OF_ELEMENTS[term.dtype]})"
 
 
 def _named(key: Key, number: int, term: Term) -> Iterator[str]:

@@ -360,12 +360,9 @@ class _Builder:
         )
         step = self.slots[f"{name}_f_{axis}"] * scale
         found: list[Pair] = []
-        points = [point for high, low, _ in run.pairs for point in (high, low) if point is not None]
-        offsets = [0, *sorted(point.offset for point in points)]
-        # Numbers grow with the offsets; kernels touch lines of the cache in this order.
-        for offset in offsets[1:]:
-            self._point(number, axis, Point(offset, 1), step)
+        offsets = [0]
         for p, (high, low, weight) in enumerate(run.pairs):
+            offsets += [point.offset for point in (high, low) if point is not None]
             upper, lower = (
                 point and self._point(number, axis, point, step) for point in (high, low)
             )
