@@ -23,7 +23,7 @@ from gradkit.functions.schemes import Scheme
 from gradkit.functions.search import Rounds
 from gradkit.functions.sides import Sides, differentiate, facing
 
-__all__ = ["Points", "Whole", "derivative"]
+__all__ = ["Points", "derivative"]
 
 #: Points whose values are judged together on the host, so that they stay in the cache.
 BLOCK = 16384
