@@ -391,12 +391,14 @@ class Plan(Renderings):
 
     def _target_dtype(self, inputs: Sequence[Array]) -> Any:
         """The dtype that the results of these inputs have, kept for NumPy arrays."""
+        is_kept = all(type(f) is np.ndarray for f in inputs)
         key = ("target", *[f.dtype for f in inputs])
-        found = self.memo.get(key)
+        # Dtypes of other libraries do not like to be compared with those of NumPy.
+        found = self.memo.get(key) if is_kept else None
         if found is None:
             result = self.precision(inputs).result
             found = _array.result_dtype(_array.namespace(inputs[0]), inputs, result)
-            if all(type(f) is np.ndarray for f in inputs):
+            if is_kept:
                 self.memo[key] = found
         return found
 
