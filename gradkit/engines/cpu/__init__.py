@@ -59,11 +59,11 @@ class _Service(NamedTuple):
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
     """None for NumPy arrays of sizes where this engine pays, else the reason."""
-    f = inputs[0]
-    if type(f) is not np.ndarray:
-        return f"serves numpy arrays, the input is a {_array.library(f)} array"
+    for f in inputs:
+        if type(f) is not np.ndarray:
+            return f"serves numpy arrays, the input is a {_array.library(f)} array"
     service = _service(plan, inputs)
-    if service.reason is None and service.whole is None and f.size < SMALL:
+    if service.reason is None and service.whole is None and inputs[0].size < SMALL:
         return f"leaves fewer than {SMALL} complex numbers or wide integers to the reference"
     return service.reason
 
@@ -147,7 +147,8 @@ def _targets(service: _Service, out: Sequence[Array]) -> list[Array] | None:
     """The array of each distinct result; None where they cannot be written to part by part."""
     targets = [out[number] for number in service.first]
     for target in targets:
-        if type(target) is not np.ndarray and isinstance(target, np.ma.MaskedArray):
+        # What masks, matrices and arrays with units make of slices and ufuncs is their own affair.
+        if type(target) is not np.ndarray and type(target) is not np.memmap:
             return None
     return targets
 

@@ -35,5 +35,6 @@ _interface_of = ctypes.PYFUNCTYPE(ctypes.POINTER(Interface), ctypes.py_object, c
 
 def address(array: np.ndarray) -> int:
     """The address of the first element of an array."""
-    held = array.__array_struct__  # named, so that what it points to is there until it is read
-    return _interface_of(held, None)[0].data or 0
+    # What it points to is freed with the capsule, which must live until all is read.
+    capsule = array.__array_struct__
+    return _interface_of(capsule, None)[0].data or 0

@@ -16,6 +16,7 @@ from gradkit.engines.program import program_of
 from .plans import DTYPES, PLANS, SHAPE, grid, inputs_of, results_of
 
 rng = np.random.default_rng(21)
+GRID = Grid(Axis(spacing=0.5), Axis(spacing=-0.3))
 REAL = [name for name in DTYPES if name not in ("complex64", "int64", "uint64")]
 
 
@@ -130,6 +131,44 @@ def test_a_second_call_with_out_allocates_no_array(name):
     tracemalloc.stop()
     # NumPy itself takes a buffer of 8192 elements where weights are broadcast.
     assert peak < 100_000 < f.size * 8 // 2
+
+
+class WithoutUfuncs(np.ndarray):
+    """Like an array with units: nothing but what is assigned to it may be in it."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        raise AssertionError(f"{ufunc.__name__} must not be told of this array")
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (60, 70)])
+@pytest.mark.parametrize("kind", [np.matrix, np.recarray, WithoutUfuncs])
+def test_targets_of_other_kinds_are_assigned_to(kind, shape):
+    plan = Gradient(2).on(GRID, shape)
+    f = rng.random(shape)
+    out = tuple(np.zeros(shape).view(kind) for _ in shape)
+    assert plan(f, out=out) is out
+    for ours, theirs in zip(out, reference.run(plan, [f]), strict=True):
+        assert type(ours) is kind
+        np.testing.assert_array_equal(np.asarray(ours), theirs)
+
+
+def test_memory_maps_are_written_in_place(tmp_path):
+    shape = (60, 70)
+    plan = D(1).on(GRID, shape)
+    f = rng.random(shape)
+    out = np.memmap(tmp_path / "out", float, "w+", shape=shape)
+    assert plan(f, out=out) is out
+    np.testing.assert_array_equal(out, reference.run(plan, [f])[0])
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (60, 70)])
+def test_a_second_input_of_another_kind_is_left_to_the_reference(shape):
+    plan = gradkit.Divergence(2).on(GRID, shape)
+    u, v = rng.random(shape), rng.random(shape).view(np.matrix)
+    assert explain_engine(u, v, plan=plan).engine == "reference"
+    ours, theirs = plan([u, v]), reference.run(plan, [u, v])[0]
+    assert type(ours) is type(theirs)
+    np.testing.assert_array_equal(ours, theirs)
 
 
 # --- floating-point errors ------------------------------------------------------------------------
