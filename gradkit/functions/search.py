@@ -21,6 +21,7 @@ from gradkit.functions.history import (
     NOT_ANALYTIC,
     WAVE,
     Found,
+    Seen,
     Signs,
     State,
     first,
@@ -166,8 +167,8 @@ def _started(
     """What is known after the first round."""
     noisy = is_noisy(xp, judged)
     found = _begun(xp, scheme, judged, factor, lanes)
-    seen = _seen(xp, scheme, judged, factor, noisy)
-    state = first(xp, found, judged, factor, seen)
+    seen = _seen(xp, scheme, judged, factor, noisy, lanes)
+    state = first(xp, scheme, judged, found, factor, seen)
     return _closed(xp, state, judged, 1), _Told(noisy, None)
 
 
@@ -182,15 +183,18 @@ def _continued(
 ) -> tuple[State, _Told]:
     """The better of the old and the new, and what the new tells of the next steps."""
     noisy = is_noisy(xp, judged) & ~(is_rough(judged) & (state.suspect == WAVE))
-    seen = _seen(xp, scheme, judged, factor, noisy)
+    seen = _seen(xp, scheme, judged, factor, noisy, lanes)
     state, signs = weighed(xp, scheme, state, judged, factor, lanes.longest, seen)
     return _closed(xp, state, judged, turn), _Told(noisy, signs)
 
 
-def _seen(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, noisy: Array) -> Array:
-    """The noise that a ladder shows, error times factor**order."""
+def _seen(
+    xp: Namespace, scheme: Scheme, judged: Round, factor: Array, noisy: Array, lanes: Lanes
+) -> Seen:
+    """What a ladder shows beside its value."""
     nothing = xp.zeros_like(judged.error)
-    return changed(xp, nothing, noisy, lambda: judged.error * factor**scheme.order)
+    noise = changed(xp, nothing, noisy, lambda: judged.error * factor**scheme.order)
+    return Seen(noise, lanes.wide)
 
 
 def _closed(xp: Namespace, state: State, judged: Round, turn: int) -> State:
