@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gradkit._array import Array, Namespace
 from gradkit.functions.judging import Round, changed, number
-from gradkit.functions.moves import is_rough
+from gradkit.functions.moves import at_least, is_rough
 from gradkit.functions.schemes import Scheme
 
 __all__ = ["KINK", "NOT_ANALYTIC", "WAVE", "Found", "Seen", "Signs", "State", "first", "weighed"]
@@ -218,7 +218,9 @@ def weighed(
     # Shorter steps that do not just drown in the rounding of the values.
     closer = (longest < old.step) & ~judged.flat & xp.isfinite(judged.error)
     noise = _noise(xp, state, judged, closer, factor, power, old_power, seen.noise)
-    error = judged.error + noise.hidden / power
+    # Rounding is in the error already, and is the part of the noise that is known of.
+    extra = noise.hidden / power - judged.rounding
+    error = changed(xp, judged.error, extra > 0, lambda: judged.error + at_least(xp, extra, 0))
     gap = xp.abs(judged.value - old.value)
     # Rounding inside func that is seen over some steps is there over others, too.
     floor = noise.hidden / old_power

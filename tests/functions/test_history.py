@@ -126,3 +126,10 @@ def test_a_constant_over_long_waves_is_no_derivative():
     result = derivative(np.sin, x, order=4)
     off = abs(result.value - np.sin(x.astype(float)))
     assert np.all((off <= 10 * result.error) | ~result.success)
+
+
+def test_rounding_counts_but_once_however_many_ladders_show_it():
+    x = np.geomspace(1e-9, 1e-5, 30)
+    result = derivative(lambda t: 1000 + np.cos(t), x, order=2, method="forward")
+    assert result.success.all()
+    assert np.all(abs(result.value + np.cos(x)) <= 10 * result.error)
