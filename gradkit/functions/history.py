@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from gradkit._array import Array, Namespace
 from gradkit.functions.judging import Round, changed, number
+from gradkit.functions.moves import at_least, is_rough
 from gradkit.functions.schemes import Scheme
 
-__all__ = ["KINK", "NOT_ANALYTIC", "WAVE", "Found", "Signs", "State", "first", "weighed"]
+__all__ = ["KINK", "NOT_ANALYTIC", "WAVE", "Found", "Seen", "Signs", "State", "first", "weighed"]
 
 #: Flaws, which are also positions among the words for the status of a result.
 KINK = 2
@@ -22,6 +23,10 @@ NOT_ANALYTIC = 4
 #: What the values were found to be where noise looked like a wave, or a wave like noise.
 NOISE = inf
 WAVE = -1.0
+
+#: The part of its error below which a value tells nothing of a derivative, and how many times
+#: shorter than broad steps those are over which so small a value is no wonder.
+FAINT, SHORT = 0.1, 10.0
 
 #: How many times the noise of a ladder may be what it shows of it, by chance.
 CHANCE = 30.0
@@ -57,7 +62,7 @@ class State(NamedTuple):
     found : Found
         The best so far.
     anchor : Array
-        The shortest steps over which values were not all the same, infinite for none.
+        The shortest steps over which values told of a derivative, infinite for none.
     factor : Array
         The factor of the next round.
     wanted : Array
@@ -93,6 +98,21 @@ class State(NamedTuple):
     done: Array
 
 
+class Seen(NamedTuple):
+    """What a ladder shows beside its value.
+
+    Attributes
+    ----------
+    noise : Array
+        The noise of the values, error times factor**order.
+    wide : Array
+        Product of steps of about the size of the variables, to the power of the orders.
+    """
+
+    noise: Array
+    wide: Array
+
+
 class Signs(NamedTuple):
     """What a ladder tells beside its value.
 
@@ -120,31 +140,35 @@ class _Noise(NamedTuple):
     noise: Array  # whether it is noise
 
 
-def first(xp: Namespace, found: Found, judged: Round, factor: Array, seen: Array) -> State:
+def first(
+    xp: Namespace, scheme: Scheme, judged: Round, found: Found, factor: Array, seen: Seen
+) -> State:
     """What is known after the first round.
 
     Parameters
     ----------
     xp : namespace
         Namespace of the arrays.
-    found : Found
-        What it found.
+    scheme : Scheme
+        Stencil and weights.
     judged : Round
         The round.
+    found : Found
+        What it found.
     factor : Array
         The factor of its steps, ``(lanes,)``.
-    seen : Array
-        The noise that it shows, error times factor**order.
+    seen : Seen
+        What else it shows.
     """
     nothing = xp.zeros_like(judged.error)
     return State(
         found=found,
-        anchor=_anchor(xp, judged, found.step),
+        anchor=_anchor(xp, scheme, judged, found.step, seen.wide),
         factor=factor,
         wanted=nothing,
         short=nothing,
         long=xp.full_like(nothing, inf),
-        hidden=seen,
+        hidden=seen.noise,
         suspect=nothing,
         beyond=nothing,
         jump=judged.jump,
@@ -154,9 +178,12 @@ def first(xp: Namespace, found: Found, judged: Round, factor: Array, seen: Array
     )
 
 
-def _anchor(xp: Namespace, judged: Round, longest: Array) -> Array:
-    """Steps over which values are not all the same, infinite where they are."""
-    return xp.where(judged.flat, number(xp, inf, judged.error), longest)
+def _anchor(xp: Namespace, scheme: Scheme, judged: Round, longest: Array, wide: Array) -> Array:
+    """Steps over which values tell of a derivative, infinite where they are all the same."""
+    # Over steps that are too short for the order, they are but rounding, which excludes nothing.
+    faint = (xp.abs(judged.value) < FAINT * judged.error) & ~is_rough(judged)
+    faint = faint & (wide > SHORT**scheme.order * judged.reach)
+    return xp.where(judged.flat | faint, number(xp, inf, judged.error), longest)
 
 
 def weighed(
@@ -166,7 +193,7 @@ def weighed(
     judged: Round,
     factor: Array,
     unit: Array,
-    seen: Array,
+    seen: Seen,
 ) -> tuple[State, Signs]:
     """The better of old and new, and what else the new tells.
 
@@ -184,15 +211,17 @@ def weighed(
         The factor of its steps, ``(lanes,)``.
     unit : Array
         Its longest step, without the factor.
-    seen : Array
-        The noise that it shows, error times factor**order.
+    seen : Seen
+        What else it shows.
     """
     old, longest, power = state.found, unit * factor, factor**scheme.order
     old_power = (old.step / unit) ** scheme.order
     # Shorter steps that do not just drown in the rounding of the values.
     closer = (longest < old.step) & ~judged.flat & xp.isfinite(judged.error)
-    noise = _noise(xp, state, judged, closer, factor, power, old_power, seen)
-    error = judged.error + noise.hidden / power
+    noise = _noise(xp, state, judged, closer, factor, power, old_power, seen.noise)
+    # Rounding is in the error already, and is the part of the noise that is known of.
+    extra = noise.hidden / power - judged.rounding
+    error = changed(xp, judged.error, extra > 0, lambda: judged.error + at_least(xp, extra, 0))
     gap = xp.abs(judged.value - old.value)
     # Rounding inside func that is seen over some steps is there over others, too.
     floor = noise.hidden / old_power
@@ -206,10 +235,12 @@ def weighed(
     old = old._replace(error=doubtful)
     astray = _astray(xp, state, old, judged, longest, error, gap) & ~closed
     better = (error < old.error) & ~closed & ~astray
+    anchor = xp.minimum(state.anchor, _anchor(xp, scheme, judged, longest, seen.wide))
     state = _bettered(xp, scheme, state, old, judged, longest, error, better, closed)
     suspect, short, long = state.suspect, state.short, state.long
     verdict = changed(xp, suspect, noise.noise, lambda: number(xp, NOISE, suspect))
     state = state._replace(
+        anchor=anchor,
         short=changed(xp, short, noise.noise, lambda: suspect),
         long=changed(xp, long, noise.wave, lambda: xp.minimum(long, suspect)),
         hidden=noise.hidden,
@@ -293,7 +324,6 @@ def _bettered(
     )
     return state._replace(
         found=found,
-        anchor=xp.minimum(state.anchor, _anchor(xp, judged, longest)),
         jump=judged.jump,
         rounded=judged.rounded,
     )

@@ -209,7 +209,11 @@ def judge(
     reach = xp.abs(divisors[0, ...])
     unresolved = changed(xp, flat, flat, lambda: wide > reach * 1e3**scheme.order)
     missing = ~(xp.isfinite(error) & xp.isfinite(centre))
-    error = changed(xp, error, unresolved, lambda: number(xp, 1 / lanes.epsilon, error))
+    # What may hide in the rounding of the values is as large as they are, and finite all the same.
+    most = float(xp.finfo(error.dtype).max)
+    error = changed(
+        xp, error, unresolved, lambda: xp.clip(rounding, min=1 / lanes.epsilon, max=most)
+    )
     error = changed(xp, error, missing, lambda: number(xp, inf, error))
     target = changed(xp, target, missing, lambda: number(xp, nan, target))
     limit = changed(xp, limit, missing, lambda: number(xp, nan, limit))

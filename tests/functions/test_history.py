@@ -109,3 +109,27 @@ def test_long_steps_are_no_evidence_that_nothing_changes_over_short_ones():
         slope = float(height) / float(x) / np.cosh(1.0) ** 2
         assert not result.success
         assert abs(result.value - slope) <= 10 * result.error
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_steps_that_only_rounding_is_seen_over_exclude_nothing(order):
+    # About a tiny x the first steps are too short for a high order by many powers of ten.
+    x = np.geomspace(1e-12, 1e-3, 40)
+    result = derivative(lambda t: np.exp(t) + 1, x, order=order)
+    assert result.success.all()
+    assert np.all(abs(result.value - np.exp(x)) <= 10 * result.error)
+
+
+def test_a_constant_over_long_waves_is_no_derivative():
+    # In float32 steps of 0.1 are lost in rounding; those of 100 are longer than the wave.
+    x = np.geomspace(1e-8, 1e-4, 40).astype(np.float32)
+    result = derivative(np.sin, x, order=4)
+    off = abs(result.value - np.sin(x.astype(float)))
+    assert np.all((off <= 10 * result.error) | ~result.success)
+
+
+def test_rounding_counts_but_once_however_many_ladders_show_it():
+    x = np.geomspace(1e-9, 1e-5, 30)
+    result = derivative(lambda t: 1000 + np.cos(t), x, order=2, method="forward")
+    assert result.success.all()
+    assert np.all(abs(result.value + np.cos(x)) <= 10 * result.error)
