@@ -209,11 +209,7 @@ def judge(
     reach = xp.abs(divisors[0, ...])
     unresolved = changed(xp, flat, flat, lambda: wide > reach * 1e3**scheme.order)
     missing = ~(xp.isfinite(error) & xp.isfinite(centre))
-    # What may hide in the rounding of the values is as large as they are, and finite all the same.
-    most = float(xp.finfo(error.dtype).max)
-    error = changed(
-        xp, error, unresolved, lambda: xp.clip(rounding, min=1 / lanes.epsilon, max=most)
-    )
+    error = changed(xp, error, unresolved, lambda: _hideable(xp, rounding, lanes.epsilon))
     error = changed(xp, error, missing, lambda: number(xp, inf, error))
     target = changed(xp, target, missing, lambda: number(xp, nan, target))
     limit = changed(xp, limit, missing, lambda: number(xp, nan, limit))
@@ -251,6 +247,13 @@ def changed(xp: Namespace, array: Array, where: Array, to: Callable[[], Array]) 
 def number(xp: Namespace, value: float, like: Array) -> Array:
     """A number in the dtype and on the device of an array."""
     return xp.asarray(value, dtype=like.dtype, device=_array.device(like))
+
+
+def _hideable(xp: Namespace, rounding: Array, epsilon: float) -> Array:
+    """The error where no bit of the values changed: large by itself and by their size, finite."""
+    most = float(xp.finfo(rounding.dtype).max)
+    least = number(xp, 1 / epsilon, rounding)
+    return xp.minimum(xp.maximum(rounding, least), number(xp, most, rounding))
 
 
 def _beside(xp: Namespace, step: Array, values: Array) -> Array:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
+import numpy as np
+
 from gradkit._array import Array, Namespace
 from gradkit.functions.evaluate import Asking
 from gradkit.functions.history import Found
@@ -62,13 +64,19 @@ def facing(xp: Namespace, begin: Start, broad: Array, scheme: Scheme, method: st
     nearest = xp.minimum(below, above)
     cramped = nearest < CRAMPED * broad
     if scheme.symmetric:
-        return Sides(None, nearest / reach, cramped)
+        return Sides(None, _factor(nearest, reach), cramped)
     if method in ("central", "complex"):
         up = above >= below
     else:
         up = xp.full_like(begin.step, method == "forward", dtype=xp.bool)
     side = xp.where(up, xp.ones_like(begin.step), -xp.ones_like(begin.step))
-    return Sides(side, xp.where(up, above, below) / reach, cramped)
+    return Sides(side, _factor(xp.where(up, above, below), reach), cramped)
+
+
+def _factor(room: Array, reach: Array) -> Array:
+    """How many times the reach of steps fits, infinite also where that is beyond all numbers."""
+    with np.errstate(over="ignore"):
+        return room / reach
 
 
 def differentiate(

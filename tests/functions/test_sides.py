@@ -75,3 +75,10 @@ def test_under_jit_both_are_searched_and_one_is_taken():
     x = np.asarray([0.0, 0.5, 1.0])
     run = jax.jit(lambda t: derivative(jax.numpy.exp, t, bounds=(0, 1), rounds=2).value)
     np.testing.assert_allclose(np.asarray(run(jax.numpy.asarray(x))), np.exp(x), rtol=1e-6)
+
+
+def test_bounds_that_are_far_beyond_a_tiny_x_raise_no_warning():
+    x = np.asarray([1e-12, 0.5], np.float32)
+    for method in ("central", "forward"):
+        result = derivative(np.sin, x, method=method, bounds=(-1e30, 1e30))  # warnings are errors
+        assert np.all(abs(result.value - np.cos(x)) <= 10 * result.error)
