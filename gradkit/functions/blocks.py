@@ -19,10 +19,10 @@ from gradkit.errors import ArgumentValueError, integer
 from gradkit.functions import steps
 from gradkit.functions.complex_step import complex_step
 from gradkit.functions.evaluate import Asking, Evaluator, answered, own
+from gradkit.functions.history import Found
 from gradkit.functions.inputs import Options, points
 from gradkit.functions.judging import Values
 from gradkit.functions.schemes import Scheme, central_scheme, one_sided_scheme
-from gradkit.functions.search import Found
 from gradkit.functions.sides import differentiate, facing
 
 __all__ = ["MEMORY", "Moves", "Problem", "indices", "joined", "sampled", "search_moves"]

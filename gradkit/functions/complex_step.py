@@ -14,7 +14,7 @@ from gradkit._array import Array, Namespace
 from gradkit._dtypes import dtype_name, kind
 from gradkit.errors import ArgumentTypeError
 from gradkit.functions.evaluate import Asking
-from gradkit.functions.search import NOT_ANALYTIC, Found
+from gradkit.functions.history import NOT_ANALYTIC, Found
 
 __all__ = ["complex_step"]
 

@@ -10,11 +10,11 @@ from gradkit._array import Array
 from gradkit.functions import steps
 from gradkit.functions.blocks import MEMORY, Problem, sampled
 from gradkit.functions.evaluate import Asking, answered
+from gradkit.functions.history import Found
 from gradkit.functions.inputs import Options, over
 from gradkit.functions.judging import Values
 from gradkit.functions.results import Result, result
 from gradkit.functions.schemes import Scheme
-from gradkit.functions.search import Found
 from gradkit.functions.sides import Sides, differentiate, facing
 
 __all__ = ["Rays", "along", "directional"]

@@ -10,9 +10,9 @@ import numpy as np
 from gradkit._array import Array
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
 from gradkit.functions.blocks import MEMORY, Problem, indices, search_moves
+from gradkit.functions.history import KINK, Found
 from gradkit.functions.inputs import Options
 from gradkit.functions.results import Result, result
-from gradkit.functions.search import KINK, Found
 
 __all__ = ["hessian", "partial"]
 

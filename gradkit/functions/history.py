@@ -21,7 +21,8 @@ KINK = 2
 NOT_ANALYTIC = 4
 
 #: What the values were found to be where noise looked like a wave, or a wave like noise.
-NOISE, WAVE = inf, -1.0
+NOISE = inf
+WAVE = -1.0
 
 #: The part of its error below which a value tells nothing of a derivative, and how many times
 #: shorter than broad steps those are over which so small a value is no wonder.

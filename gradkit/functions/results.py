@@ -10,8 +10,8 @@ import numpy as np
 
 from gradkit import _array
 from gradkit._array import Array, Namespace
+from gradkit.functions.history import Found
 from gradkit.functions.judging import changed, number
-from gradkit.functions.search import Found
 
 __all__ = ["STATUSES", "Result", "result"]
 

@@ -17,8 +17,6 @@ import numpy as np
 from gradkit._array import Array, Namespace
 from gradkit.functions.evaluate import Asking
 from gradkit.functions.history import (
-    KINK,
-    NOT_ANALYTIC,
     WAVE,
     Found,
     Seen,
@@ -31,7 +29,7 @@ from gradkit.functions.judging import Round, Sampled, Tolerances, Values, change
 from gradkit.functions.moves import at_least, at_most, guide, is_noisy, is_rough, probe
 from gradkit.functions.schemes import Scheme
 
-__all__ = ["KINK", "NOT_ANALYTIC", "Found", "Lanes", "Rounds", "put", "search"]
+__all__ = ["Lanes", "Rounds", "put", "search"]
 
 
 class Lanes(Sampled, Protocol):

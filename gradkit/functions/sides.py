@@ -11,9 +11,10 @@ import numpy as np
 
 from gradkit._array import Array, Namespace
 from gradkit.functions.evaluate import Asking
+from gradkit.functions.history import Found
 from gradkit.functions.judging import Tolerances, number
 from gradkit.functions.schemes import Scheme, central_scheme, one_sided_scheme
-from gradkit.functions.search import Found, Lanes, Rounds, put, search
+from gradkit.functions.search import Lanes, Rounds, put, search
 from gradkit.functions.steps import USABLE, Start
 
 __all__ = ["Sides", "differentiate", "facing"]

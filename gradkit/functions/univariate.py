@@ -15,14 +15,15 @@ from gradkit.errors import ArgumentValueError, integer
 from gradkit.functions import steps
 from gradkit.functions.complex_step import complex_step
 from gradkit.functions.evaluate import Asking, Evaluator, Parts, answered, own
+from gradkit.functions.history import Found
 from gradkit.functions.inputs import Options, points
 from gradkit.functions.judging import Values
 from gradkit.functions.results import Result, result
 from gradkit.functions.schemes import Scheme
-from gradkit.functions.search import Found, Rounds
+from gradkit.functions.search import Rounds
 from gradkit.functions.sides import Sides, differentiate, facing
 
-__all__ = ["Points", "derivative"]
+__all__ = ["Points", "Whole", "derivative"]
 
 #: Points whose values are judged together on the host, so that they stay in the cache.
 BLOCK = 16384
