@@ -23,10 +23,17 @@ def tiles(request, monkeypatch):
     monkeypatch.setattr(cpu, "SMALL", 1)
     monkeypatch.setattr(cpu, "WHOLE", 0)
     monkeypatch.setattr(cpu, "LARGE", 0)
-    for plan in PLANS.values():
-        plan.memo.clear()
     monkeypatch.setattr(blocked, "TILE", request.param)
     monkeypatch.setenv("GRADKIT_NUM_THREADS", "3")
+    _forget()
+    yield
+    # Plans keep how they are served, and other tests share them.
+    _forget()
+
+
+def _forget():
+    for plan in PLANS.values():
+        plan.memo.clear()
 
 
 @pytest.mark.usefixtures("tiles")
