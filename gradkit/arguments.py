@@ -263,22 +263,22 @@ def _kept_coordinates(data: bytes, dtype: np.dtype[Any], unit: str) -> Coordinat
     return Coordinates(np.frombuffer(data, dtype), unit)
 
 
-#: The last long coordinates, `_HUGE` in all at most: replaced as a whole, so that threads may look.
-_recent: tuple[Coordinates, ...] = ()
+#: The last long coordinates, `_HUGE` in all at most.
+_recent: list[Coordinates] = []
 
 
 def _recent_coordinates(values: np.ndarray, unit: str) -> Coordinates:
     """Coordinates that were there before, if these are the same: comparing is cheap."""
-    global _recent  # noqa: PLW0603
-    for known in _recent:
+    before = tuple(_recent)  # other threads replace them
+    for known in before:
         is_like = known.unit == unit and known.values.dtype == values.dtype
         if is_like and np.array_equal(known.values, values):
             return known
     found = [Coordinates(values, unit)]
-    for known in _recent:
+    for known in before:
         if sum(map(len, found)) + len(known) <= _HUGE:
             found.append(known)
-    _recent = tuple(found)
+    _recent[:] = found
     return found[0]
 
 

@@ -14,7 +14,7 @@ from gradkit.functions.judging import Round, changed, number
 from gradkit.functions.moves import at_least, is_rough
 from gradkit.functions.schemes import Scheme
 
-__all__ = ["KINK", "NOT_ANALYTIC", "WAVE", "Found", "Seen", "Signs", "State", "first", "weighed"]
+__all__ = ["KINK", "NOT_ANALYTIC", "WAVE", "Found", "Signs", "State", "Steps", "first", "weighed"]
 
 #: Flaws, which are also positions among the words for the status of a result.
 KINK = 2
@@ -98,18 +98,21 @@ class State(NamedTuple):
     done: Array
 
 
-class Seen(NamedTuple):
-    """What a ladder shows beside its value.
+class Steps(NamedTuple):
+    """The steps of a ladder, ``(lanes,)``.
 
     Attributes
     ----------
-    noise : Array
-        The noise of the values, error times factor**order.
+    unit : Array
+        The longest step of the first ladder.
+    factor : Array
+        How many times that is the longest step of this one.
     wide : Array
         Product of steps of about the size of the variables, to the power of the orders.
     """
 
-    noise: Array
+    unit: Array
+    factor: Array
     wide: Array
 
 
@@ -141,7 +144,7 @@ class _Noise(NamedTuple):
 
 
 def first(
-    xp: Namespace, scheme: Scheme, judged: Round, found: Found, factor: Array, seen: Seen
+    xp: Namespace, scheme: Scheme, judged: Round, found: Found, steps: Steps, seen: Array
 ) -> State:
     """What is known after the first round.
 
@@ -155,26 +158,26 @@ def first(
         The round.
     found : Found
         What it found.
-    factor : Array
-        The factor of its steps, ``(lanes,)``.
-    seen : Seen
-        What else it shows.
+    steps : Steps
+        Its steps.
+    seen : Array
+        The noise of the values that it shows, error times factor**order.
     """
     nothing = xp.zeros_like(judged.error)
     return State(
         found=found,
-        anchor=_anchor(xp, scheme, judged, found.step, seen.wide),
-        factor=factor,
+        anchor=_anchor(xp, scheme, judged, found.step, steps.wide),
+        factor=steps.factor,
         wanted=nothing,
         short=nothing,
         long=xp.full_like(nothing, inf),
-        hidden=seen.noise,
+        hidden=seen,
         suspect=nothing,
         beyond=nothing,
         jump=judged.jump,
         rounded=judged.rounded,
         closed=xp.zeros_like(nothing, dtype=xp.bool),
-        done=xp.zeros_like(factor, dtype=xp.bool),
+        done=xp.zeros_like(steps.factor, dtype=xp.bool),
     )
 
 
@@ -191,9 +194,8 @@ def weighed(
     scheme: Scheme,
     state: State,
     judged: Round,
-    factor: Array,
-    unit: Array,
-    seen: Seen,
+    steps: Steps,
+    seen: Array,
 ) -> tuple[State, Signs]:
     """The better of old and new, and what else the new tells.
 
@@ -207,18 +209,16 @@ def weighed(
         What was known.
     judged : Round
         The new ladder.
-    factor : Array
-        The factor of its steps, ``(lanes,)``.
-    unit : Array
-        Its longest step, without the factor.
-    seen : Seen
-        What else it shows.
+    steps : Steps
+        Its steps.
+    seen : Array
+        The noise of the values that it shows, error times factor**order.
     """
-    old, longest, power = state.found, unit * factor, factor**scheme.order
-    old_power = (old.step / unit) ** scheme.order
+    old, factor, longest = state.found, steps.factor, steps.unit * steps.factor
+    power, old_power = factor**scheme.order, (old.step / steps.unit) ** scheme.order
     # Shorter steps that do not just drown in the rounding of the values.
     closer = (longest < old.step) & ~judged.flat & xp.isfinite(judged.error)
-    noise = _noise(xp, state, judged, closer, factor, power, old_power, seen.noise)
+    noise = _noise(xp, state, judged, closer, factor, power, old_power, seen)
     # Rounding is in the error already, and is the part of the noise that is known of.
     extra = noise.hidden / power - judged.rounding
     error = changed(xp, judged.error, extra > 0, lambda: judged.error + at_least(xp, extra, 0))
@@ -235,7 +235,7 @@ def weighed(
     old = old._replace(error=doubtful)
     astray = _astray(xp, state, old, judged, longest, error, gap) & ~closed
     better = (error < old.error) & ~closed & ~astray
-    anchor = xp.minimum(state.anchor, _anchor(xp, scheme, judged, longest, seen.wide))
+    anchor = xp.minimum(state.anchor, _anchor(xp, scheme, judged, longest, steps.wide))
     state = _bettered(xp, scheme, state, old, judged, longest, error, better, closed)
     suspect, short, long = state.suspect, state.short, state.long
     verdict = changed(xp, suspect, noise.noise, lambda: number(xp, NOISE, suspect))

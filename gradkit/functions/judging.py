@@ -177,7 +177,6 @@ def judge(
     rounding = amplified * unsure / xp.abs(divisors[-1, ...])
     # Without the finest steps rounding is less; taken where it makes no other difference.
     value = finest + xp.where(xp.abs(full - coarse) <= 2 * rounding, coarse, full)
-    magnitude = xp.abs(value)
 
     first_change, last_change = xp.abs(pieces[0, ...]), xp.abs(pieces[-1, ...])
     # In a series that converges the last change is a tenth of the first; where values do not
@@ -186,28 +185,15 @@ def judge(
     error = truncation + rounding
     error = changed(xp, error, erratic, lambda: error + (first_change + last_change))
 
-    aim, accepted = tolerances.relative(lanes.epsilon, scheme.order)
     # Values far from the point may be large without end: they excuse no error at the point.
     seen = changed(xp, rounded, ~xp.isfinite(rounded), lambda: number(xp, inf, rounded))
     seen = seen if least is None else xp.minimum(seen, least)
-    wide = lanes.wide
-    if tolerances.atol is None:
-        negligible = _negligible(scheme)
-        # Nor does rounding excuse what is no small part of the values over the size of x.
-        share = max(lanes.epsilon**0.5, ROUNDINGS * lanes.epsilon / BROAD**2)
-        most = share / lanes.epsilon * BROAD**scheme.order
-        slack = min(negligible, most) / wide * seen
-        target = aim * magnitude + slack
-        excused = slack if noise is None else slack + negligible / wide * noise
-        limit = accepted * magnitude + excused
-    else:
-        target = aim * magnitude + tolerances.atol
-        limit = accepted * magnitude + tolerances.atol
+    target, limit = _goals(xp, scheme, lanes, tolerances, xp.abs(value), seen, noise)
 
     # Where all values are the same, they may just not resolve steps as short as these.
     flat = (value == 0) & (first_change == 0) & (last_change == 0)
     reach = xp.abs(divisors[0, ...])
-    unresolved = changed(xp, flat, flat, lambda: wide > reach * 1e3**scheme.order)
+    unresolved = changed(xp, flat, flat, lambda: lanes.wide > reach * 1e3**scheme.order)
     missing = ~(xp.isfinite(error) & xp.isfinite(centre))
     error = changed(xp, error, unresolved, lambda: _hideable(xp, rounding, lanes.epsilon))
     error = changed(xp, error, missing, lambda: number(xp, inf, error))
@@ -232,6 +218,28 @@ def judge(
         companion,
         seen,
     )
+
+
+def _goals(
+    xp: Namespace,
+    scheme: Scheme,
+    lanes: Sampled,
+    tolerances: Tolerances,
+    magnitude: Array,
+    seen: Array,
+    noise: Array | float | None,
+) -> tuple[Array, Array]:
+    """The error at which the search stops, and the one up to which it is a success."""
+    aim, accepted = tolerances.relative(lanes.epsilon, scheme.order)
+    if tolerances.atol is not None:
+        return aim * magnitude + tolerances.atol, accepted * magnitude + tolerances.atol
+    negligible, wide = _negligible(scheme), lanes.wide
+    # Nor does rounding excuse what is no small part of the values over the size of x.
+    share = max(lanes.epsilon**0.5, ROUNDINGS * lanes.epsilon / BROAD**2)
+    most = share / lanes.epsilon * BROAD**scheme.order
+    slack = min(negligible, most) / wide * seen
+    excused = slack if noise is None else slack + negligible / wide * noise
+    return aim * magnitude + slack, accepted * magnitude + excused
 
 
 def changed(xp: Namespace, array: Array, where: Array, to: Callable[[], Array]) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 
 from gradkit._array import Array, Namespace
 from gradkit.functions.evaluate import Asking
-from gradkit.functions.history import WAVE, Found, Seen, Signs, State, first, weighed
+from gradkit.functions.history import WAVE, Found, Signs, State, Steps, first, weighed
 from gradkit.functions.judging import Round, Sampled, Tolerances, Values, changed, judge, number
 from gradkit.functions.moves import at_least, at_most, guide, is_noisy, is_rough, probe
 from gradkit.functions.schemes import Scheme
@@ -157,8 +157,8 @@ def _started(
     """What is known after the first round."""
     noisy = is_noisy(xp, judged)
     found = _begun(xp, scheme, judged, factor, lanes)
-    seen = _seen(xp, scheme, judged, factor, noisy, lanes)
-    state = first(xp, scheme, judged, found, factor, seen)
+    seen = _seen(xp, scheme, judged, factor, noisy)
+    state = first(xp, scheme, judged, found, Steps(lanes.longest, factor, lanes.wide), seen)
     return _closed(xp, state, judged, 1), _Told(noisy, None)
 
 
@@ -173,18 +173,16 @@ def _continued(
 ) -> tuple[State, _Told]:
     """The better of the old and the new, and what the new tells of the next steps."""
     noisy = is_noisy(xp, judged) & ~(is_rough(judged) & (state.suspect == WAVE))
-    seen = _seen(xp, scheme, judged, factor, noisy, lanes)
-    state, signs = weighed(xp, scheme, state, judged, factor, lanes.longest, seen)
+    seen = _seen(xp, scheme, judged, factor, noisy)
+    steps = Steps(lanes.longest, factor, lanes.wide)
+    state, signs = weighed(xp, scheme, state, judged, steps, seen)
     return _closed(xp, state, judged, turn), _Told(noisy, signs)
 
 
-def _seen(
-    xp: Namespace, scheme: Scheme, judged: Round, factor: Array, noisy: Array, lanes: Lanes
-) -> Seen:
-    """What a ladder shows beside its value."""
+def _seen(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, noisy: Array) -> Array:
+    """The noise of the values that a ladder shows, error times factor**order."""
     nothing = xp.zeros_like(judged.error)
-    noise = changed(xp, nothing, noisy, lambda: judged.error * factor**scheme.order)
-    return Seen(noise, lanes.wide)
+    return changed(xp, nothing, noisy, lambda: judged.error * factor**scheme.order)
 
 
 def _closed(xp: Namespace, state: State, judged: Round, turn: int) -> State:

@@ -48,11 +48,10 @@ class _Whole:
             fields = {
                 name: np.empty(self._count, dtype=getattr(found, name).dtype)
                 for name in Found._fields
-                if name not in ("companion", "target")
+                if name != "companion"
             }
-            # Of one variable the companion is the value. No result tells the target: it is
-            # overwritten by the limit, which is the next field.
-            self.found = Found(**fields, companion=fields["value"], target=fields["limit"])
+            # Of one variable the companion is the value.
+            self.found = Found(**fields, companion=fields["value"])
         places = Found(*(field[rows] for field in self.found))
         for place, part in zip(places, found, strict=True):
             place[...] = part

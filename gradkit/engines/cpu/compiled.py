@@ -34,10 +34,10 @@ BOX = 2**18
 SHARED = 2**20
 #: Bytes of a line of a box, at least: processors fetch ahead along lines.
 SHORTEST_LINE = 2**14
-#: Scratch memory that no call is using, and where it begins.
-_spare: list[tuple[np.ndarray, int]] = []
 #: Boxes per thread, at least, so that none waits long for the others.
 BOXES_PER_THREAD = 4
+#: Scratch memory that no call is using, and where it begins.
+_spare: list[tuple[np.ndarray, int]] = []
 
 
 def reason_against(plan: Plan, inputs: Sequence[np.ndarray]) -> str | None:
