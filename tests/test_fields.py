@@ -996,6 +996,15 @@ def test_long_coordinates_are_known_by_their_values(n):
     np.testing.assert_array_equal(gradient(f, as_float32), gradient(f, y))
 
 
+def test_long_coordinates_are_not_taken_for_floats_that_compare_equal():
+    steps = np.cumsum(3 + 2 * (np.arange(5000) % 2))
+    whole = 2**53 + steps
+    rounded = whole.astype(float)
+    assert np.array_equal(whole, rounded)
+    assert np.abs(gradient(1.0 * steps, rounded) - 1).max() > 0.1
+    np.testing.assert_allclose(gradient(1.0 * steps, whole), 1, rtol=1e-14)
+
+
 def test_coordinates_that_lose_their_order_raise_after_a_good_call():
     x = np.arange(6000.0) ** 1.5
     gradient(x, x)

@@ -182,6 +182,19 @@ def test_results_are_whole_when_an_error_is_raised():
         np.testing.assert_array_equal(out, np.gradient(f))
 
 
+def test_neighbours_in_different_rows_raise_no_warning_and_others_do():
+    # Rows of arrays without gaps are taken as one, so differences are taken across their ends, too.
+    f = np.zeros((60, 70))
+    f[:, 0], f[:, -2] = 1.2e308, -1.2e308
+    plan = D(1).on(Grid(Axis(), Axis()), f.shape, edge_order=1)
+    np.testing.assert_array_equal(plan(f), np.gradient(f, axis=1))
+    f[7, [30, 32]] = [1.2e308, -1.2e308]
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        found = plan(f)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(found, np.gradient(f, axis=1))
+
+
 def test_warnings_that_are_errors_leave_results_whole():
     f = np.array([0.0, 1.7e308, 0.0, -1.7e308, 1.0])
     plan = D(0).on(Grid(Axis()), f.shape, edge_order=1)
