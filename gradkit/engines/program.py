@@ -261,7 +261,7 @@ class _Compiler:
         rule = step.rule
         weights, scale = self._numbers(rows.weights, rule.scale / tick)
         real = self.precision.real
-        of_tables = self._weight_precision(rule, rule.scale / tick / scale)
+        of_tables, fit = self._weight_precision(rule, rule.scale / tick / scale)
         divisors = tuple(_array.constant(self.xp, part, real) for part in _factors(scale, real))
         differences: list[tuple[Any, Any, Any]] = []
         for pair, weight in zip(rows.pairs, weights, strict=True):
@@ -273,7 +273,7 @@ class _Compiler:
                 number = None if size == 1 else _array.constant(self.xp, size, real)
                 differences.append((upper, lower, number) if weight > 0 else (lower, upper, number))
             else:
-                number = self._column(weight, step.axis, of_tables)
+                number = self._column(weight, step.axis, of_tables, fit)
                 differences.append((upper, lower, number))
         points = [point for high, low, _ in differences for point in (high, low)]
         is_plain = all(isinstance(point, Window) and point.is_plain for point in points)
@@ -332,26 +332,33 @@ class _Compiler:
             common = lcm(*(w.denominator for w in weights))
             unit = Fraction(1 << int(largest * common).bit_length() - 1, common)
             return [w / unit for w in weights], scale / unit
+        if scale == 1:
+            return list(weights), scale
         exponent = _exponent(scale)
         if scale != Fraction(2) ** exponent or abs(exponent) > _safe_exponent(self.precision.real):
             return list(weights), scale
         # A product with a power of two is as exact as `ldexp`, which takes one number at a time.
         return list(weights * np.ldexp(np.longdouble(1), -exponent)), Fraction(1)
 
-    def _weight_precision(self, rule: Rule, folded: Fraction) -> str:
-        """The real dtype of a table: float64 for weights over more decades than float32 has."""
+    def _weight_precision(self, rule: Rule, folded: Fraction) -> tuple[str, bool]:
+        """The real dtype of a table, and whether that holds all weights.
+
+        It is float64 for weights over more decades than float32 has.
+        """
         smallest, largest = (power - _exponent(folded) for power in rule.exponents)
         real = self.precision.real
         if real == "float32" and not (smallest > -125 and largest < 128):
-            return _array.default_real(self.like)
-        return real
+            real = _array.default_real(self.like)
+        return real, largest < np.finfo(real).maxexp
 
-    def _column(self, weights: np.ndarray, axis: int, real: str) -> Array:
+    def _column(self, weights: np.ndarray, axis: int, real: str, fit: bool) -> Array:
         """Per-row weights, shaped to multiply along an axis."""
         trailing = len(self.plan.shape) - axis - 1
-        # An infinite weight would turn the difference 0 into NaN.
-        limit = np.finfo(real).max
-        values = np.clip(weights, -limit, limit).astype(real)
+        if not fit:
+            # An infinite weight would turn the difference 0 into NaN.
+            limit = np.finfo(real).max
+            weights = np.clip(weights, -limit, limit)
+        values = weights.astype(real, copy=False)
         self.uploads = True
         return _array.table(self.xp, values.reshape((-1,) + (1,) * trailing), self.like)
 
