@@ -13,7 +13,15 @@ import numpy as np
 from gradkit.boundaries import Condition, Dirichlet, Reflection
 from gradkit.errors import ArgumentValueError, integer
 from gradkit.line import Line
-from gradkit.methods.rule import CORRECTION, WALL, Correction, Point, Rows, Rule
+from gradkit.methods.rule import (
+    CORRECTION,
+    WALL,
+    Correction,
+    Point,
+    Rows,
+    Rule,
+    common_unit,
+)
 from gradkit.methods.stencils import BLOCK, OnCoordinates, Stencils, Uniform
 from gradkit.methods.walls import factors, is_open, known_value, settled
 from gradkit.weights import Stencil, WallClosure
@@ -93,6 +101,7 @@ class FiniteDifference:
             wrap=line.axis.wrap,
             scale=layout.stencils.scale,
             rows=rows,
+            unit=common_unit(rows),
             first=0,
             last=line.sources,
             exponents=_exponents(rows),
@@ -282,7 +291,8 @@ class _Layout:
             return self.stencils.rows_of(rows.start, scaled, rows.accuracy)
 
         rows = tuple(map(change, rule.rows))
-        return replace(rule, rows=rows, total=Fraction(0), label=CORRECTION)
+        unit = common_unit(rows)
+        return replace(rule, rows=rows, unit=unit, total=Fraction(0), label=CORRECTION)
 
 
 class _OpenRow(NamedTuple):

@@ -29,7 +29,7 @@ PERIODIC = Grid(Axis(boundary="periodic"))
 
 def the_sequel(program):
     """The one term of a program of one term."""
-    ((_, (sequel,)),) = program.sums
+    ((_, (sequel,), _),) = program.sums
     return sequel
 
 
@@ -130,7 +130,7 @@ def test_arrays_are_multiplied_by_once_per_array():
     plan = (a * (b * D(0)) + a * D(0, 2)).on(LINE, (8,))
     program = program_of(plan, [np.ones(8)])
     assert len(program.arrays) == 2
-    ((_, sequels),) = program.sums
+    ((_, sequels, _),) = program.sums
     products = [[s.array for s in q.steps if isinstance(s, Product)] for q in sequels]
     assert sorted(map(len, products)) == [1, 2]
     assert len({index for group in products for index in group}) == 2
@@ -169,7 +169,7 @@ def test_coefficient_of_one_is_no_product():
 
 def test_one_rule_is_made_ready_once():
     plan = (D(0) * D(1) + 2 * D(1)).on(Grid(Axis(), Axis()), (5, 6))
-    ((_, sequels),) = program_of(plan, [np.ones((5, 6))]).sums
+    ((_, sequels, _),) = program_of(plan, [np.ones((5, 6))]).sums
     along = [step for sequel in sequels for step in sequel.steps if step.axis == 1]
     assert len(along) == 2
     assert along[0] is along[1]
@@ -184,7 +184,7 @@ def test_equal_outputs_are_one_sum():
 def test_outputs_know_their_own_shape():
     plan = Gradient(2, to="outer").on(Grid(Axis(), Axis()), (5, 6))
     program = program_of(plan, [np.ones((5, 6))])
-    assert [shape for shape, _ in program.sums] == [(6, 6), (5, 7)]
+    assert [result.shape for result in program.sums] == [(6, 6), (5, 7)]
 
 
 # --- numbers that a dtype cannot hold -----------------------------------------------------------

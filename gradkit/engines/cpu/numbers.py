@@ -112,7 +112,7 @@ class _Builder:
         self.splits = precision.splits
         self.parts = 2 if self.is_complex else 1
         self.shape = self.result.shape
-        self.sequels = self.program.sums[self.number][1]
+        _, self.sequels, divisors = self.program.sums[self.number]
         output = _Operand("o", self.result.strides, len(self.inputs) + self.number)
         self.order = self._order()
         operands = [self._operands(n, sequel) for n, sequel in enumerate(self.sequels)]
@@ -135,6 +135,7 @@ class _Builder:
         terms = tuple(
             self._term(number, sequel, rows[number]) for number, sequel in enumerate(self.sequels)
         )
+        self.slots.update((f"d{j}", self._divisor(value)) for j, value in enumerate(divisors))
         result = _real_part(precision.result)
         key = Key(
             len(sizes),
@@ -143,6 +144,7 @@ class _Builder:
             self.is_complex,
             result == precision.real and self._along_line(output) == self.dtype.itemsize,
             terms,
+            len(divisors),
             tuple(self.points.values()),
             tuple(self._end_of(place, self.sizes[-1]) for place in self.ends),
         )
@@ -169,8 +171,8 @@ class _Builder:
         # For all results the same axes are one, so that kernels can share boxes of rows.
         used = {
             step.axis
-            for _, sequels in self.program.sums
-            for sequel in sequels
+            for result in self.program.sums
+            for sequel in result.sequels
             for step in sequel.steps[:1]
             if isinstance(step, Passage)
         }
