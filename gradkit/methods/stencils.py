@@ -430,8 +430,7 @@ class OnCoordinates(Stencils):
         The recursion finds the same weights, with ten times the work. In float64 these have two
         roundings more than there, and take a tenth of the time again.
         """
-        is_plain = self.line.axis.coordinates.values.dtype != np.longdouble and not self._exponent
-        dtype = np.float64 if is_plain else np.longdouble
+        dtype = np.float64 if self._has_plain_distances() else np.longdouble
         weights = np.empty((2, stop - start), dtype)
         for first in range(start, stop, BLOCK):
             last = min(first + BLOCK, stop)
@@ -444,6 +443,14 @@ class OnCoordinates(Stencils):
                 np.divide(np.divide(after, both, out=left), before, out=left)
                 np.divide(np.divide(before, both, out=right), after, out=right)
         return Rows(start, stop, ((0, -1), (1, 0)), weights, accuracy)
+
+    def _has_plain_distances(self) -> bool:
+        """Whether float64 holds distances to all its digits, as far as coordinates have these."""
+        points, limits = self.line.axis.coordinates, np.finfo(np.float64)
+        if points.values.dtype == np.longdouble or not self._exponent:
+            return points.values.dtype != np.longdouble
+        smallest = np.abs(self._steps(0, len(points) - 1)).min()
+        return abs(self._exponent) < limits.maxexp - 16 and smallest > limits.tiny / limits.eps
 
     def _table(
         self, offsets: Sequence[int], start: int, stop: int
