@@ -440,6 +440,21 @@ def shares_memory(a: Array, b: Array) -> bool:
     return a is b
 
 
+def is_same_memory(a: Array, b: Array) -> bool:
+    """Whether two arrays of one library, shape and dtype have each element at the same place."""
+    return a is b or _layout(a) == _layout(b)
+
+
+def _layout(array: Array) -> Any:
+    if isinstance(array, np.ndarray):
+        return array.__array_interface__["data"][0], array.strides
+    if array_api_compat.is_cupy_array(array):
+        return array.data.ptr, array.strides
+    if is_torch(array):
+        return array.data_ptr(), array.stride(), array.is_conj(), array.is_neg()
+    return id(array)
+
+
 def _may_have_common_elements(a: np.ndarray, b: np.ndarray) -> bool:
     try:
         return np.shares_memory(a, b, max_work=10_000)  # pyright: ignore[reportArgumentType]
