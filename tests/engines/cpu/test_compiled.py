@@ -305,6 +305,17 @@ def test_reasons(operator, dtype, reason):
     assert reason in compiled.reason_against(plan, [f])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_real_arrays_with_results_asked_to_be_complex(monkeypatch, dtype):
+    monkeypatch.setattr(cpu, "COMPILED", 0)
+    f = values((40, 60), dtype)
+    out = np.full(f.shape, 5 + 5j, "complex64")
+    plan = D(1).on(Grid(Axis(), Axis()), f.shape, dtype="complex64", edge_order=1)
+    plan(f, out=out)
+    np.testing.assert_array_equal(out, np.gradient(f.astype("float32"), axis=1).astype("complex64"))
+    assert "complex numbers" in compiled.reason_against(plan, [f])
+
+
 def test_reason_without_numba(monkeypatch):
     loading.reason_against_numba.cache_clear()
     monkeypatch.setitem(sys.modules, "numba", None)
