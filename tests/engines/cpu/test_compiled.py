@@ -316,6 +316,29 @@ def test_real_arrays_with_results_asked_to_be_complex(monkeypatch, dtype):
     assert "complex numbers" in compiled.reason_against(plan, [f])
 
 
+def test_doubles_are_not_rounded_to_half_precision_by_way_of_single():
+    above_a_tie = 1 + 2.0**-11 + 2.0**-40
+    f = np.arange(60.0) * above_a_tie
+    plan = D(0).on(Grid(Axis()), f.shape, dtype="float16", edge_order=1)
+    assert "round to float32 first" in compiled.reason_against(plan, [f])
+    compare(plan, [f.astype("float32")])
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "wanted"),
+    [
+        (("complex128", "complex128"), "complex64"),
+        (("complex64", "complex64"), "complex128"),
+        (("complex64", "complex128"), None),
+    ],
+)
+def test_complex_numbers_of_several_precisions(dtypes, wanted):
+    shape = (6, 20)
+    plan = Divergence(2).on(Grid(Axis(0.3), Axis(0.7)), shape, dtype=wanted)
+    compare(plan, [values(shape, dtype) for dtype in dtypes])
+    compare(plan, [values(shape, dtype) for dtype in dtypes], out_steps=(1, 2))
+
+
 def test_reason_without_numba(monkeypatch):
     loading.reason_against_numba.cache_clear()
     monkeypatch.setitem(sys.modules, "numba", None)
