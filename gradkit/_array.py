@@ -423,7 +423,12 @@ def is_writeable(array: Array) -> bool:
 
 
 def shares_memory(a: Array, b: Array) -> bool:
-    """Whether two arrays of one library may overlap in memory."""
+    """Whether two arrays of one library, or their masks, may overlap in memory."""
+    if isinstance(a, np.ma.MaskedArray) and isinstance(b, np.ma.MaskedArray):
+        masks = np.ma.getmask(a), np.ma.getmask(b)
+        # One without a mask has a constant instead.
+        if all(isinstance(mask, np.ndarray) for mask in masks) and shares_memory(*masks):
+            return True
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         # Bounds first: they are cheap, and mostly enough.
         return np.may_share_memory(a, b) and _may_have_common_elements(a, b)

@@ -109,6 +109,26 @@ def test_equal_outputs_may_be_one_array_and_others_may_not():
         checked_targets([out, out], [(3,)] * 2, (0, 1), FLOAT, [np.ones(3)])
 
 
+def test_targets_whose_mask_is_that_of_an_input_or_of_another_one_are_refused():
+    plan = Gradient(2).on(Grid(Axis(), Axis()), (4, 5))
+    f = np.ma.MaskedArray(np.arange(20.0).reshape(4, 5), mask=False)
+    f[1, 2] = np.ma.masked
+    kept = f.mask.copy()
+
+    def target(mask):
+        return np.ma.MaskedArray(np.full((4, 5), 7.0), mask=mask)
+
+    with pytest.raises(ArgumentValueError, match=r"out\[1\] shares memory with an input"):
+        plan(f, (target(False), target(f.mask)))
+    one = target(False)
+    with pytest.raises(ArgumentValueError, match=r"out\[0\] and out\[1\] share memory"):
+        plan(f, (one, target(one.mask)))
+    np.testing.assert_array_equal(f.mask, kept)
+    out = (target(np.ma.nomask), target(np.ma.nomask))
+    for written, expected in zip(plan(f, out), plan(f), strict=True):
+        np.testing.assert_array_equal(written.mask, expected.mask)
+
+
 @pytest.mark.parametrize("part", ["shifted", "transposed"])
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 def test_equal_outputs_in_parts_of_one_array_are_refused_before_anything_is_written(library, part):
