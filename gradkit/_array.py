@@ -30,8 +30,11 @@ DType: TypeAlias = Any
 def as_array(value: Any, name: str) -> Array:
     """Return `value` itself if it is an array, else a NumPy array made from it.
 
-    Lists, tuples, numbers and objects with ``__array__`` (pandas, xarray) become NumPy arrays.
+    Lists, tuples, numbers and objects with ``__array__`` (pandas, xarray) become NumPy arrays;
+    memory-mapped files are looked at as plain ones, which every engine for NumPy arrays takes.
     """
+    if type(value) is np.memmap:
+        return value.view(np.ndarray)
     if type(value) is np.ndarray or is_array(value):
         return value
     try:
