@@ -82,7 +82,7 @@ def _service(plan: Plan, inputs: Sequence[Array]) -> _Service:
 def _new_service(plan: Plan, inputs: Sequence[Array]) -> _Service:
     program, precision = program_of(plan, inputs), plan.precision(inputs)
     reason = _reason_against(plan, inputs)
-    shapes = tuple(shape for shape, _ in program.sums)
+    shapes = tuple(result.shape for result in program.sums)
     size = np.dtype(program.result).itemsize
     is_real = _dtypes.kind(precision.compute) == "float" and not any(precision.splits)
     whole = None
@@ -96,7 +96,7 @@ def _new_service(plan: Plan, inputs: Sequence[Array]) -> _Service:
 
 def _takes_whole(plan: Plan, program: Program, size: int) -> bool:
     """Whether arrays pay to be taken whole; `size` is that of an element of the results."""
-    shapes = [shape for shape, _ in program.sums]
+    shapes = [result.shape for result in program.sums]
     last = len(plan.shape) - 1
     rules = [step.rule for step in plan.bound.alongs() if 0 < step.axis == last]
     has_tables = any(isinstance(rows.weights, np.ndarray) for rule in rules for rows in rule.rows)
@@ -123,8 +123,8 @@ def _has_wide_tables(program: Program, real: str) -> bool:
     """Whether some weights have more precision than differences."""
     return any(
         isinstance(weight, np.ndarray) and weight.dtype != real
-        for _, chains in program.sums
-        for chain in chains
+        for result in program.sums
+        for chain in result.sequels
         for step in chain.steps
         if isinstance(step, Passage)
         for piece in step.pieces

@@ -104,7 +104,7 @@ class _Worker:
         """Compute one tile of one result."""
         number, box = task
         target = self.results[number][box]
-        _, chains = self.program.sums[number]
+        _, chains, divisors = self.program.sums[number]
         with self.recorder.noting():
             if not chains:
                 target[...] = 0
@@ -116,6 +116,8 @@ class _Worker:
                 self._chain(chain, box, self._buffer("term", total.shape) if i else total)
                 if i:
                     np.add(total, self._buffer("term", total.shape), out=total)
+            for divisor in divisors:
+                np.divide(total, divisor, out=total)
             if total is not target:
                 target[...] = total
 

@@ -39,8 +39,8 @@ def reasons_against(plan: Plan, program: Program, inputs: Sequence[np.ndarray]) 
         yield "has no kernels that round float64 to float16: they would round to float32 first"
     if not plan.shape:
         yield "has no kernels for arrays without dimensions"
-    for _, sequels in program.sums:
-        for sequel in sequels:
+    for result in program.sums:
+        for sequel in result.sequels:
             yield from _reasons_against_steps(sequel, program, precision)
             yield from _reasons_against_walls(sequel, is_complex)
 

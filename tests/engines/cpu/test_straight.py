@@ -35,7 +35,7 @@ def rows(request, monkeypatch):
 def listed(plan, inputs):
     """What the lists of a plan write."""
     program = program_of(plan, inputs)
-    results = [np.full(shape, 7, program.result) for shape, _ in program.sums]
+    results = [np.full(wanted.shape, 7, program.result) for wanted in program.sums]
     straight.whole(program, inputs).run(inputs, results)
     return results
 
