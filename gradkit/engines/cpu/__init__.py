@@ -61,6 +61,8 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
     """None for NumPy arrays of sizes where this engine pays, else the reason."""
     for f in inputs:
         if type(f) is not np.ndarray:
+            if isinstance(f, np.ndarray):
+                return f"serves plain numpy arrays, the input is a {type(f).__name__}"
             return f"serves numpy arrays, the input is a {_array.library(f)} array"
     service = _service(plan, inputs)
     if service.reason is None and service.whole is None and inputs[0].size < SMALL:

@@ -119,7 +119,7 @@ class _Builder:
         flat = [output, *(operand for listed in operands for operand in listed)]
         self.groups = self._groups(flat)
         last = self.groups[-1][-1]
-        if self.is_complex and not self._are_pairs(flat, last):
+        if self.is_complex and not self._are_pairs(last):
             return None
         self.position = {axis: i for i, group in enumerate(self.groups) for axis in group}
         self.last = len(self.groups) - 1
@@ -193,9 +193,10 @@ class _Builder:
             o.strides[axis] == o.strides[inner] * n for o in operands
         )
 
-    def _are_pairs(self, operands: Sequence[_Operand], last: int) -> bool:
-        size = 2 * self.dtype.itemsize
-        return all(o.strides[last] == size for o in operands if o.source is not None)
+    def _are_pairs(self, last: int) -> bool:
+        """Whether complex numbers are neighbours along an axis in all inputs and the result."""
+        used = [self.inputs[sequel.source] for sequel in self.sequels]
+        return all(f.strides[last] == f.itemsize for f in (*used, self.result))
 
     def _along_line(self, operand: _Operand) -> int:
         """Bytes between neighbours along the last axis."""

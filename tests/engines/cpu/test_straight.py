@@ -158,6 +158,20 @@ def test_memory_maps_are_written_in_place(tmp_path):
     np.testing.assert_array_equal(out, reference.run(plan, [f])[0])
 
 
+def test_memory_maps_are_served_like_plain_arrays(tmp_path):
+    f = np.memmap(tmp_path / "f", float, "w+", shape=(60, 70))
+    f[...] = rng.random(f.shape)
+    assert explain_engine(f).engine == "cpu"
+    ours, theirs = gradkit.gradient(f), np.gradient(np.asarray(f))
+    assert [type(result) for result in ours] == [np.ndarray] * 2
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_reason_against_arrays_of_other_kinds_names_them():
+    reason = dict(explain_engine(np.ma.MaskedArray([1.0, 2.0])).reasons)["cpu"]
+    assert reason == "serves plain numpy arrays, the input is a MaskedArray"
+
+
 @pytest.mark.parametrize("shape", [(5, 6), (60, 70)])
 def test_a_second_input_of_another_kind_is_left_to_the_reference(shape):
     plan = gradkit.Divergence(2).on(GRID, shape)
