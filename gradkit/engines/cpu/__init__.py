@@ -3,7 +3,8 @@
 Large arrays, and smaller ones that a plan is applied to again and again, are served by kernels that
 Numba makes from the plan (`compiled`), where it is there. All others are served by NumPy: arrays
 that fit into a cache at once (`straight`), the rest tile by tile (`blocked`). All three take the
-same operations as the reference.
+same operations as the reference. Small arrays that kernels have served are served by them again
+without being checked anew (`ready`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import numpy as np
 
 from gradkit import _array, _dtypes
 from gradkit._array import Array
+from gradkit.calls import layout
 from gradkit.engines.cpu import blocked, compiled, straight
+from gradkit.engines.cpu.floating import wants_errors
+from gradkit.engines.cpu.ready import Ready
 from gradkit.engines.cpu.strips import REPEATED
 from gradkit.engines.cpu.threads import limit
 from gradkit.engines.program import Passage, Program, program_of
@@ -130,11 +134,6 @@ def _has_wide_tables(program: Program, real: str) -> bool:
     )
 
 
-def _wants_errors() -> bool:
-    """Whether the caller asked NumPy for more than warnings: kernels say nothing of overflows."""
-    return not {"ignore", "warn"}.issuperset(np.geterr().values())
-
-
 def _new_results(service: _Service, f: np.ndarray) -> list[np.ndarray]:
     """Arrays for the distinct results; small ones have their axes in the order of the input."""
     dtype = service.program.result
@@ -164,10 +163,26 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     written = plan.memo["bytes written"] = plan.memo.get("bytes written", 0) + total
     pays = total >= COMPILED or (written >= EARNED and service.earns)
     threads = limit() if total >= LARGE else 1
-    if pays and not _wants_errors() and compiled.reason_against(plan, inputs) is None:
-        compiled.run(plan, inputs, results, threads)
+    if pays and not wants_errors() and compiled.run(plan, inputs, results, threads):
+        if total < LARGE:
+            _keep_ready(plan, inputs[0], results, out)
     elif service.whole is not None:
         service.whole.run(inputs, results)
     else:
         blocked.run(service.program, inputs, results, threads)
     return _array.delivered([results[number] for number in service.program.outputs], out)
+
+
+def _keep_ready(
+    plan: Plan, f: np.ndarray, results: Sequence[np.ndarray], out: Sequence[Array] | None
+) -> None:
+    """Let calls like this one, which kernels have served in one thread, go the short way."""
+    if not plan.is_plain or len(results) < len(plan.same):
+        return
+    call = compiled.call_for(plan, [f], results, 1)
+    # New results of an array in another order than NumPy's own have that order, too.
+    is_kept = f.flags.c_contiguous if out is None else results[0] is out[0]
+    if is_kept and isinstance(call, compiled.Call) and not call.is_aside and not call.zeros:
+        given = None if out is None else results if len(results) > 1 else results[0]
+        shapes = tuple(result.shape for result in results)
+        plan.ready[layout(f, given)] = Ready(call, shapes, results[0].dtype)
