@@ -97,7 +97,9 @@ def plan_for(
     if options.period is not None:
         options = options._replace(period=_plain_period(options.period, options.unit))
     try:
-        return _maker(points, options.boundary)(name, tuple(f.shape), spacing, axis, number, *options)
+        return _maker(points, options.boundary)(
+            name, tuple(f.shape), spacing, axis, number, *options
+        )
     except TypeError as error:
         if isinstance(error, GradkitError):
             raise
