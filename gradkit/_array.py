@@ -517,8 +517,7 @@ def _is_plain_target(
     """Whether a few cheap looks show already that results can be written to `out`."""
     if type(out) is not np.ndarray or out.shape != shape or out.dtype != dtype:
         return False
-    flags = out.flags
-    if not (flags.writeable and flags.c_contiguous):
+    if not out.flags.carray:  # without gaps, aligned and writeable
         return False
     # Bounds alone: what they cannot tell apart is looked at more closely.
     return all(type(f) is np.ndarray and not np.may_share_memory(out, f) for f in inputs)

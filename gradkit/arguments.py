@@ -96,17 +96,26 @@ def plan_for(
         options = options._replace(boundary=tuple(options.boundary))
     if options.period is not None:
         options = options._replace(period=_plain_period(options.period, options.unit))
-    makers = {_SMALL: _kept_plan, _LARGE: _kept_large, _HUGE: _kept_huge}
-    make = next((keep for most, keep in makers.items() if points <= most), _new_plan)
-    if not _may_be_kept(options.boundary):
-        make = _new_plan
     try:
-        return make(name, tuple(f.shape), spacing, axis, number, *options)
+        return _maker(points, options.boundary)(
+            name, tuple(f.shape), spacing, axis, number, *options
+        )
     except TypeError as error:
         if isinstance(error, GradkitError):
             raise
         # An argument that cannot be hashed: the checks below say which, if it is wrong.
         return _new_plan(name, tuple(f.shape), spacing, axis, number, *options)
+
+
+def _maker(points: int, boundary: Any) -> Callable[..., Plan]:
+    """What makes plans with so many coordinates, or has kept them."""
+    if not _may_be_kept(boundary):
+        return _new_plan
+    if points <= _SMALL:
+        return _kept_plan
+    if points <= _LARGE:
+        return _kept_large
+    return _kept_huge if points <= _HUGE else _new_plan
 
 
 def _may_be_kept(boundary: Any) -> bool:
@@ -241,21 +250,42 @@ def _hashable(spacing: tuple[Any, ...], f: Array, unit: str) -> tuple[Any, ...]:
 
 
 def _hashable_spacing(value: Any, f: Array, unit: str) -> Any:
+    if type(value) is np.ndarray and value.ndim == 1 and value.dtype.kind in "iufMm":
+        if value.size <= _SMALL:
+            return _same_coordinates(value, unit)
+        if value.size <= _HUGE:
+            return _recent_coordinates(value, unit)
     if isinstance(value, Axis):
         return value
     if _array.is_array(value) and not isinstance(value, np.ndarray):
         name = "coordinates" if value.ndim else "spacing"
         if _array.library(value) != _array.library(f) or not _array.is_on_host(value):
             _array.same_place([("f", f), (name, value)])
-    is_plain = type(value) is np.ndarray and value.ndim == 1 and value.dtype.kind in "iufMm"
-    if is_plain and value.size <= _SMALL:
-        return _kept_coordinates(value.tobytes(), value.dtype, unit)
-    if is_plain and value.size <= _HUGE:
-        return _recent_coordinates(value, unit)
     if is_coordinates(value):
         return Coordinates(value, unit)
     exact = exact_spacing(value, unit)
     return value if value.__hash__ is not None and not _array.is_array(value) else exact
+
+
+#: Per array that was given before, by its place in memory: its bytes then, and what was made of it.
+_given: dict[tuple[int, np.dtype[Any], str], tuple[bytes, Coordinates]] = {}
+
+
+def _same_coordinates(values: np.ndarray, unit: str) -> Coordinates:
+    """Coordinates that were there before, if some have the same bytes.
+
+    To compare bytes takes a tenth of the time that it takes to hash them, so those that the same
+    array had in a call before are looked at first. It may be another one by now, or changed.
+    """
+    data, key = values.tobytes(), (id(values), values.dtype, unit)
+    before = _given.get(key)
+    if before is not None and before[0] == data:
+        return before[1]
+    if len(_given) >= 256:
+        _given.clear()
+    found = _kept_coordinates(data, values.dtype, unit)
+    _given[key] = data, found
+    return found
 
 
 @lru_cache(maxsize=256)
@@ -272,7 +302,7 @@ def _recent_coordinates(values: np.ndarray, unit: str) -> Coordinates:
     before = tuple(_recent)  # other threads replace them
     for known in before:
         is_like = known.unit == unit and known.values.dtype == values.dtype
-        if is_like and np.array_equal(known.values, values):
+        if is_like and len(known) == values.size and (known.values == values).all():
             return known
     found = [Coordinates(values, unit)]
     for known in before:

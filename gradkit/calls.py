@@ -18,10 +18,26 @@ __all__ = [
     "check_times",
     "checked_inputs",
     "checked_targets",
+    "layout",
     "refuse_nan",
 ]
 
 Shape = tuple[int, ...]
+
+
+def layout(f: np.ndarray, out: Any) -> tuple[Any, ...] | None:
+    """What is alike in calls whose arrays differ in values, addresses and flags alone.
+
+    None where a target is no array of NumPy's own type, as `f` must be.
+    """
+    if out is None:
+        return (f.dtype, f.shape, f.strides)
+    if type(out) is np.ndarray:
+        return (f.dtype, f.shape, f.strides, out.dtype, out.shape, out.strides)
+    if not isinstance(out, list | tuple) or not all(type(part) is np.ndarray for part in out):
+        return None
+    parts = [(part.dtype, part.shape, part.strides) for part in out]
+    return (f.dtype, f.shape, f.strides, *parts)
 
 
 def checked_inputs(f: Any, shapes: Sequence[Shape]) -> tuple[Array, ...]:

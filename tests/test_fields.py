@@ -977,8 +977,8 @@ def test_diff_of_unsigned_integers_wraps_around_on_torch_as_on_numpy(dtype):
     np.testing.assert_array_equal(result.numpy(), np.diff(values))
 
 
-@pytest.mark.parametrize("n", [5000, 70_000])
-def test_long_coordinates_are_known_by_their_values(n):
+@pytest.mark.parametrize("n", [50, 5000, 70_000])
+def test_coordinates_are_known_by_their_values(n):
     # They are kept for the next call: not by the identity of their array, nor without their unit.
     x = np.linspace(0, 1, n) ** 2 + np.linspace(0, 1, n)
     f = x**2
@@ -990,7 +990,13 @@ def test_long_coordinates_are_known_by_their_values(n):
     seconds, minutes = gradient(f, times), gradient(f, times, unit="m")
     np.testing.assert_allclose(minutes, 60 * seconds, rtol=1e-12)
     y = np.arange(n) + np.arange(n) % 2 / 4
-    gradient(f, y)
+    slopes = gradient(f, y)
+    # The same array with other positions of the same bytes, or with the same ones again.
+    y.dtype = "int64"
+    y.sort()
+    np.testing.assert_allclose(gradient(f, y), np.gradient(f, y.astype("longdouble")), rtol=1e-9)
+    y.dtype = "float64"
+    np.testing.assert_array_equal(gradient(f, y), slopes)
     as_float32 = y.astype("float32")
     assert (as_float32 == y).all()
     np.testing.assert_array_equal(gradient(f, as_float32), gradient(f, y))
@@ -1005,8 +1011,9 @@ def test_long_coordinates_are_not_taken_for_floats_that_compare_equal():
     np.testing.assert_allclose(gradient(1.0 * steps, whole), 1, rtol=1e-14)
 
 
-def test_coordinates_that_lose_their_order_raise_after_a_good_call():
-    x = np.arange(6000.0) ** 1.5
+@pytest.mark.parametrize("n", [60, 6000])
+def test_coordinates_that_lose_their_order_raise_after_a_good_call(n):
+    x = np.arange(float(n)) ** 1.5
     gradient(x, x)
     x[17] = x[16]
     with pytest.raises(ValueError, match=r"coordinates\[17\]"):

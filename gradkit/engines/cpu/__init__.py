@@ -3,7 +3,8 @@
 Large arrays, and smaller ones that a plan is applied to again and again, are served by kernels that
 Numba makes from the plan (`compiled`), where it is there. All others are served by NumPy: arrays
 that fit into a cache at once (`straight`), the rest tile by tile (`blocked`). All three take the
-same operations as the reference.
+same operations as the reference. Small arrays that kernels have served are served by them again
+without being checked anew (`ready`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import numpy as np
 
 from gradkit import _array, _dtypes
 from gradkit._array import Array
+from gradkit.calls import layout
 from gradkit.engines.cpu import blocked, compiled, straight
+from gradkit.engines.cpu.floating import wants_errors
+from gradkit.engines.cpu.ready import Ready
 from gradkit.engines.cpu.strips import REPEATED
 from gradkit.engines.cpu.threads import limit
 from gradkit.engines.program import Passage, Program, program_of
@@ -32,11 +36,9 @@ WHOLE = 2**22
 LARGE = 2**22
 #: Bytes of results from which on a kernel pays, whose text takes a second or two to compile once.
 COMPILED = 2**24
-#: Bytes of results of all calls of a plan from which on it pays for smaller ones, too.
+#: Bytes of results of all calls of a plan from which on it pays for smaller ones, too. A kernel
+#: saves 0.3 to 2 seconds per so many; it takes 1 to 4 to compile once, and 0.02 to 0.5 to be read.
 EARNED = 2**30
-#: How many elements NumPy computes in the time that a call of it takes by itself, and how many such
-#: elements a call of a kernel takes.
-CALL, KERNEL = 2**13, 2**16
 
 
 class _Service(NamedTuple):
@@ -44,8 +46,7 @@ class _Service(NamedTuple):
 
     `reason` says why it is not, `whole` is None where arrays are not taken whole. `total` is the
     number of bytes of all `shapes`, those of the distinct results; `first` has, per result, the
-    number of the first output that it is. `earns` tells whether a kernel would be
-    faster than NumPy.
+    number of the first output that it is.
     """
 
     program: Program
@@ -54,7 +55,6 @@ class _Service(NamedTuple):
     shapes: tuple[tuple[int, ...], ...]
     total: int
     first: tuple[int, ...]
-    earns: bool
 
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
@@ -89,9 +89,7 @@ def _new_service(plan: Plan, inputs: Sequence[Array]) -> _Service:
     if reason is None and is_real and _takes_whole(plan, program, size):
         whole = straight.whole(program, inputs)
     first = tuple(map(program.outputs.index, range(len(shapes))))
-    count = max(map(prod, shapes))
-    earns = whole is None or len(whole.listing.steps) * (count + CALL) >= KERNEL
-    return _Service(program, reason, whole, shapes, size * sum(map(prod, shapes)), first, earns)
+    return _Service(program, reason, whole, shapes, size * sum(map(prod, shapes)), first)
 
 
 def _takes_whole(plan: Plan, program: Program, size: int) -> bool:
@@ -132,11 +130,6 @@ def _has_wide_tables(program: Program, real: str) -> bool:
     )
 
 
-def _wants_errors() -> bool:
-    """Whether the caller asked NumPy for more than warnings: kernels say nothing of overflows."""
-    return not {"ignore", "warn"}.issuperset(np.geterr().values())
-
-
 def _new_results(service: _Service, f: np.ndarray) -> list[np.ndarray]:
     """Arrays for the distinct results; small ones have their axes in the order of the input."""
     dtype = service.program.result
@@ -164,12 +157,28 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
         results = _new_results(service, inputs[0])
     # Threads that count at once may lose some; that only puts the kernel off.
     written = plan.memo["bytes written"] = plan.memo.get("bytes written", 0) + total
-    pays = total >= COMPILED or (written >= EARNED and service.earns)
+    pays = total >= COMPILED or written >= EARNED
     threads = limit() if total >= LARGE else 1
-    if pays and not _wants_errors() and compiled.reason_against(plan, inputs) is None:
-        compiled.run(plan, inputs, results, threads)
+    if pays and not wants_errors() and compiled.run(plan, inputs, results, threads):
+        if total < LARGE:
+            _keep_ready(plan, inputs[0], results, out)
     elif service.whole is not None:
         service.whole.run(inputs, results)
     else:
         blocked.run(service.program, inputs, results, threads)
     return _array.delivered([results[number] for number in service.program.outputs], out)
+
+
+def _keep_ready(
+    plan: Plan, f: np.ndarray, results: Sequence[np.ndarray], out: Sequence[Array] | None
+) -> None:
+    """Let calls like this one, which kernels have served in one thread, go the short way."""
+    if not plan.is_plain or len(results) < len(plan.same):
+        return
+    call = compiled.call_for(plan, [f], results, 1)
+    # New results of an array in another order than NumPy's own have that order, too.
+    is_kept = f.flags.c_contiguous if out is None else results[0] is out[0]
+    if is_kept and isinstance(call, compiled.Call) and not call.is_aside and not call.zeros:
+        given = None if out is None else results if len(results) > 1 else results[0]
+        shapes = tuple(result.shape for result in results)
+        plan.ready[layout(f, given)] = Ready(call, shapes, results[0].dtype)

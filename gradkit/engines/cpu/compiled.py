@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from math import prod
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from gradkit.engines.cpu.threads import in_parallel
 from gradkit.engines.program import program_of
 from gradkit.plan import Plan
 
-__all__ = ["reason_against", "run"]
+__all__ = ["Call", "call_for", "reason_against", "run"]
 
 #: Bytes of the input that the rows of a box take at once, so that they stay in the second cache.
 BOX = 2**18
@@ -36,7 +37,7 @@ SHARED = 2**20
 SHORTEST_LINE = 2**14
 #: Boxes per thread, at least, so that none waits long for the others.
 BOXES_PER_THREAD = 4
-#: Scratch memory that no call is using, and where it begins.
+#: Memory to work in that no call is using, and where it begins.
 _spare: list[tuple[np.ndarray, int]] = []
 
 
@@ -74,88 +75,115 @@ def _is_complex(dtype: np.dtype) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Launch:
-    """A kernel with all that it is called with, but for addresses."""
+    """A kernel with all that it is called with, but for the addresses of a call and of boxes."""
 
     kernel: Kernel
     key: Key
     numbers: Numbers
-    given: np.ndarray
-    places: tuple[tuple[int, int, int], ...]
-    tables: tuple[int, int, int]
+    integers: np.ndarray
 
-    def at(self, addresses: Sequence[int]) -> np.ndarray:
-        """The integers that the kernel is called with for inputs and results that begin there."""
-        given = self.given.copy()
-        for slot, number, offset in self.places:
-            given[slot] = addresses[number] + offset
-        return given
+
+#: A kernel, where its integers are, and what takes those of its arrays from all of a call.
+_Planned = tuple[Kernel, int, Callable[[Sequence[int]], tuple[int, ...]]]
+#: A kernel, where its integers are, and where its arrays begin.
+_Placed = tuple[Kernel, int, tuple[int, ...]]
 
 
 class _Batch(NamedTuple):
-    """Kernels that are called for the same boxes of rows, one after the other."""
+    """Kernels that are called for the same boxes of rows, one after the other.
 
-    launches: tuple[_Launch, ...]
-    boxes: tuple[np.ndarray, ...]
+    `boxes` are addresses; `kept` is what lies at addresses.
+    """
+
+    launches: tuple[_Planned, ...]
+    kept: tuple[Any, ...]
+    boxes: range
 
 
-class _Call(NamedTuple):
-    """What a call of a plan does, and the numbers of the results that are 0 everywhere."""
+class Call(NamedTuple):
+    """What a call of a plan does, and the numbers of the results that are 0 everywhere.
 
-    batches: tuple[_Batch, ...]
-    zeros: tuple[int, ...]
+    `is_aside` tells that results must be computed in arrays without gaps first.
+    """
+
+    batches: tuple[_Batch, ...] = ()
+    zeros: tuple[int, ...] = ()
+    is_aside: bool = False
+
+    def run(self, addresses: Sequence[int], threads: int) -> None:
+        """Compute all results but zeros, where inputs and results begin at these addresses."""
+        for launches, _, boxes in self.batches:
+            placed = [(kernel, given, wanted(addresses)) for kernel, given, wanted in launches]
+            if threads > 1:
+                in_parallel(partial(_worker, placed), boxes, threads)
+            else:
+                # Such calls are over before it would pay to ask who else is busy.
+                _run_boxes(placed, boxes)
+
+
+def call_for(
+    plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
+) -> Call | str:
+    """What a call of a plan does for arrays like these, kept on it, or why there are no kernels."""
+    layouts = [(array.dtype, array.strides, array.flags.aligned) for array in (*inputs, *results)]
+    key = ("cpu call", threads, *layouts)
+    call = plan.memo.get(key)
+    if call is None:
+        call = plan.memo[key] = _new_call(plan, inputs, results, threads)
+    return call
 
 
 def run(
     plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
-) -> None:
-    """Apply a plan for which there are kernels; writes to one array per distinct output."""
-    arrays = (*inputs, *results)
-    key = ("cpu launches", threads, *[f.dtype for f in inputs], *[a.strides for a in arrays])
-    if key not in plan.memo:
-        plan.memo[key] = _call(plan, inputs, results, threads)
-    call = plan.memo[key]
-    if call is None or not all(result.flags.aligned for result in results):
+) -> bool:
+    """Apply a plan by its kernels; writes to one array per distinct output.
+
+    False where there are none for these arrays: then nothing has been written.
+    """
+    call = call_for(plan, inputs, results, threads)
+    if isinstance(call, str):
+        return False
+    if call.is_aside:
         whole = [np.empty(result.shape, result.dtype) for result in results]
         run(plan, inputs, whole, threads)
         for result, values in zip(results, whole, strict=True):
             result[...] = values
-        return
+        return True
     for number in call.zeros:
         results[number][...] = 0
-    addresses = [address(array) for array in arrays]
-    for launches, boxes in call.batches:
-        calls = [(launch, launch.at(addresses)) for launch in launches]
-        if threads > 1:
-            in_parallel(partial(_worker, calls), boxes, threads)
-        else:
-            # Such calls are over before it would pay to ask who else is busy.
-            _run_boxes(calls, boxes)
+    call.run([address(array) for array in (*inputs, *results)], threads)
+    return True
 
 
-def _worker(calls: Sequence[tuple[_Launch, np.ndarray]]) -> Callable[[np.ndarray], None]:
+def _worker(placed: Sequence[_Placed]) -> Callable[[int], None]:
     """The kernels, for boxes."""
-    return lambda box: _run_boxes(calls, (box,))
+    return lambda box: _run_boxes(placed, (box,))
 
 
-def _run_boxes(calls: Sequence[tuple[_Launch, np.ndarray]], boxes: Sequence[np.ndarray]) -> None:
+def _run_boxes(placed: Sequence[_Placed], boxes: Sequence[int]) -> None:
     try:
         room, scratch = _spare.pop()
     except IndexError:
         room = np.empty(SCRATCH + LINE, np.uint8)
         scratch = -(-address(room) // LINE) * LINE
     for box in boxes:
-        for launch, given in calls:
-            launch.kernel(box, given, *launch.tables, scratch)
+        for kernel, given, begins in placed:
+            kernel(box, given, scratch, *begins)
     _spare.append((room, scratch))
 
 
 # --- what is kept on a plan -----------------------------------------------------------------------
 
 
-def _call(
+def _new_call(
     plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
-) -> _Call | None:
-    """The kernels of a plan; None if the results must be computed in arrays without gaps."""
+) -> Call | str:
+    """The kernels of a plan, or why there are none."""
+    reason = reason_against(plan, inputs)
+    if reason is not None:
+        return reason
+    if not all(result.flags.aligned for result in results):
+        return Call(is_aside=True)
     program = program_of(plan, inputs)
     launches: list[_Launch] = []
     zeros: list[int] = []
@@ -166,28 +194,34 @@ def _call(
             continue
         made = key_of(plan, program, number, inputs, results[number])
         if made is None:
-            return None
+            return Call(is_aside=True)
         key, numbers = made
-        names = slots(key)
-        launches.append(
-            _Launch(
-                loaded(key),
-                key,
-                numbers,
-                np.array([numbers.slots[name] for name in names], np.int64),
-                tuple((names.index(name), i, offset) for name, i, offset in numbers.addresses),
-                (address(numbers.real), address(numbers.runs), address(numbers.pairs)),
-            )
-        )
+        integers = np.array([numbers.slots[name] for name in slots(key)], np.int64)
+        launches.append(_Launch(_entry(loaded(key)), key, numbers, integers))
     # All results of a box are computed while its inputs are in the caches.
     together: dict[tuple[int, ...], list[_Launch]] = {}
     for launch in launches:
         together.setdefault(launch.numbers.sizes, []).append(launch)
-    batches = (_Batch(tuple(some), tuple(_boxes(some, threads))) for some in together.values())
-    return _Call(tuple(batches), tuple(zeros))
+    return Call(tuple(_batch(some, threads) for some in together.values()), tuple(zeros))
 
 
-def _boxes(launches: Sequence[_Launch], threads: int) -> Iterator[np.ndarray]:
+def _entry(kernel: Any) -> Kernel:
+    """A kernel without the choice among signatures that Numba makes at every call: it has one."""
+    return kernel.get_overload(kernel.signatures[0])
+
+
+def _batch(launches: Sequence[_Launch], threads: int) -> _Batch:
+    bounds = np.array(list(_boxes(launches, threads)), np.int64)
+    begin, step = address(bounds), bounds.itemsize * 2 * len(launches[0].numbers.sizes)
+    planned = tuple(
+        (launch.kernel, address(launch.integers), itemgetter(*launch.numbers.arrays))
+        for launch in launches
+    )
+    kept = (bounds, *launches)
+    return _Batch(planned, kept, range(begin, begin + bounds.nbytes, step))
+
+
+def _boxes(launches: Sequence[_Launch], threads: int) -> Iterator[list[int]]:
     """The boxes of rows that kernels are called for, neighbours along the first axis in turn."""
     sizes = launches[0].numbers.sizes
     if not all(sizes):
@@ -198,7 +232,7 @@ def _boxes(launches: Sequence[_Launch], threads: int) -> Iterator[np.ndarray]:
         for size, length in zip(sizes, lengths, strict=True)
     ]
     for box in product(*reversed(ranges)):
-        yield np.array(box[::-1], np.int64).ravel()
+        yield [bound for along in reversed(box) for bound in along]
 
 
 def _lengths(launches: Sequence[_Launch], threads: int) -> list[int]:

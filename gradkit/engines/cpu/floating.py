@@ -1,14 +1,23 @@
-"""Floating-point errors of many tiles in many threads, reported once as NumPy would report them."""
+"""Floating-point errors: what the caller wants of them, and those of many tiles, reported once."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "wants_errors"]
+
+#: Where NumPy keeps what `numpy.errstate` sets: a new object each time. None if it moves elsewhere.
+_setting: ContextVar[Any] | None = getattr(
+    sys.modules.get("numpy._core.umath"), "_extobj_contextvar", None
+)
+#: The last such object that was looked into, and the answer.
+_seen: tuple[Any, bool] = (None, False)
 
 #: What NumPy calls each error, and an operation that has it.
 _EXAMPLES: dict[str, Callable[[], Any]] = {
@@ -17,6 +26,18 @@ _EXAMPLES: dict[str, Callable[[], Any]] = {
     "underflow": lambda: np.multiply(np.full(1, 1e-300), 1e-300),
     "invalid value": lambda: np.subtract(np.full(1, np.inf), np.inf),
 }
+
+
+def wants_errors() -> bool:
+    """Whether the caller asked NumPy for more than warnings: kernels say nothing of overflows."""
+    global _seen  # noqa: PLW0603
+    # `numpy.geterr` takes as long as a small kernel, so an object is looked into once.
+    setting = None if _setting is None else _setting.get()
+    seen = _seen
+    if setting is None or setting is not seen[0]:
+        answer = not {"ignore", "warn"}.issuperset(np.geterr().values())
+        seen = _seen = setting, answer
+    return seen[1]
 
 
 class Recorder:

@@ -18,7 +18,7 @@ from gradkit.engines.cpu.element_source import ENTRIES_OF_RUN, division, indente
 from gradkit.engines.cpu.key import DTYPES, MOST_DIFFERENCES, Key, Term
 from gradkit.engines.cpu.preamble import LINE
 
-__all__ = ["CHUNK", "SCRATCH", "slots", "source"]
+__all__ = ["CHUNK", "SCRATCH", "arrays", "slots", "source"]
 
 #: Bytes of a chunk, a multiple of a line of a cache.
 CHUNK = 2**13
@@ -31,7 +31,7 @@ _SIZES_OF_ELEMENTS = {name: np.dtype(name).itemsize for name in DTYPES}
 
 def slots(key: Key) -> list[str]:
     """The names of the integers that a kernel is called with, in order."""
-    found: list[str] = []
+    found = ["real", "runs", "pairs", "is_past"]
 
     def add(name: str) -> None:
         found.append(name)
@@ -59,31 +59,47 @@ def slots(key: Key) -> list[str]:
     return found
 
 
+def arrays(key: Key) -> list[str]:
+    """The slots whose integers are counted from the beginning of an array of each call, in order.
+
+    It is the result, and per term the input that it takes differences of.
+    """
+    return ["o", *(f"t{number}_f" for number in range(len(key.terms)))]
+
+
 def source(key: Key) -> str:
     """The text of the function ``kernel`` of a key, which comes after that of `common`."""
     return "\n".join(_kernel(key)) + "\n"
 
 
 def _kernel(key: Key) -> Iterator[str]:
-    """The function: a box of rows, as first and last one per axis, and what it is called with."""
+    """The function of addresses.
+
+    They are those of a box of rows, as first and last one per axis, of the integers of `slots`, of
+    memory to work in, and of the `arrays`.
+    """
+    begins = [f"at_{name}" for name in arrays(key)]
+    given = ["box", "given", "scratch", *begins]
     yield "@njit("
-    yield "    [void(int64[::1], int64[::1], int64, int64, int64, int64)],"
+    yield f"    [void({', '.join(['int64'] * len(given))})],"
     yield '    nogil=True, cache=CACHE, error_model="numpy", no_cfunc_wrapper=True,'
     yield ")"
-    yield "def kernel(box, given, real, runs, pairs, scratch):"
-    yield from indented(f"{name} = given[{i}]" for i, name in enumerate(slots(key)))
+    yield f"def kernel({', '.join(given)}):"
+    yield from indented(f"{name} = entry(given, {i})" for i, name in enumerate(slots(key)))
+    yield from indented(f"{name} += at_{name}" for name in arrays(key))
     yield f"    spare = scratch + {_ROOM}"
     yield from (f"    over{j} = read_R(real, d{j})" for j in range(key.divisors))
     if _has_lanes(key):
         yield f"    held = spare + {_ROOM + LINE}"
         yield "    line, front, filled = int64(0), int64(0), int64(0)"
     for axis in range(key.ndim - 1):
-        line = f"for i{axis} in range(box[{2 * axis}], box[{2 * axis + 1}]):"
+        line = f"for i{axis} in range(entry(box, {2 * axis}), entry(box, {2 * axis + 1})):"
         yield from indented([line], 1 + axis)
     yield from indented(_along_line(key), key.ndim)
     if _has_lanes(key):
         yield "    release(line, front, filled, held)"
-        yield "    finish_writing()"
+        yield "    if is_past:"
+        yield "        finish_writing()"
 
 
 def _has_lanes(key: Key) -> bool:
@@ -103,7 +119,7 @@ def _along_line(key: Key) -> Iterator[str]:
     for number, term in enumerate(key.terms):
         for word in _operands(term):
             yield f"row_t{number}_{word} = {_row(key, f't{number}_{word}')}"
-    yield f"x0, stop = box[{2 * last}], box[{2 * last + 1}]"
+    yield f"x0, stop = entry(box, {2 * last}), entry(box, {2 * last + 1})"
     yield "while x0 < stop:"
     # Chunks end where lines of the cache end in the result.
     yield "    x1 = stop"
@@ -173,7 +189,8 @@ def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
         yield f"    write(row, {i}, {_divided(key, ' + '.join(values))})"
     if _has_lanes(key):
         yield "    if is_lined:"
-        yield f"        line, front, filled = flushed(line, front, filled + {len(places)}, held)"
+        count = f"filled + {len(places)}"
+        yield f"        line, front, filled = flushed(line, front, {count}, held, is_past)"
 
 
 def _end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
@@ -315,20 +332,20 @@ def _lines(key: Key) -> Iterator[str]:
     yield from indented(_result(key, "lanes_"))
     yield "    if x == past and not filled:"
     yield "        if waits:"
-    yield "            write_line(line - LINE, 0, before)"
+    yield "            fill(line - LINE, before, is_past)"
     yield "        before, waits = value, int64(1)"
     yield "        line, past = line + LINE, past + LANES"
     yield "    else:"
     yield "        if waits:"
-    yield "            write_line(line - LINE, 0, before)"
+    yield "            fill(line - LINE, before, is_past)"
     yield "            waits = int64(0)"
     yield "        keep(held + (filled + x - past) * SIZE, 0, value)"
     yield "        taken = min(LANES - filled, count - past)"
-    yield "        line, front, filled = flushed(line, front, filled + taken, held)"
+    yield "        line, front, filled = flushed(line, front, filled + taken, held, is_past)"
     yield "        past += taken"
     yield "    x = min(past, count - LANES)"
     yield "if waits:"
-    yield "    write_line(line - LINE, 0, before)"
+    yield "    fill(line - LINE, before, is_past)"
 
 
 def _result(key: Key, lanes: str) -> Iterator[str]:

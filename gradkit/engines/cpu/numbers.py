@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,10 @@ from gradkit.engines.program import Known, Passage, Product, Program, Sequel
 from gradkit.plan import Plan
 
 __all__ = ["Numbers", "key_of"]
+
+#: Bytes of all results of a plan from which on they are written past the caches: so many do not
+#: stay there until somebody reads them.
+PAST = 2**23
 
 Strides = tuple[int, ...]
 
@@ -37,8 +42,8 @@ class Numbers:
         Rows along each axis, after merging.
     slots : dict of str to int
         The integers that the text names.
-    addresses : list of (name, number, offset)
-        The slots that hold where the array of a number begins, inputs before results, plus bytes.
+    arrays : tuple of int
+        Which array of a call each of `kernel_source.arrays` is, inputs before results.
     real : ndarray
         Weights, divisors and factors.
     runs : ndarray of shape (runs, 8)
@@ -55,7 +60,7 @@ class Numbers:
 
     sizes: tuple[int, ...]
     slots: dict[str, int]
-    addresses: list[tuple[str, int, int]]
+    arrays: tuple[int, ...]
     real: np.ndarray
     runs: np.ndarray
     pairs: np.ndarray
@@ -137,6 +142,13 @@ class _Builder:
         )
         self.slots.update((f"d{j}", self._divisor(value)) for j, value in enumerate(divisors))
         result = _real_part(precision.result)
+        real = np.concatenate(self.real)
+        runs = np.array(self.runs, np.int64).reshape(-1, 8)
+        pairs = np.array(self.pairs, np.int64).reshape(-1, 6)
+        for name, table in (("real", real), ("runs", runs), ("pairs", pairs)):
+            self.slots[name] = address(table)
+        written = self.result.itemsize * sum(prod(wanted.shape) for wanted in self.program.sums)
+        self.slots["is_past"] = int(written >= PAST)
         key = Key(
             len(sizes),
             precision.real,
@@ -151,10 +163,10 @@ class _Builder:
         return key, Numbers(
             self.sizes,
             self.slots,
-            [(o.name, o.source, o.offset) for o in flat if o.source is not None],
-            np.concatenate(self.real),
-            np.array(self.runs, np.int64).reshape(-1, 8),
-            np.array(self.pairs, np.int64).reshape(-1, 6),
+            tuple(operand.source for operand in flat if operand.source is not None),
+            real,
+            runs,
+            pairs,
             [operand.array for operand in flat if operand.array is not None],
             self.spreads,
         )
@@ -206,7 +218,7 @@ class _Builder:
     def _place(self, operand: _Operand) -> None:
         """Name where an array begins, and its strides."""
         array = operand.array
-        self.slots[operand.name] = 0 if array is None else address(array)
+        self.slots[operand.name] = operand.offset if array is None else address(array)
         for i, group in enumerate(self.groups):
             stride = operand.strides[group[-1]]
             self.slots[f"{operand.name}_{i}"] = (

@@ -301,7 +301,16 @@ def begun(address, line, first, filled, held):
 
 
 @inner
-def flushed(line, first, filled, held):
+def fill(line, value, is_past):
+    """Write lanes to a line of a cache, past the caches or not."""
+    if is_past:
+        write_line(line, 0, value)
+    else:
+        keep(line, 0, value)
+
+
+@inner
+def flushed(line, first, filled, held, is_past):
     """Write the lines that are full, and hold back the rest."""
     full = filled // LANES
     for k in range(full):
@@ -309,7 +318,7 @@ def flushed(line, first, filled, held):
             release(line, first, LANES, held)
             first = int64(0)
         else:
-            write_line(line, 0, line_again(held + k * LINE, 0))
+            fill(line, line_again(held + k * LINE, 0), is_past)
         line += LINE
     if full:
         keep(held, 0, line_again(held + full * LINE, 0))
