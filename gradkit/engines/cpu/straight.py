@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradkit.engines.cpu.strips import Strip, in_one_row, strips_of
-from gradkit.engines.program import Known, Passage, Program, Sequel, Sum
+from gradkit.engines.program import Known, Passage, Product, Program, Sequel, Sum
 
 __all__ = ["Listing", "Room", "Whole", "whole"]
 
@@ -128,6 +128,9 @@ def _run_flat(flat: Listing, inputs: Sequence[np.ndarray], results: Sequence[np.
 def whole(program: Program, inputs: Sequence[np.ndarray]) -> Whole:
     """The lists of a program in real numbers, for inputs of which no exact parts are taken."""
     general = _Lister(program, inputs, False).listing()
+    steps = (s for result in program.sums for sequel in result.sequels for s in sequel.steps)
+    if all(isinstance(step, Product) or step.axis == 0 for step in steps):
+        return Whole(general, None)
     lister = _Lister(program, inputs, True)
     flat = lister.listing()
     return Whole(general, flat if lister.found_rows else None)
