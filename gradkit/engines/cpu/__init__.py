@@ -37,7 +37,7 @@ LARGE = 2**22
 #: Bytes of results from which on a kernel pays, whose text takes a second or two to compile once.
 COMPILED = 2**24
 #: Bytes of results of all calls of a plan from which on it pays for smaller ones, too. A kernel
-#: saves 0.3 to 2 s per so many; it takes 1 to 4 s to compile once, and 0.02 to 0.5 to be read again.
+#: saves 0.3 to 2 s per so many; it takes 1 to 4 s to compile once, 0.02 to 0.5 s to be read again.
 EARNED = 2**30
 
 
