@@ -37,7 +37,7 @@ LARGE = 2**22
 #: Bytes of results from which on a kernel pays, whose text takes a second or two to compile once.
 COMPILED = 2**24
 #: Bytes of results of all calls of a plan from which on it pays for smaller ones, too. A kernel
-#: saves 0.3 to 2 seconds per so many; it takes 1 to 4 to compile once, and 0.02 to 0.5 to be read.
+#: saves 0.3 to 2 s per so many; it takes 1 to 4 s to compile once, 0.02 to 0.5 s to be read again.
 EARNED = 2**30
 
 
@@ -159,7 +159,8 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     written = plan.memo["bytes written"] = plan.memo.get("bytes written", 0) + total
     pays = total >= COMPILED or written >= EARNED
     threads = limit() if total >= LARGE else 1
-    if pays and not wants_errors() and compiled.run(plan, inputs, results, threads):
+    if pays and not wants_errors() and compiled.reason_against(plan, inputs) is None:
+        compiled.run(plan, inputs, results, threads)
         if total < LARGE:
             _keep_ready(plan, inputs[0], results, out)
     elif service.whole is not None:
@@ -178,7 +179,8 @@ def _keep_ready(
     call = compiled.call_for(plan, [f], results, 1)
     # New results of an array in another order than NumPy's own have that order, too.
     is_kept = f.flags.c_contiguous if out is None else results[0] is out[0]
-    if is_kept and isinstance(call, compiled.Call) and not call.is_aside and not call.zeros:
-        given = None if out is None else results if len(results) > 1 else results[0]
+    given = None if out is None else results if len(results) > 1 else results[0]
+    key = layout(f, given)
+    if is_kept and key is not None and not call.is_aside and not call.zeros:
         shapes = tuple(result.shape for result in results)
-        plan.ready[layout(f, given)] = Ready(call, shapes, results[0].dtype)
+        plan.ready[key] = Ready(call, shapes, results[0].dtype)

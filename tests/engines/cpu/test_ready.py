@@ -217,6 +217,18 @@ def test_subclasses_go_the_long_way(taken):
     assert not taken
 
 
+def test_memory_maps_go_the_long_way_and_leave_nothing_for_others(tmp_path, taken):
+    plan, f = plan_of(), RNG.random(SHAPE)
+    out = np.memmap(tmp_path / "out", float, "w+", shape=SHAPE)
+    for _ in range(2):
+        plan(f, out=out)
+    np.testing.assert_array_equal(out, slope(f))
+    for wrong in ([], ["a"], np.zeros(SHAPE).view(np.matrix).tolist(), "text"):
+        with pytest.raises(ArgumentTypeError, match="wanted an array"):
+            plan(f, out=wrong)
+    assert not taken
+
+
 def test_nan_is_still_refused():
     plan, f = plan_of(nan="raise"), RNG.random(SHAPE)
     plan(f)
