@@ -131,9 +131,9 @@ def _has_wide_tables(program: Program, real: str) -> bool:
 
 
 def _new_results(service: _Service, f: np.ndarray) -> list[np.ndarray]:
-    """Arrays for the distinct results; small ones have their axes in the order of the input."""
+    """Arrays for the distinct results, with their axes in the order of the first input."""
     dtype = service.program.result
-    if service.whole is None or f.flags.c_contiguous:
+    if f.flags.c_contiguous:
         return [np.empty(shape, dtype) for shape in service.shapes]
     return [np.empty_like(f, dtype, "K", False, shape) for shape in service.shapes]
 
