@@ -30,8 +30,11 @@ DType: TypeAlias = Any
 def as_array(value: Any, name: str) -> Array:
     """Return `value` itself if it is an array, else a NumPy array made from it.
 
-    Lists, tuples, numbers and objects with ``__array__`` (pandas, xarray) become NumPy arrays.
+    Lists, tuples, numbers and objects with ``__array__`` (pandas, xarray) become NumPy arrays;
+    memory-mapped files are looked at as plain ones, which every engine for NumPy arrays takes.
     """
+    if type(value) is np.memmap:
+        return value.view(np.ndarray)
     if type(value) is np.ndarray or is_array(value):
         return value
     try:
@@ -423,7 +426,12 @@ def is_writeable(array: Array) -> bool:
 
 
 def shares_memory(a: Array, b: Array) -> bool:
-    """Whether two arrays of one library may overlap in memory."""
+    """Whether two arrays of one library, or their masks, may overlap in memory."""
+    if isinstance(a, np.ma.MaskedArray) and isinstance(b, np.ma.MaskedArray):
+        masks = np.ma.getmask(a), np.ma.getmask(b)
+        # One without a mask has a constant instead.
+        if all(isinstance(mask, np.ndarray) for mask in masks) and shares_memory(*masks):
+            return True
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         # Bounds first: they are cheap, and mostly enough.
         return np.may_share_memory(a, b) and _may_have_common_elements(a, b)
@@ -438,6 +446,21 @@ def shares_memory(a: Array, b: Array) -> bool:
     if all(isinstance(array, np.ndarray) for array in inner):
         return shares_memory(*inner)
     return a is b
+
+
+def is_same_memory(a: Array, b: Array) -> bool:
+    """Whether two arrays of one library, shape and dtype have each element at the same place."""
+    return a is b or _layout(a) == _layout(b)
+
+
+def _layout(array: Array) -> Any:
+    if isinstance(array, np.ndarray):
+        return array.__array_interface__["data"][0], array.strides
+    if array_api_compat.is_cupy_array(array):
+        return array.data.ptr, array.strides
+    if is_torch(array):
+        return array.data_ptr(), array.stride(), array.is_conj(), array.is_neg()
+    return id(array)
 
 
 def _may_have_common_elements(a: np.ndarray, b: np.ndarray) -> bool:

@@ -12,143 +12,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradkit import _array
-from gradkit._dtypes import dtype_name, kind
 from gradkit._values import ArrayValue
+from gradkit.bound import Bound
 from gradkit.boundaries import Boundary, Condition, Reflection
 from gradkit.chains import Along, Chain, Parameter, Step, Times, Wall
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, UnsupportedError
+from gradkit.errors import ArgumentValueError, UnsupportedError
 from gradkit.grid import Axis, Grid
 from gradkit.line import PLACES, Line
 from gradkit.methods import Method, Rule, weighted_rule
 from gradkit.operators import Operator
+from gradkit.places import Places, places_of
 from gradkit.terms import Coefficient, Factor, Offsets, Partial, Term
 from gradkit.weights import Stencil
 
-__all__ = ["Bound", "Places", "bind"]
+__all__ = ["bind"]
 
 #: What is known at the two ends of an axis.
 Ends = tuple[Boundary | None, Boundary | None]
-#: Where values lie along each axis: names of `gradkit.line.PLACES`.
-Places = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Bound:
-    """What an operator becomes on a grid.
-
-    Attributes
-    ----------
-    outputs : tuple of tuple of Chain
-        The chains whose sum is each output.
-    parameters : tuple of Parameter
-        The arrays that they multiply by, or that are known along walls.
-    inputs_at, outputs_at : tuple of tuple of str
-        The place of each input and output along each axis.
-    same_inputs, same_outputs : tuple of int
-        Per input, the number of the first one that all outputs take alike; per output, the number
-        of the first one that is equal to it.
-    """
-
-    outputs: tuple[tuple[Chain, ...], ...]
-    parameters: tuple[Parameter, ...]
-    inputs_at: tuple[Places, ...]
-    outputs_at: tuple[Places, ...]
-    same_inputs: tuple[int, ...]
-    same_outputs: tuple[int, ...]
-
-    def chains(self) -> Iterator[Chain]:
-        """All chains of all outputs."""
-        for chains in self.outputs:
-            yield from chains
-
-    def alongs(self) -> Iterator[Along]:
-        """All rules along axes, with what is known at their walls."""
-        for chain in self.chains():
-            for step in chain.steps:
-                if isinstance(step, Along):
-                    yield step
-
-    @property
-    def is_complex(self) -> bool:
-        """Whether real inputs have complex results."""
-        names = [dtype_name(parameter.array.dtype) for parameter in self.parameters]
-        numbers = [known for step in self.alongs() for known in step.walls]
-        numbers += [chain.coefficient for chain in self.chains()]
-        return any(kind(name) == "complex" for name in names) or any(
-            isinstance(number, complex) for number in numbers
-        )
-
-    def linear(self) -> Bound:
-        """The same with 0 for what is known at walls, and without the arrays of it."""
-        bound = self._mapped(Chain.linear)
-        used = sorted({s.slot for c in bound.chains() for s in c.steps if isinstance(s, Times)})
-        numbers = {slot: number for number, slot in enumerate(used)}
-        kept = tuple(self.parameters[slot] for slot in used)
-        return replace(bound._mapped(lambda chain: chain.renumbered(numbers)), parameters=kept)
-
-    def magnitude(self) -> Bound:
-        """The sums of the magnitudes of all products."""
-        return self._mapped(Chain.magnitude)
-
-    def _mapped(self, change: Callable[[Chain], Chain]) -> Bound:
-        outputs = tuple(tuple(map(change, chains)) for chains in self.outputs)
-        return replace(self, outputs=outputs)
-
-    def transposed(self, conjugate: bool) -> Bound:
-        """What takes results back: outputs become inputs."""
-        outputs: list[list[Chain]] = [[] for _ in self.inputs_at]
-        for number, chains in enumerate(self.outputs):
-            for chain in chains:
-                outputs[chain.source].append(chain.transposed(number, conjugate))
-        return replace(
-            self,
-            outputs=tuple(map(tuple, outputs)),
-            inputs_at=self.outputs_at,
-            outputs_at=self.inputs_at,
-            same_inputs=self.same_outputs,
-            same_outputs=self.same_inputs,
-        )
-
-    def part(self, inputs: Sequence[int], outputs: Sequence[int]) -> Bound:
-        """Some outputs alone, as they are where the other inputs are 0."""
-        numbers = {source: number for number, source in enumerate(inputs)}
-        kept = tuple(
-            tuple(
-                replace(chain, source=numbers[chain.source])
-                for chain in self.outputs[i]
-                if chain.source in numbers
-            )
-            for i in outputs
-        )
-        return replace(
-            self,
-            outputs=kept,
-            inputs_at=tuple(self.inputs_at[i] for i in inputs),
-            outputs_at=tuple(self.outputs_at[i] for i in outputs),
-            same_inputs=_same_among(self.same_inputs, inputs),
-            same_outputs=_same_among(self.same_outputs, outputs),
-        )
-
-    def on_host(self) -> Bound:
-        """The same with all arrays on the host; itself where they are."""
-        arrays = [parameter.array for parameter in self.parameters]
-        if all(isinstance(array, np.ndarray) for array in arrays):
-            return self
-        hosted = (_array.to_host(array, "a coefficient") for array in arrays)
-        pairs = zip(self.parameters, hosted, strict=True)
-        return replace(self, parameters=tuple(p._replace(array=array) for p, array in pairs))
-
-    def without_arrays(self) -> Bound:
-        """The same with no parameters but their shapes: for blocks, which get parts of them."""
-        nothing = np.zeros(())
-        kept = tuple(parameter._replace(array=nothing) for parameter in self.parameters)
-        return replace(self, parameters=kept)
-
-
-def _same_among(same: Sequence[int], kept: Sequence[int]) -> tuple[int, ...]:
-    """Per array that is kept, the number among these of the first one that is like it."""
-    likes = [same[i] for i in kept]
-    return tuple(map(likes.index, likes))
 
 
 def bind(
@@ -198,7 +78,7 @@ class _Binder:
     rules: dict[Any, Rule] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
 
     def bound(self) -> Bound:
-        inputs_at, outputs_at = _places(self.operator, len(self.shape))
+        inputs_at, outputs_at = places_of(self.operator, len(self.shape))
         outputs = tuple(
             tuple(
                 chain
@@ -497,69 +377,3 @@ def _separated(
     kept = {k: w for k, w in totals.items() if w}
     if kept:
         yield [(ndim - 1, kept)]
-
-
-# --- places -------------------------------------------------------------------------------------
-
-
-def _places(operator: Operator, ndim: int) -> tuple[tuple[Places, ...], tuple[Places, ...]]:
-    """The place of every input and output along every axis, from what the terms say of them.
-
-    Along an axis that a term does not move on, its input and its output lie in the same place;
-    what no term settles lies at the centres.
-    """
-    columns = [_places_along(operator, axis) for axis in range(ndim)]
-    inputs = tuple(tuple(column[0][j] for column in columns) for j in range(operator.inputs))
-    outputs = tuple(tuple(column[1][i] for column in columns) for i in range(operator.outputs))
-    return inputs, outputs
-
-
-def _places_along(operator: Operator, axis: int) -> tuple[list[str], list[str]]:
-    known: dict[tuple[str, int], str] = {}
-    same: list[tuple[tuple[str, int], tuple[str, int]]] = []
-    for i, row in enumerate(operator.entries):
-        for j, entry in enumerate(row):
-            for term in entry.terms:
-                ends = _moves(term, axis)
-                if ends is None:
-                    same.append((("input", j), ("output", i)))
-                    continue
-                for node, place in ((("input", j), ends[0]), (("output", i), ends[1])):
-                    if known.setdefault(node, place) != place:
-                        raise ArgumentValueError(
-                            f"along axis {axis}, {node[0]} {node[1]} lies at {known[node]!r} for "
-                            f"one term and at {place!r} for {term!r}"
-                        )
-    for _ in same:  # as many rounds as any chain of equal places is long
-        for pair in same:
-            for one, other in (pair, pair[::-1]):
-                if one in known and known.setdefault(other, known[one]) != known[one]:
-                    raise ArgumentValueError(
-                        f"along axis {axis}, {one[0]} {one[1]} lies at {known[one]!r}, but "
-                        f"{other[0]} {other[1]} at {known[other]!r}: some term leaves it in place, "
-                        "and all terms must begin and end at the same places"
-                    )
-    return (
-        [known.get(("input", j), "centre") for j in range(operator.inputs)],
-        [known.get(("output", i), "centre") for i in range(operator.outputs)],
-    )
-
-
-def _moves(term: Term, axis: int) -> tuple[str, str] | None:
-    """Where a term takes values from and to along an axis; None where it leaves them in place."""
-    start = place = None
-    for factor in reversed(term.factors):
-        if not isinstance(factor, Partial) or factor.axis != axis or factor.to is None:
-            continue
-        at = factor.at or place
-        if at is None:
-            raise ArgumentTypeError(
-                f"{factor!r} does not say where its values lie: wanted at=, such as "
-                f"D({axis}, at='outer', to='centre')"
-            )
-        if place is not None and at != place:
-            raise ArgumentValueError(
-                f"{factor!r} in {term!r} takes values at {at!r}, but they lie at {place!r}"
-            )
-        start, place = start or at, factor.to
-    return None if start is None or place is None else (start, place)

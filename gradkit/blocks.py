@@ -9,11 +9,12 @@ import numpy as np
 
 from gradkit import _array
 from gradkit._array import Array
-from gradkit.binding import Bound, Places
+from gradkit.bound import Bound
 from gradkit.chains import Chain, Extent, Parameter
 from gradkit.errors import ArgumentValueError
 from gradkit.grid import Axis
 from gradkit.line import PLACES
+from gradkit.places import Places
 
 __all__ = ["Region"]
 

@@ -79,7 +79,7 @@ def checked_targets(
     shapes : sequence of tuple
         Shape of each output.
     same : sequence of int
-        Per output, the number of the first one that is equal to it; equal ones may share memory.
+        Per output, the number of the first one that is equal to it; equal ones may be one array.
     dtype : dtype
         That of the results.
     inputs : sequence of array
@@ -95,7 +95,10 @@ def checked_targets(
     for name, target, shape in zip(names, targets, shapes, strict=True):
         _array.check_target(name, target, shape, dtype, inputs)
     for i, j in combinations(range(len(shapes)), 2):
-        if same[i] != same[j] and _array.shares_memory(targets[i], targets[j]):
+        a, b = targets[i], targets[j]
+        # Equal results in one array are written as one; in parts of it they would spoil each other.
+        is_one = same[i] == same[j] and _array.is_same_memory(a, b)
+        if not is_one and _array.shares_memory(a, b):
             raise ArgumentValueError(f"{names[i]} and {names[j]} share memory")
     return targets
 

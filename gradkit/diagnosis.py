@@ -12,13 +12,13 @@ import numpy as np
 
 from gradkit import _array, _dtypes
 from gradkit._array import Array
-from gradkit.binding import Places
 from gradkit.boundaries import WALLS, as_boundary, ends_of
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
 from gradkit.grid import Axis, Grid
 from gradkit.line import PLACES
 from gradkit.methods import Method
 from gradkit.operators import Operator
+from gradkit.places import Places
 from gradkit.plan import Plan
 from gradkit.terms import Coefficient
 

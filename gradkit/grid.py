@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import numbers
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -25,6 +26,10 @@ __all__ = ["Axis", "Coordinates", "Grid", "exact_spacing"]
 
 #: A grid whose points all lie within this many spacings of equal spacing is equally spaced.
 UNIFORM_TOLERANCE = float(np.finfo(np.float64).eps) / 2
+#: How many distances are looked at first, to see whether all are worth it.
+HEAD = 256
+#: About how many values coordinates are hashed by.
+HASHED = 1024
 
 
 class Coordinates:
@@ -46,11 +51,9 @@ class Coordinates:
         monotonic; the message gives the first offending index.
     """
 
-    __slots__ = ("_hash", "extent", "steps", "unit", "values")
+    __slots__ = ("_hash", "extent", "unit", "values")
 
     values: np.ndarray
-    #: Signed distances between neighbours, exact before conversion, in longdouble.
-    steps: np.ndarray
     #: Signed distance from the first to the last, exact.
     extent: Fraction
     unit: str
@@ -75,11 +78,32 @@ class Coordinates:
         self.values = host
         self.unit = check_unit(unit)
         _check_monotonic(host)
-        self.steps, self.extent = _distances(host, unit)
-        self.steps.setflags(write=False)
-        # A longdouble has padding bytes of no meaning, so equal ones are hashed as float64.
-        plain = host if host.dtype.itemsize <= 8 else host.astype(np.float64)
-        self._hash = hash((plain.tobytes(), host.dtype.str, unit))
+        self.extent = _exact_distance(host[0], host[-1], host.dtype, unit)
+        # Some of the values, because `==` looks at all; not the padding bytes of a longdouble.
+        some = host[:: len(host) // HASHED + 1]
+        some = some if host.dtype.itemsize <= 8 else some.astype(np.float64)
+        self._hash = hash((some.tobytes(), len(host), host.dtype.str, unit))
+
+    def steps(self, start: int = 0, stop: int | None = None, dtype: Any = np.longdouble) -> Any:
+        """Signed distances from points ``start <= i < stop`` to the next ones.
+
+        Parameters
+        ----------
+        start, stop : int
+            The default is all points but the last.
+        dtype : dtype
+            In which they are computed; distances of integers and times are exact before.
+        """
+        last = len(self) - 1 if stop is None else stop
+        low, high = self.values[start:last], self.values[start + 1 : last + 1]
+        if self.values.dtype.kind == "f":
+            return np.subtract(high, low, dtype=dtype)
+        # Neighbours of monotonic integers differ by less than 2**64: exact in unsigned arithmetic.
+        low, high = (_counts(part).astype(np.uint64) for part in (low, high))
+        gaps = high - low if self.extent > 0 else low - high
+        ratio = _tick(self.values.dtype, self.unit)
+        steps = gaps.astype(dtype) * dtype(ratio.numerator) / dtype(ratio.denominator)
+        return steps if self.extent > 0 else -steps
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Coordinates, (self.values, self.unit)
@@ -120,24 +144,25 @@ def _check_monotonic(values: np.ndarray) -> None:
         raise ArgumentValueError(_not_monotonic(values, int(wrong.argmax()) + 1, increasing))
 
 
-def _distances(values: np.ndarray, unit: str) -> tuple[np.ndarray, Fraction]:
-    """Distances between neighbours, exact before conversion, and from the first to the last."""
-    if values.dtype.kind == "f":
-        extent = exact_number(values[-1]) - exact_number(values[0])
-        return np.diff(values.astype(np.longdouble)), extent
-    ratio = Fraction(1)
-    if values.dtype.kind in "mM":
-        code, count = np.datetime_data(values.dtype)
-        ratio = unit_ratio(code, unit) * count
-        values = values.astype(values.dtype.newbyteorder("="), copy=False).view(np.int64)
-    # Neighbours of monotonic integers differ by less than 2**64: exact in unsigned arithmetic.
-    counts = values.astype(np.uint64)
-    increasing = values[-1] > values[0]
-    gaps = counts[1:] - counts[:-1] if increasing else counts[:-1] - counts[1:]
-    steps = gaps.astype(np.longdouble) * np.longdouble(ratio.numerator)
-    steps = steps / np.longdouble(ratio.denominator)
-    extent = (int(values[-1]) - int(values[0])) * ratio
-    return (steps if increasing else -steps), extent
+def _exact_distance(first: Any, last: Any, dtype: np.dtype, unit: str) -> Fraction:
+    if dtype.kind == "f":
+        return exact_number(last) - exact_number(first)
+    return (int(_counts(last)) - int(_counts(first))) * _tick(dtype, unit)
+
+
+def _counts(values: Any) -> Any:
+    """Integers as they are, times as the integers that count them."""
+    if values.dtype.kind not in "mM":
+        return values
+    return values.astype(values.dtype.newbyteorder("="), copy=False).view(np.int64)
+
+
+def _tick(dtype: np.dtype, unit: str) -> Fraction:
+    """What integers of a dtype count, in the unit of the axis."""
+    if dtype.kind not in "mM":
+        return Fraction(1)
+    code, count = np.datetime_data(dtype)
+    return unit_ratio(code, unit) * count
 
 
 def _not_monotonic(values: np.ndarray, index: int, increasing: bool) -> str:
@@ -229,10 +254,10 @@ class Axis:
             object.__setattr__(self, "coordinates", points)
         self._check_period()
         if self.faces is None:
-            uniform = _uniform_spacing(self.steps(), _tolerance(points))
+            uniform = _uniform_spacing(points, self.steps)
         else:
             object.__setattr__(self, "faces", _checked_faces(self))
-            halves = _uniform_spacing(self.half_steps(), _tolerance(points))
+            halves = _uniform_spacing(points, self.half_steps)
             uniform = None if halves is None else 2 * halves
         object.__setattr__(self, "uniform_spacing", uniform)
 
@@ -259,17 +284,17 @@ class Axis:
         if self.coordinates is None:
             raise ArgumentTypeError("an axis given by its spacing has no coordinates")
         if not self.wrap:
-            return self.coordinates.steps
+            return self.coordinates.steps()
         extent = self.coordinates.extent
         period = exact_spacing(self.period, self.unit, "period")
         closing = period - extent if extent > 0 else -period - extent
         last = np.longdouble(closing.numerator) / np.longdouble(closing.denominator)
-        return np.append(self.coordinates.steps, last)
+        return np.append(self.coordinates.steps(), last)
 
     def half_steps(self) -> np.ndarray:
         """Distances from face to centre and from centre to face, in turn, ``2 n`` of them."""
         if self.faces is not None:
-            return self.faces.steps
+            return self.faces.steps()
         steps = self.steps()
         ahead = steps if self.wrap else np.append(steps, steps[-1])
         behind = np.roll(steps, 1) if self.wrap else np.append(steps[0], steps)
@@ -350,26 +375,33 @@ def _is_period(faces: Coordinates, period: Fraction) -> bool:
     return float(drift) <= float(np.finfo(faces.values.dtype).eps) * largest
 
 
-def _tolerance(points: Coordinates) -> float:
-    is_longdouble = points.values.dtype == np.longdouble
-    return float(np.finfo(np.longdouble).eps) / 2 if is_longdouble else UNIFORM_TOLERANCE
-
-
-def _uniform_spacing(steps: np.ndarray, tolerance: float) -> Fraction | None:
+def _uniform_spacing(points: Coordinates, all_steps: Callable[[], np.ndarray]) -> Fraction | None:
     """The common spacing of points that no result could tell from equally spaced ones, if any.
 
     The drift of every point from equal spacing, in units of the spacing, bounds the relative
     change of a first derivative; it must stay below the rounding of the coordinates, in float64 or
-    wider.
+    wider. `points` are the centres, `all_steps` makes the distances between these, or from face to
+    centre to face.
     """
+    is_longdouble = points.values.dtype == np.longdouble
+    tolerance = float(np.finfo(np.longdouble).eps) / 2 if is_longdouble else UNIFORM_TOLERANCE
+    # The first few tell uneven points from even ones, as a rule.
+    if _differ(points.steps(0, min(len(points) - 1, HEAD)), tolerance):
+        return None
+    steps = all_steps()
     if (steps == steps[0]).all():
         return exact_number(steps[0])
-    smallest, largest = sorted(abs(end) for end in (steps.min(), steps.max()))
-    if largest - smallest > 4 * tolerance * largest:
+    if _differ(steps, tolerance):
         return None
     mean = steps.mean()
     drift = np.cumsum(steps / mean - 1)
     return exact_number(mean) if abs(drift).max() <= tolerance else None
+
+
+def _differ(steps: np.ndarray, tolerance: float) -> bool:
+    """Whether steps differ by more than points of equal spacing may drift."""
+    smallest, largest = sorted(abs(end) for end in (steps.min(), steps.max()))
+    return largest - smallest > 4 * tolerance * largest
 
 
 def exact_spacing(spacing: Any, unit: str, name: str = "spacing") -> Fraction:

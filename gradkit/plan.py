@@ -12,8 +12,8 @@ import numpy as np
 
 from gradkit import _array, _dtypes
 from gradkit._array import Array
-from gradkit.binding import Bound
 from gradkit.blocks import Region
+from gradkit.bound import Bound
 from gradkit.calls import (
     check_coefficients,
     check_times,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradkit import Axis, D, Dirichlet, Divergence, Gradient, Grid, Operator
+from gradkit import Axis, D, Dirichlet, Divergence, Gradient, Grid, Hessian, Operator
 from gradkit.calls import checked_inputs, checked_targets, refuse_nan
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
@@ -102,11 +102,50 @@ def test_single_target_is_the_array_itself():
     assert target is out
 
 
-def test_equal_outputs_may_share_memory_and_others_may_not():
+def test_equal_outputs_may_be_one_array_and_others_may_not():
     out = np.zeros(3)
-    assert checked_targets([out, out], [(3,)] * 2, (0, 0), FLOAT, [np.ones(3)])
+    assert checked_targets([out, out[:]], [(3,)] * 2, (0, 0), FLOAT, [np.ones(3)])
     with pytest.raises(ArgumentValueError, match=r"out\[0\] and out\[1\] share memory"):
         checked_targets([out, out], [(3,)] * 2, (0, 1), FLOAT, [np.ones(3)])
+
+
+def test_targets_whose_mask_is_that_of_an_input_or_of_another_one_are_refused():
+    plan = Gradient(2).on(Grid(Axis(), Axis()), (4, 5))
+    f = np.ma.MaskedArray(np.arange(20.0).reshape(4, 5), mask=False)
+    f[1, 2] = np.ma.masked
+    kept = f.mask.copy()
+
+    def target(mask):
+        return np.ma.MaskedArray(np.full((4, 5), 7.0), mask=mask)
+
+    with pytest.raises(ArgumentValueError, match=r"out\[1\] shares memory with an input"):
+        plan(f, (target(False), target(f.mask)))
+    one = target(False)
+    with pytest.raises(ArgumentValueError, match=r"out\[0\] and out\[1\] share memory"):
+        plan(f, (one, target(one.mask)))
+    np.testing.assert_array_equal(f.mask, kept)
+    out = (target(np.ma.nomask), target(np.ma.nomask))
+    for written, expected in zip(plan(f, out), plan(f), strict=True):
+        np.testing.assert_array_equal(written.mask, expected.mask)
+
+
+@pytest.mark.parametrize("part", ["shifted", "transposed"])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_equal_outputs_in_parts_of_one_array_are_refused_before_anything_is_written(library, part):
+    xp = pytest.importorskip(library)
+    plan = Hessian(2).on(Grid(Axis(), Axis()), (5, 5))
+    room = xp.full((50,), 7.0, dtype=xp.float64)
+    one = room[:25].reshape(5, 5)
+    other = room[3:28].reshape(5, 5) if part == "shifted" else one.T
+    apart = [xp.zeros((5, 5), dtype=xp.float64) for _ in range(2)]
+    f = xp.asarray(np.arange(25.0).reshape(5, 5) ** 2)
+    with pytest.raises(ArgumentValueError, match=r"out\[1\] and out\[2\] share memory"):
+        plan(f, (apart[0], one, other, apart[1]))
+    assert (room == 7).all()
+    # Two views of the same elements are one array.
+    again = room[:25].reshape(5, 5)
+    plan(f, (apart[0], one, again, apart[1]))
+    np.testing.assert_array_equal(np.asarray(one), np.asarray(plan(f)[1]))
 
 
 @pytest.mark.parametrize(

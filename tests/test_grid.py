@@ -40,7 +40,7 @@ def exact(values):
     ],
 )
 def test_distances_of_integers_are_exact(values, dtype, distances):
-    assert exact(Coordinates(np.array(values, dtype)).steps) == distances
+    assert exact(Coordinates(np.array(values, dtype)).steps()) == distances
 
 
 @extended
@@ -54,13 +54,13 @@ def test_distances_of_integers_are_exact(values, dtype, distances):
     ],
 )
 def test_distances_of_64_bit_extremes_are_exact(values, dtype, distances):
-    assert exact(Coordinates(np.array(values, dtype)).steps) == distances
+    assert exact(Coordinates(np.array(values, dtype)).steps()) == distances
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f8", "longdouble"])
 def test_distances_of_floats_are_rounded_once_to_longdouble(rng, dtype):
     values = np.unique(rng.uniform(-100, 100, 50).astype(dtype))
-    steps = Coordinates(values).steps
+    steps = Coordinates(values).steps()
     assert steps.dtype == np.longdouble
     positions = exact(values)
     half_ulp = Fraction(1, 2) * Fraction(float(np.finfo(np.longdouble).eps))
@@ -69,7 +69,7 @@ def test_distances_of_floats_are_rounded_once_to_longdouble(rng, dtype):
 
 
 def test_distances_of_float16_do_not_overflow():
-    assert exact(Coordinates(np.array([-65504, 65504], "float16")).steps) == [131008]
+    assert exact(Coordinates(np.array([-65504, 65504], "float16")).steps()) == [131008]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_distances_of_float16_do_not_overflow():
 )
 def test_distances_of_times_count_the_unit(dtype, unit, days):
     times = np.array([0, 1, 3, 10]).astype(dtype)
-    steps = Coordinates(times, unit).steps
+    steps = Coordinates(times, unit).steps()
     expected = [days * k for k in (1, 2, 7)]
     for step, wanted in zip(exact(steps), expected, strict=True):
         # one rounding, of the division by the unit
@@ -97,7 +97,7 @@ def test_distances_of_times_count_the_unit(dtype, unit, days):
 
 def test_distances_of_times_that_run_backwards_are_negative():
     times = np.array(["2020-03-01", "2020-02-29", "2020-02-27"], "datetime64[D]")
-    assert exact(Coordinates(times, "h").steps) == [-24, -48]
+    assert exact(Coordinates(times, "h").steps()) == [-24, -48]
 
 
 @extended
@@ -105,7 +105,7 @@ def test_distances_of_times_centuries_apart_keep_every_tick():
     first = np.datetime64("1700-01-01T00:00:00.000000001", "ns")
     last = np.datetime64("2262-01-01T00:00:00.000000000", "ns")
     ticks = int(last.astype(np.int64)) - int(first.astype(np.int64))
-    steps = Coordinates(np.array([first, last]), "ns").steps
+    steps = Coordinates(np.array([first, last]), "ns").steps()
     assert exact(steps) == [ticks]
     assert ticks > 2**53  # so that a float64 could not hold it
 
@@ -167,7 +167,7 @@ def test_a_unit_without_a_fixed_length_raises(unit, nearest):
 
 
 def test_an_array_with_a_mask_that_hides_nothing_is_accepted():
-    assert exact(Coordinates(np.ma.array([0.0, 1.0, 3.0])).steps) == [1, 2]
+    assert exact(Coordinates(np.ma.array([0.0, 1.0, 3.0])).steps()) == [1, 2]
 
 
 def test_positions_come_from_any_library(library):
@@ -176,7 +176,7 @@ def test_positions_come_from_any_library(library):
         with pytest.raises(ArgumentTypeError, match=r"lazy dask array.*coordinates\.compute\(\)"):
             Coordinates(values)
         return
-    assert exact(Coordinates(values).steps) == [1, 2]
+    assert exact(Coordinates(values).steps()) == [1, 2]
 
 
 # --- coordinates are values -----------------------------------------------------------------------
@@ -187,17 +187,15 @@ def test_coordinates_keep_a_copy_that_cannot_be_written():
     coordinates = Coordinates(given)
     given[1] = 2.5
     assert coordinates.values.tolist() == [0.0, 1.0, 3.0]
-    for array in (coordinates.values, coordinates.steps):
-        with pytest.raises(ValueError, match="read-only"):
-            array[0] = 7.0
+    with pytest.raises(ValueError, match="read-only"):
+        coordinates.values[0] = 7.0
 
 
 def test_coordinates_stay_frozen_through_pickling():
     copy = pickle.loads(pickle.dumps(Coordinates([0.0, 1.0, 3.0])))
     assert copy == Coordinates([0.0, 1.0, 3.0])
-    for array in (copy.values, copy.steps):
-        with pytest.raises(ValueError, match="read-only"):
-            array[0] = 7.0
+    with pytest.raises(ValueError, match="read-only"):
+        copy.values[0] = 7.0
 
 
 def test_equal_coordinates_hash_and_compare_equal():
@@ -799,3 +797,33 @@ def test_faces_over_a_period_rounded_like_their_positions(dtype, rng):
             boundary="periodic",
             period=float(period) * (1 + 64 * np.finfo(dtype).eps),
         )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "datetime64[s]"])
+@pytest.mark.parametrize("direction", [1, -1])
+def test_some_distances_are_those_among_all(rng, dtype, direction):
+    values = np.cumsum(rng.integers(1, 9, 600))[::direction].astype(dtype)
+    coordinates = Coordinates(values)
+    some = coordinates.steps(7, 411, np.float64)
+    assert some.dtype == np.float64
+    assert np.array_equal(some, coordinates.steps()[7:411])
+    assert np.array_equal(some, np.diff(values.astype("int64"))[7:411])
+
+
+@pytest.mark.parametrize("place", [1, 255, 256, 257, 998])
+@pytest.mark.parametrize("with_faces", [False, True])
+def test_one_uneven_point_among_many_is_found(place, with_faces):
+    points = np.arange(1000.0)
+    faces = np.arange(1001.0) - 0.5 if with_faces else None
+    assert Axis(coordinates=points, faces=faces).uniform_spacing == 1
+    points[place] += 2.0**-40
+    assert Axis(coordinates=points, faces=faces).uniform_spacing is None
+
+
+def test_coordinates_that_differ_between_hashed_values_are_not_equal():
+    values = np.arange(5000.0)
+    changed = values.copy()
+    changed[1] += 0.5  # of 5000 values every fifth is hashed
+    assert hash(Coordinates(values)) == hash(Coordinates(changed))
+    assert Coordinates(values) != Coordinates(changed)
+    assert Coordinates(values) == Coordinates(values.copy())

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import re
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -30,11 +31,13 @@ FLOORS = {
     "operators": 2,
     "systems": 2,
     "offsets": 2,
+    "places": 2,
     "devices": 2,
     "capabilities": 2,
     "methods": 3,
     "chains": 4,
     "binding": 4,
+    "bound": 4,
     "blocks": 4,
     "calls": 4,
     "matrices": 4,
@@ -73,6 +76,7 @@ SOURCES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 MODULES = sorted(SOURCES)
 
 
+@cache
 def tree_of(name):
     return ast.parse(SOURCES[name].read_text())
 
@@ -81,6 +85,7 @@ def is_type_checking(node):
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
+@cache
 def imports_of(name):
     """Pairs (imported module, whether inside a function), TYPE_CHECKING blocks left out."""
     found = []
@@ -169,8 +174,10 @@ def test_import_takes_no_longer_than_numpy_does(fresh_python, tmp_path):
                 times[package] += int(own_time)
         assert min(times.values()) > 0
         shares.append(times["gradkit"] / times["numpy"])
-    # The best of three, because another process may be running on the machine.
-    assert min(shares) < 1
+        # The best of three, because another process may be running on the machine.
+        if shares[-1] < 1:
+            return
+    pytest.fail(f"gradkit takes {shares} times as long to import as numpy")
 
 
 # --- which module may import which --------------------------------------------------------------

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from math import lcm
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from gradkit import _array, _dtypes
 from gradkit._array import Array, Namespace, Split
 from gradkit._dtypes import Precision
 from gradkit.chains import Along, Chain, Parameter, Times, Wall
-from gradkit.methods import WALL, Rows, Rule
+from gradkit.methods import WALL, Rows, Rule, unit_of
 from gradkit.plan import Plan
 
 __all__ = [
@@ -29,6 +28,7 @@ __all__ = [
     "Product",
     "Program",
     "Sequel",
+    "Sum",
     "Window",
     "program_of",
     "ready_parameter",
@@ -86,11 +86,14 @@ class Passage:
 
     `dtype` is that of complex numbers where such are known at a wall, else None: then all rows are
     complex, those of blocks away from the wall too, because quotients round in another way.
+    `divisor` is the exact number that all rows are over, those of other blocks too, if there is
+    one.
     """
 
     axis: int
     pieces: tuple[Piece, ...]
     dtype: Any
+    divisor: Fraction | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,21 +118,29 @@ class Sequel:
     coefficient: Any
 
 
+class Sum(NamedTuple):
+    """One result: the terms to add up, and what their sum is over."""
+
+    shape: tuple[int, ...]
+    sequels: tuple[Sequel, ...]
+    divisors: tuple[Any, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """A plan made ready.
 
     `conversions` has, per input, the function that makes it ready for differences (None: it is);
     `arrays` the coefficients, ready for use or as functions that make them ready in every call;
-    `sums` the distinct results, shape and sequels to add up; `outputs` the number of the sum of
-    each output; differences and sums have the dtype `compute`.
+    `sums` the distinct results; `outputs` the number of the sum of each output. Differences and
+    sums have the dtype `compute`.
     """
 
     xp: Namespace
     compute: Any
     conversions: tuple[Callable[[Array], Any] | None, ...]
     arrays: tuple[Any, ...]
-    sums: tuple[tuple[tuple[int, ...], tuple[Sequel, ...]], ...]
+    sums: tuple[Sum, ...]
     outputs: tuple[int, ...]
     result: Any
 
@@ -177,10 +188,7 @@ class _Compiler:
     def program(self) -> Program:
         plan = self.plan
         distinct = list(dict.fromkeys(plan.same))
-        sums = tuple(
-            (plan.output_shapes[i], tuple(map(self._sequel, plan.bound.outputs[i])))
-            for i in distinct
-        )
+        sums = tuple(map(self._sum, distinct))
         return Program(
             self.xp,
             self.compute,
@@ -190,6 +198,20 @@ class _Compiler:
             tuple(map(distinct.index, plan.same)),
             _array.result_dtype(self.xp, self.inputs, self.precision.result),
         )
+
+    def _sum(self, output: int) -> Sum:
+        """The terms of an output; what all of them end by dividing by is left to their sum."""
+        chains, shape = self.plan.bound.outputs[output], self.plan.output_shapes[output]
+        sequels = tuple(map(self._sequel, chains))
+        divisor = _shared_divisor(sequels)
+        if divisor is None or divisor == 1:
+            return Sum(shape, sequels, ())
+        undivided = tuple(self._sequel(chain, is_divided=False) for chain in chains)
+        return Sum(shape, undivided, self._divisors(divisor))
+
+    def _divisors(self, value: Any) -> tuple[Any, ...]:
+        real = self.precision.real
+        return tuple(_array.constant(self.xp, part, real) for part in _factors(value, real))
 
     def _conversion(self, f: Array, split: int) -> Callable[[Array], Any] | None:
         # Real inputs of complex operators are multiplied by complex numbers as they are.
@@ -211,7 +233,7 @@ class _Compiler:
     def _slot(self, number: int, form: str) -> int:
         return self.arrays.setdefault((number, form), len(self.arrays))
 
-    def _sequel(self, chain: Chain) -> Sequel:
+    def _sequel(self, chain: Chain, is_divided: bool = True) -> Sequel:
         name = _dtypes.dtype_name(self.inputs[chain.source].dtype)
         is_time = _dtypes.kind(name) in ("datetime", "timedelta")
         # The first rule, or else the coefficient, turns ticks into the unit of time.
@@ -230,7 +252,9 @@ class _Compiler:
                 steps.append(Product(self._slot(step.slot, step.form), step.part))
             else:
                 split = 0 if steps else self.precision.splits[chain.source]
-                steps.append(self._passage(step, Fraction(1) if steps else tick, split))
+                is_last = len(steps) == len(chain.steps) - 1
+                whole = is_divided or not is_last
+                steps.append(self._passage(step, Fraction(1) if steps else tick, split, whole))
                 tick = tick if len(steps) > 1 else Fraction(1)
         factor = factor * (float(tick) if isinstance(factor, complex) else tick)
         # The identity is multiplied by 1, because a result must not be the input itself.
@@ -247,22 +271,29 @@ class _Compiler:
 
     # --- rules --------------------------------------------------------------------------------
 
-    def _passage(self, step: Along, tick: Fraction, split: int) -> Passage:
-        key = (id(step.rule.rows), step.axis, repr(step.walls), tick, split)
+    def _passage(self, step: Along, tick: Fraction, split: int, is_divided: bool) -> Passage:
+        key = (id(step.rule.rows), step.axis, repr(step.walls), tick, split, is_divided)
         if key not in self.passages:
-            pieces = (self._piece(step, rows, tick, split) for rows in step.rule.rows)
+            pieces = (self._piece(step, rows, tick, split, is_divided) for rows in step.rule.rows)
             is_complex = any(map(self._is_complex, step.walls))
+            unit = step.rule.unit
             self.passages[key] = Passage(
-                step.axis, tuple(pieces), self.compute if is_complex else None
+                step.axis,
+                tuple(pieces),
+                self.compute if is_complex else None,
+                None if unit is None else step.rule.scale / tick / unit,
             )
         return self.passages[key]
 
-    def _piece(self, step: Along, rows: Rows, tick: Fraction, split: int) -> Piece:
+    def _piece(
+        self, step: Along, rows: Rows, tick: Fraction, split: int, is_divided: bool
+    ) -> Piece:
         rule = step.rule
-        weights, scale = self._numbers(rows.weights, rule.scale / tick)
+        unit = None if is_divided else rule.unit
+        weights, scale = self._numbers(rows.weights, rule.scale / tick, unit)
         real = self.precision.real
-        of_tables = self._weight_precision(rule, rule.scale / tick / scale)
-        divisors = tuple(_array.constant(self.xp, part, real) for part in _factors(scale, real))
+        of_tables, fit = self._weight_precision(rule, rule.scale / tick / scale)
+        divisors = self._divisors(scale) if is_divided else ()
         differences: list[tuple[Any, Any, Any]] = []
         for pair, weight in zip(rows.pairs, weights, strict=True):
             upper, lower = (self._point(step, rows, point, split) for point in pair)
@@ -273,7 +304,7 @@ class _Compiler:
                 number = None if size == 1 else _array.constant(self.xp, size, real)
                 differences.append((upper, lower, number) if weight > 0 else (lower, upper, number))
             else:
-                number = self._column(weight, step.axis, of_tables)
+                number = self._column(weight, step.axis, of_tables, fit)
                 differences.append((upper, lower, number))
         points = [point for high, low, _ in differences for point in (high, low)]
         is_plain = all(isinstance(point, Window) and point.is_plain for point in points)
@@ -318,7 +349,7 @@ class _Compiler:
         )
 
     def _numbers(
-        self, weights: tuple[Fraction, ...] | np.ndarray, scale: Fraction
+        self, weights: tuple[Fraction, ...] | np.ndarray, scale: Fraction, unit: Fraction | None
     ) -> tuple[Sequence[Any], Fraction]:
         """Weights and divisor with the same quotient, all of a size that the dtype can hold.
 
@@ -328,30 +359,35 @@ class _Compiler:
         if not len(weights):
             return [], Fraction(1)
         if not isinstance(weights, np.ndarray):
-            largest = max(abs(w) for w in weights)
-            common = lcm(*(w.denominator for w in weights))
-            unit = Fraction(1 << int(largest * common).bit_length() - 1, common)
+            unit = unit_of(weights) if unit is None else unit
             return [w / unit for w in weights], scale / unit
+        if scale == 1:
+            return list(weights), scale
         exponent = _exponent(scale)
         if scale != Fraction(2) ** exponent or abs(exponent) > _safe_exponent(self.precision.real):
             return list(weights), scale
         # A product with a power of two is as exact as `ldexp`, which takes one number at a time.
         return list(weights * np.ldexp(np.longdouble(1), -exponent)), Fraction(1)
 
-    def _weight_precision(self, rule: Rule, folded: Fraction) -> str:
-        """The real dtype of a table: float64 for weights over more decades than float32 has."""
+    def _weight_precision(self, rule: Rule, folded: Fraction) -> tuple[str, bool]:
+        """The real dtype of a table, and whether that holds all weights.
+
+        It is float64 for weights over more decades than float32 has.
+        """
         smallest, largest = (power - _exponent(folded) for power in rule.exponents)
         real = self.precision.real
         if real == "float32" and not (smallest > -125 and largest < 128):
-            return _array.default_real(self.like)
-        return real
+            real = _array.default_real(self.like)
+        return real, largest < np.finfo(real).maxexp
 
-    def _column(self, weights: np.ndarray, axis: int, real: str) -> Array:
+    def _column(self, weights: np.ndarray, axis: int, real: str, fit: bool) -> Array:
         """Per-row weights, shaped to multiply along an axis."""
         trailing = len(self.plan.shape) - axis - 1
-        # An infinite weight would turn the difference 0 into NaN.
-        limit = np.finfo(real).max
-        values = np.clip(weights, -limit, limit).astype(real)
+        if not fit:
+            # An infinite weight would turn the difference 0 into NaN.
+            limit = np.finfo(real).max
+            weights = np.clip(weights, -limit, limit)
+        values = weights.astype(real, copy=False)
         self.uploads = True
         return _array.table(self.xp, values.reshape((-1,) + (1,) * trailing), self.like)
 
@@ -371,6 +407,17 @@ def ready_parameter(
     if form == "magnitude":
         return xp.abs(values)
     return xp.conj(values) if form == "conjugate" and is_complex else values
+
+
+def _shared_divisor(sequels: Sequence[Sequel]) -> Fraction | None:
+    """What the last rules of several terms are all over, if nothing comes after them."""
+    shared: set[Fraction | None] = set()
+    for sequel in sequels:
+        last = sequel.steps[-1] if sequel.steps and sequel.coefficient is None else None
+        if not isinstance(last, Passage) or last.dtype is not None:
+            return None
+        shared.add(last.divisor)
+    return shared.pop() if len(sequels) > 1 and len(shared) == 1 else None
 
 
 def _along(axis: int, ndim: int, run: slice) -> Index:

@@ -39,12 +39,12 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     results = [
         _array.cast(
             xp,
-            _sum([_apply(xp, chain, ready[chain.source], arrays) for chain in chains]),
+            _sum([_apply(xp, chain, ready[chain.source], arrays) for chain in chains], divisors),
             program.result,
         )
         if chains
         else xp.zeros(shape, dtype=program.result, device=_array.device(inputs[0]))
-        for shape, chains in program.sums
+        for shape, chains, divisors in program.sums
     ]
     return _array.delivered([results[i] for i in program.outputs], out)
 
@@ -136,6 +136,7 @@ def _part(array: Array, part: tuple[slice, ...] | None) -> Array:
     return array if part is None else array[part]
 
 
-def _sum(values: Sequence[Array]) -> Array:
-    """The sum of at least one array, from the first to the last."""
-    return values[0] if len(values) == 1 else reduce(lambda a, b: a + b, values)
+def _sum(values: Sequence[Array], divisors: Sequence[Any]) -> Array:
+    """The sum of at least one array, from the first to the last, over what all are over."""
+    total = values[0] if len(values) == 1 else reduce(lambda a, b: a + b, values)
+    return reduce(lambda a, b: a / b, divisors, total)

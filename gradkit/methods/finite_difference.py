@@ -13,8 +13,16 @@ import numpy as np
 from gradkit.boundaries import Condition, Dirichlet, Reflection
 from gradkit.errors import ArgumentValueError, integer
 from gradkit.line import Line
-from gradkit.methods.rule import CORRECTION, WALL, Correction, Point, Rows, Rule
-from gradkit.methods.stencils import OnCoordinates, Stencils, Uniform
+from gradkit.methods.rule import (
+    CORRECTION,
+    WALL,
+    Correction,
+    Point,
+    Rows,
+    Rule,
+    common_unit,
+)
+from gradkit.methods.stencils import BLOCK, OnCoordinates, Stencils, Uniform
 from gradkit.methods.walls import factors, is_open, known_value, settled
 from gradkit.weights import Stencil, WallClosure
 
@@ -93,6 +101,7 @@ class FiniteDifference:
             wrap=line.axis.wrap,
             scale=layout.stencils.scale,
             rows=rows,
+            unit=common_unit(rows),
             first=0,
             last=line.sources,
             exponents=_exponents(rows),
@@ -282,7 +291,8 @@ class _Layout:
             return self.stencils.rows_of(rows.start, scaled, rows.accuracy)
 
         rows = tuple(map(change, rule.rows))
-        return replace(rule, rows=rows, total=Fraction(0), label=CORRECTION)
+        unit = common_unit(rows)
+        return replace(rule, rows=rows, unit=unit, total=Fraction(0), label=CORRECTION)
 
 
 class _OpenRow(NamedTuple):
@@ -299,11 +309,26 @@ def _label(order: int, line: Line) -> str:
 
 
 def _exponents(rows: tuple[Rows, ...]) -> tuple[int, int]:
-    tables = [np.abs(r.weights) for r in rows if isinstance(r.weights, np.ndarray)]
-    largest = max((table.max() for table in tables if table.size), default=0)
+    """Powers of two of the smallest and largest weight that is not 0."""
+    tables = [r.weights for r in rows if isinstance(r.weights, np.ndarray) and r.weights.size]
+    sizes = [_extremes(np.abs(part)) for table in tables for part in _parts(table)]
+    largest = max((high for _, high in sizes), default=np.float64(0))
     if not largest:
         return (0, 0)
-    smallest = min(table.min() for table in tables if table.size)
+    smallest = min(low for low, _ in sizes)
+    beyond = int(np.finfo(largest.dtype).maxexp) + 1
+    return int(np.frexp(smallest)[1]), int(np.frexp(largest)[1]) if largest < np.inf else beyond
+
+
+def _parts(table: np.ndarray) -> Iterator[np.ndarray]:
+    """Parts of a table that stay in a cache."""
+    for weights in table:
+        yield from (weights[i : i + BLOCK] for i in range(0, len(weights), BLOCK))
+
+
+def _extremes(sizes: np.ndarray) -> tuple[Any, Any]:
+    """The smallest number that is not 0 (infinity: there is none) and the largest."""
+    smallest = sizes.min()
     if not smallest:
-        smallest = min(np.min(table, where=table > 0, initial=largest) for table in tables)
-    return int(np.frexp(smallest)[1]), int(np.frexp(largest)[1])
+        smallest = np.min(sizes, where=sizes > 0, initial=np.inf)
+    return smallest, sizes.max()

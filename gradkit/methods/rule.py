@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
-from math import inf
+from math import inf, lcm
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,12 +29,17 @@ __all__ = [
     "Point",
     "Rows",
     "Rule",
+    "common_unit",
     "exact",
     "nearest_float",
+    "unit_of",
 ]
 
 #: The values known at the first and at the last wall, among the points that rows use.
 WALL = ("first wall", "last wall")
+
+#: Bits of integers that float32 holds.
+SHORT = 24
 
 #: The label of rules that are added to others, times what varies along a wall.
 CORRECTION = "correction along a wall"
@@ -145,6 +150,9 @@ class Rule:
     first, last : int
         The input holds the points ``first <= i < last``; points beyond the ends of the axis are
         those of the wrapped copies. A whole axis has 0 and `size`.
+    unit : Fraction or None
+        What the weights of all rows of the whole axis are small multiples of, so that all are over
+        one divisor; None for tables, and where there is none.
     exponents : tuple of int
         Powers of two of the smallest and largest weight of the whole axis, where weights are
         tables.
@@ -167,6 +175,7 @@ class Rule:
     rows: tuple[Rows, ...]
     first: int
     last: int
+    unit: Fraction | None = None
     exponents: tuple[int, int] = (0, 0)
     walls: tuple[Any, Any] = (0, 0)
     total: Fraction = Fraction(0)
@@ -322,7 +331,13 @@ class Rule:
             return rows.with_values({k: abs(w) for k, w in rows.collected().items()})
 
         rule = self._mapped(change)
-        return replace(rule, scale=abs(self.scale), wrap=abs(self.wrap), is_magnitude=True)
+        return replace(
+            rule,
+            scale=abs(self.scale),
+            unit=common_unit(rule.rows),
+            wrap=abs(self.wrap),
+            is_magnitude=True,
+        )
 
     def _mapped(self, change: Callable[[Rows], Rows]) -> Rule:
         return replace(self, rows=tuple(map(change, self.rows)), total=Fraction(0))
@@ -353,6 +368,7 @@ class Rule:
             self,
             size=size,
             rows=tuple(rows),
+            unit=common_unit(rows),
             last=size,
             total=Fraction(0),
             is_transposed=not self.is_transposed,
@@ -406,6 +422,29 @@ def _append(rows: list[Rows], following: Rows) -> None:
 
 def _added(point: Point, offset: int) -> Point:
     return point + offset if isinstance(point, int) else point
+
+
+def unit_of(weights: Sequence[Fraction]) -> Fraction:
+    """What exact weights are multiples of: the largest of them at least once, below twice."""
+    common = lcm(*(w.denominator for w in weights))
+    largest = max(abs(w) for w in weights)
+    return Fraction(1 << int(largest * common).bit_length() - 1, common)
+
+
+def common_unit(rows: Sequence[Rows]) -> Fraction | None:
+    """The unit of the longest run of rows, if float32 holds the weights of all rows in it."""
+    weighted = [run for run in rows if len(run.weights)]
+    if not weighted or any(isinstance(run.weights, np.ndarray) for run in rows):
+        return None
+    unit = unit_of(max(weighted, key=lambda run: run.stop - run.start).weights)  # pyright: ignore[reportArgumentType]
+    numbers = {Fraction(w) / unit for run in weighted for w in run.weights}
+    return unit if all(map(_is_short, numbers)) else None
+
+
+def _is_short(number: Fraction) -> bool:
+    """Whether a number is the same in float32."""
+    top, bottom = abs(number.numerator), number.denominator
+    return bottom & (bottom - 1) == 0 and max(top, bottom) <= 2**SHORT
 
 
 def exact(value: Any) -> Fraction:

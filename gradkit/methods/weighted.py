@@ -10,7 +10,7 @@ from typing import Any
 from gradkit.boundaries import Condition, Dirichlet, Reflection
 from gradkit.errors import ArgumentValueError, UnsupportedError
 from gradkit.line import PLACES, Line
-from gradkit.methods.rule import WALL, Point, Rows, Rule
+from gradkit.methods.rule import WALL, Point, Rows, Rule, common_unit
 from gradkit.methods.walls import is_open, known_value, settled
 from gradkit.weights import fornberg, in_differences, in_pairs, wall_closure
 
@@ -57,6 +57,7 @@ def weighted_rule(
         wrap=wrap,
         scale=scale,
         rows=tuple(rows),
+        unit=common_unit(rows),
         first=0,
         last=size,
         walls=walls,  # pyright: ignore[reportArgumentType]

@@ -17,11 +17,14 @@ from gradkit import (
     Gradient,
     Grid,
     Hessian,
+    Laplacian,
     Neumann,
     _array,
 )
 from gradkit.engines.program import Known, Passage, Product, Window, program_of
 from gradkit.errors import EngineError
+from gradkit.methods import Rows
+from gradkit.methods.rule import common_unit
 
 LINE = Grid(Axis(0.5))
 PERIODIC = Grid(Axis(boundary="periodic"))
@@ -29,7 +32,7 @@ PERIODIC = Grid(Axis(boundary="periodic"))
 
 def the_sequel(program):
     """The one term of a program of one term."""
-    ((_, (sequel,)),) = program.sums
+    ((_, (sequel,), _),) = program.sums
     return sequel
 
 
@@ -130,7 +133,7 @@ def test_arrays_are_multiplied_by_once_per_array():
     plan = (a * (b * D(0)) + a * D(0, 2)).on(LINE, (8,))
     program = program_of(plan, [np.ones(8)])
     assert len(program.arrays) == 2
-    ((_, sequels),) = program.sums
+    ((_, sequels, _),) = program.sums
     products = [[s.array for s in q.steps if isinstance(s, Product)] for q in sequels]
     assert sorted(map(len, products)) == [1, 2]
     assert len({index for group in products for index in group}) == 2
@@ -169,7 +172,7 @@ def test_coefficient_of_one_is_no_product():
 
 def test_one_rule_is_made_ready_once():
     plan = (D(0) * D(1) + 2 * D(1)).on(Grid(Axis(), Axis()), (5, 6))
-    ((_, sequels),) = program_of(plan, [np.ones((5, 6))]).sums
+    ((_, sequels, _),) = program_of(plan, [np.ones((5, 6))]).sums
     along = [step for sequel in sequels for step in sequel.steps if step.axis == 1]
     assert len(along) == 2
     assert along[0] is along[1]
@@ -184,7 +187,68 @@ def test_equal_outputs_are_one_sum():
 def test_outputs_know_their_own_shape():
     plan = Gradient(2, to="outer").on(Grid(Axis(), Axis()), (5, 6))
     program = program_of(plan, [np.ones((5, 6))])
-    assert [shape for shape, _ in program.sums] == [(6, 6), (5, 7)]
+    assert [result.shape for result in program.sums] == [(6, 6), (5, 7)]
+
+
+# --- one division for several terms ---------------------------------------------------------------
+
+
+def divisors_of(plan, dtype="float64"):
+    """Whether the terms of the first sum divide, and what the sum is over."""
+    f = [np.ones(shape, dtype) for shape in plan.input_shapes]
+    wanted = program_of(plan, f).sums[0]
+    pieces = [piece for sequel in wanted.sequels for piece in sequel.steps[0].pieces]
+    return any(piece.divisors for piece in pieces), [float(d) for d in wanted.divisors]
+
+
+EQUAL = Grid(Axis(0.1), Axis(0.1))
+
+
+@pytest.mark.parametrize("accuracy", [2, 4, 6, 8])
+def test_terms_over_the_same_number_are_divided_once_as_a_sum(accuracy):
+    for operator in (Laplacian(2), Divergence(2)):
+        plan = operator.on(EQUAL, (20, 20), method=FiniteDifference(accuracy))
+        terms_divide, of_sum = divisors_of(plan)
+        assert not terms_divide
+        assert len(of_sum) == 1
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        D(0).on(EQUAL, (8, 8)),
+        Laplacian(2).on(Grid(Axis(0.1), Axis(0.3)), (8, 8)),
+        Laplacian(2).on(Grid(Axis(0.1), Axis(coordinates=np.arange(8.0) ** 2)), (8, 8)),
+        (D(0) ** 2 + 3 * D(1) ** 2).on(EQUAL, (8, 8)),
+        (D(0) ** 2 + np.ones((8, 8)) * D(1) ** 2).on(EQUAL, (8, 8)),
+        (D(0) ** 2 + D(1)).on(EQUAL, (8, 8)),
+        Laplacian(2).on(Grid(Axis(0.1, boundary=Dirichlet(1j)), Axis(0.1)), (8, 8)),
+    ],
+)
+def test_other_terms_divide_for_themselves(plan):
+    assert divisors_of(plan)[1] == []
+
+
+@pytest.mark.parametrize("shape", [(19, 21), (40, 41)])
+@pytest.mark.parametrize("accuracy", [2, 4, 8])
+@pytest.mark.parametrize("boundary", ["one-sided", "periodic", Dirichlet(0.25)])
+def test_a_block_divides_where_the_whole_does(rng, shape, accuracy, boundary):
+    """Bit for bit, though a block may have no rows near an end."""
+    grid = Grid(Axis(0.1, boundary=boundary), Axis(0.1, boundary=boundary))
+    plan = Laplacian(2).on(grid, shape, method=FiniteDifference(accuracy))
+    f = rng.standard_normal(shape)
+    reach = plan.halo
+    inner = tuple((k, n - k) for k, n in zip(reach, shape, strict=True))
+    block = plan.block(inner, reach)
+    assert np.array_equal(block(f), plan(f)[tuple(slice(a, b) for a, b in inner)])
+
+
+def test_weights_that_float32_does_not_hold_are_over_divisors_of_their_own():
+    rows = Rows(0, 5, ((1, 0), (2, 1)), (Fraction(1), Fraction(1, 3)), 2)
+    wide = Rows(5, 6, ((1, 0),), (Fraction(1, 3 * 2**30),), 2)
+    assert common_unit([rows]) == Fraction(2, 3)
+    assert common_unit([rows, wide]) is None
+    assert common_unit([]) is None
 
 
 # --- numbers that a dtype cannot hold -----------------------------------------------------------

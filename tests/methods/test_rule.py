@@ -326,11 +326,13 @@ def test_a_row_has_exact_weights():
     assert rule_of(FALLING, 5).row(2) == {-1: 1, 1: -1}
 
 
-def test_a_row_of_coordinates_is_exact_up_to_the_longdouble_of_the_table():
+@pytest.mark.parametrize("dtype", ["float64", "longdouble"])
+def test_a_row_of_coordinates_is_exact_up_to_the_precision_of_the_table(dtype):
     """The parabola through 0, 1, 3 has at 1 the slopes of both sides, weighted 2 to 1."""
-    row = rule_of(ROUGH, 9).row(1)
+    axis = Axis(coordinates=ROUGH.coordinates.values.astype(dtype))
+    row = rule_of(axis, 9).row(1)
     wanted = {-1: Fraction(-2, 3), 0: Fraction(1, 2), 1: Fraction(1, 6)}
-    eps = Fraction(float(np.finfo(np.longdouble).eps))
+    eps = Fraction(float(np.finfo(dtype).eps))
     assert row.keys() == wanted.keys()
     assert all(abs(row[k] - wanted[k]) <= 4 * eps for k in wanted)
 

@@ -833,3 +833,54 @@ def test_own_stencils_know_their_accuracy_on_coordinates():
     assert "O(h^2)" not in plan.explain()
     np.testing.assert_allclose(plan(x**2), 2, rtol=1e-13)
     assert abs(plan(x**3) - 6 * x).max() > 1
+
+
+def exact_slopes(points, row):
+    """Weights of the slope at a row of the parabola through it and its neighbours."""
+    before, here, after = (Fraction(float(x)) for x in points[row - 1 : row + 2])
+    left, right = here - before, after - here
+    return right / left / (left + right), left / right / (left + right)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        lambda rng: rng.uniform(0.5, 1.5, 50),
+        lambda rng: 10.0 ** rng.uniform(-8, 8, 50),
+        lambda rng: -rng.uniform(0.5, 1.5, 50) * 1e-150,
+        lambda rng: rng.uniform(0.5, 1.5, 50) * 1e280,
+    ],
+)
+def test_slopes_of_three_points_have_weights_to_a_few_roundings(rng, steps):
+    """Each distance, their sum and two quotients are rounded once: at most 3 eps together."""
+    points = np.cumsum(steps(rng))
+    rule = FiniteDifference().rule(1, Line(Axis(coordinates=points), len(points)))
+    (inner,) = (rows for rows in rule.rows if rows.stop - rows.start > 1)
+    assert inner.pairs == ((0, -1), (1, 0))
+    for row in range(inner.start, inner.stop):
+        for weight, wanted in zip(
+            inner.weights[:, row - 1], exact_slopes(points, row), strict=True
+        ):
+            found = Fraction(*weight.as_integer_ratio()) / rule.scale
+            assert abs(found - wanted) <= 3 * Fraction(EPS) * abs(wanted)
+
+
+def test_many_rows_on_coordinates_are_those_of_parts(rng):
+    """Weights are computed for some thousand rows at a time."""
+    points = np.cumsum(rng.uniform(0.5, 1.5, 30001))
+    plan = D(0).on(Grid(Axis(coordinates=points)), points.shape)
+    assert np.abs(plan(points**2) - 2 * points)[1:-1].max() <= 1e-10 * points[-1]
+    for order in (1, 2):
+        for accuracy in (2, 4):
+            of = {"method": FiniteDifference(accuracy)}
+            whole = (D(0) ** order).on(Grid(Axis(coordinates=points)), points.shape, **of)
+            part = (D(0) ** order).on(Grid(Axis(coordinates=points[8100:8300])), (200,), **of)
+            f = np.sin(points)
+            assert np.array_equal(whole(f)[8110:8290], part(f[8100:8300])[10:-10])
+
+
+def test_intervals_too_small_for_their_inverse_give_no_nan():
+    points = np.array([0.0, 5e-324, 1.0, 2.5, 3.0, 4.0])
+    plan = D(0).on(Grid(Axis(coordinates=points)), (6,))
+    assert np.array_equal(plan(np.full(6, 7.0)), np.zeros(6))
+    assert not np.isnan(plan(points)).any()

@@ -61,6 +61,8 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
     """None for NumPy arrays of sizes where this engine pays, else the reason."""
     for f in inputs:
         if type(f) is not np.ndarray:
+            if isinstance(f, np.ndarray):
+                return f"serves plain numpy arrays, the input is a {type(f).__name__}"
             return f"serves numpy arrays, the input is a {_array.library(f)} array"
     service = _service(plan, inputs)
     if service.reason is None and service.whole is None and inputs[0].size < SMALL:
@@ -80,7 +82,7 @@ def _service(plan: Plan, inputs: Sequence[Array]) -> _Service:
 def _new_service(plan: Plan, inputs: Sequence[Array]) -> _Service:
     program, precision = program_of(plan, inputs), plan.precision(inputs)
     reason = _reason_against(plan, inputs)
-    shapes = tuple(shape for shape, _ in program.sums)
+    shapes = tuple(result.shape for result in program.sums)
     size = np.dtype(program.result).itemsize
     is_real = _dtypes.kind(precision.compute) == "float" and not any(precision.splits)
     whole = None
@@ -92,7 +94,7 @@ def _new_service(plan: Plan, inputs: Sequence[Array]) -> _Service:
 
 def _takes_whole(plan: Plan, program: Program, size: int) -> bool:
     """Whether arrays pay to be taken whole; `size` is that of an element of the results."""
-    shapes = [shape for shape, _ in program.sums]
+    shapes = [result.shape for result in program.sums]
     last = len(plan.shape) - 1
     rules = [step.rule for step in plan.bound.alongs() if 0 < step.axis == last]
     has_tables = any(isinstance(rows.weights, np.ndarray) for rule in rules for rows in rule.rows)
@@ -119,8 +121,8 @@ def _has_wide_tables(program: Program, real: str) -> bool:
     """Whether some weights have more precision than differences."""
     return any(
         isinstance(weight, np.ndarray) and weight.dtype != real
-        for _, chains in program.sums
-        for chain in chains
+        for result in program.sums
+        for chain in result.sequels
         for step in chain.steps
         if isinstance(step, Passage)
         for piece in step.pieces
@@ -129,9 +131,9 @@ def _has_wide_tables(program: Program, real: str) -> bool:
 
 
 def _new_results(service: _Service, f: np.ndarray) -> list[np.ndarray]:
-    """Arrays for the distinct results; small ones have their axes in the order of the input."""
+    """Arrays for the distinct results, with their axes in the order of the first input."""
     dtype = service.program.result
-    if service.whole is None or f.flags.c_contiguous:
+    if f.flags.c_contiguous:
         return [np.empty(shape, dtype) for shape in service.shapes]
     return [np.empty_like(f, dtype, "K", False, shape) for shape in service.shapes]
 

@@ -54,14 +54,17 @@ def _tiles(results: Sequence[Array], size: int) -> Iterator[tuple[int, Box]]:
     """The tiles of all results, as number of the result and box; those of one place together."""
     shape = tuple(map(max, zip(*(result.shape for result in results), strict=True)))
     room = max(size // max(result.itemsize for result in results), 2)
+    order = _order(results[0])
     parts: list[list[slice]] = []
     is_row = True
-    for n in reversed(shape):
+    for axis in reversed(order):
+        n = shape[axis]
         step = max(min(n, room), 1)
         room //= step
         parts.insert(0, _runs(n, step, is_row))
         is_row = is_row and step == 1
-    for place in product(*parts):
+    for runs in product(*parts):
+        place = [runs[order.index(axis)] for axis in range(len(shape))]
         for number, result in enumerate(results):
             # Results at faces have one point more than others; those of one place are together.
             box = tuple(
@@ -70,6 +73,11 @@ def _tiles(results: Sequence[Array], size: int) -> Iterator[tuple[int, Box]]:
             )
             if all(part.start < part.stop for part in box):
                 yield number, box
+
+
+def _order(result: Array) -> list[int]:
+    """The axes from the outermost in memory to the innermost."""
+    return sorted(range(result.ndim), key=lambda axis: -abs(result.strides[axis]))
 
 
 def _runs(n: int, step: int, is_row: bool) -> list[slice]:
@@ -99,12 +107,13 @@ class _Worker:
         self.recorder = recorder
         self.buffers: dict[Any, np.ndarray] = {}
         self.tiled: dict[Any, np.ndarray] = {}
+        self.order = _order(results[0])
 
     def tile(self, task: tuple[int, Box]) -> None:
         """Compute one tile of one result."""
         number, box = task
         target = self.results[number][box]
-        _, chains = self.program.sums[number]
+        _, chains, divisors = self.program.sums[number]
         with self.recorder.noting():
             if not chains:
                 target[...] = 0
@@ -116,18 +125,23 @@ class _Worker:
                 self._chain(chain, box, self._buffer("term", total.shape) if i else total)
                 if i:
                     np.add(total, self._buffer("term", total.shape), out=total)
+            for divisor in divisors:
+                np.divide(total, divisor, out=total)
             if total is not target:
                 target[...] = total
 
     def _buffer(self, use: Any, shape: tuple[int, ...]) -> np.ndarray:
-        """Memory for one use, kept for the next tile."""
+        """Memory for one use, kept for the next tile; its axes have the order of the result's."""
         size = 1
         for n in shape:
             size *= n
         found = self.buffers.get(use)
         if found is None or found.size < size:
             found = self.buffers[use] = np.empty(size, self.program.compute)
-        return found[:size].reshape(shape)
+        if len(shape) < len(self.order):  # rows taken as one
+            return found[:size]
+        found = found[:size].reshape([shape[axis] for axis in self.order])
+        return found.transpose([self.order.index(axis) for axis in range(len(shape))])
 
     # --- chains -------------------------------------------------------------------------------
 

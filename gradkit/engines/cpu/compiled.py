@@ -179,8 +179,8 @@ def _new_call(
     launches: list[_Launch] = []
     zeros: list[int] = []
     # A kernel for each result: one for several writes to more places than the caches take well.
-    for number, (_, sequels) in enumerate(program.sums):
-        if not sequels:
+    for number, result in enumerate(program.sums):
+        if not result.sequels:
             zeros.append(number)
             continue
         made = key_of(plan, program, number, inputs, results[number])

@@ -54,6 +54,7 @@ def slots(key: Key) -> list[str]:
         found.extend(f"{name}_d{j}" for j in range(term.divisors))
         found.extend([f"{name}_c"] if term.has_factor else [])
         found.extend([f"{name}_size", f"{name}_numbers"] if term.ends else [])
+    found.extend(f"d{j}" for j in range(key.divisors))
     found.extend(f"q{i}" for i in range(len(key.points)))
     return found
 
@@ -87,6 +88,7 @@ def _kernel(key: Key) -> Iterator[str]:
     yield from indented(f"{name} = entry(given, {i})" for i, name in enumerate(slots(key)))
     yield from indented(f"{name} += at_{name}" for name in arrays(key))
     yield f"    spare = scratch + {_ROOM}"
+    yield from (f"    over{j} = read_R(real, d{j})" for j in range(key.divisors))
     if _has_lanes(key):
         yield f"    held = spare + {_ROOM + LINE}"
         yield "    line, front, filled = int64(0), int64(0), int64(0)"
@@ -162,6 +164,10 @@ def _sum(key: Key) -> Iterator[str]:
     yield "            continue"
     for number, term in terms:
         yield from indented(_ends(key, number, term), 2)
+    if key.divisors:
+        yield "        out = total + (y0 - x0) * SIZE"
+        yield "        for x in range(y1 - y0):"
+        yield f"            write(out, x, {_divided(key, 'again(out, x)')})"
 
 
 def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
@@ -180,7 +186,7 @@ def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
             value = _end_of(key, number, term, e) if term.ends else _value_of(key, number, term, "")
             yield from indented(value)
         values = (_finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
-        yield f"    write(row, {i}, {' + '.join(values)})"
+        yield f"    write(row, {i}, {_divided(key, ' + '.join(values))})"
     if _has_lanes(key):
         yield "    if is_lined:"
         count = f"filled + {len(places)}"
@@ -283,6 +289,13 @@ def _finished(number: int, term: Term, value: str, lanes: str = "") -> str:
     return f"({value} * c{number})" if term.has_factor else value
 
 
+def _divided(key: Key, total: str) -> str:
+    """A sum of all terms over what they share."""
+    for j in range(key.divisors):
+        total = f"({total}) {division(key)} over{j}"
+    return total
+
+
 def _middle(key: Key) -> Iterator[str]:
     """The part of a line where all terms are written out, and the ends of the line with it."""
     for number, term in enumerate(key.terms):
@@ -344,7 +357,7 @@ def _result(key: Key, lanes: str) -> Iterator[str]:
             # Ask for what the next line across needs: it is far away in memory.
             yield f"fetch(ahead{number} + x * {_SIZES_OF_ELEMENTS[term.dtype]})"
     values = (_finished(number, term, f"v{number}", lanes) for number, term in terms)
-    yield f"value = {' + '.join(values)}"
+    yield f"value = {_divided(key, ' + '.join(values))}"
 
 
 def _named(key: Key, number: int, term: Term) -> Iterator[str]:

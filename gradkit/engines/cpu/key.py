@@ -80,6 +80,8 @@ class Key(NamedTuple):
         Whether sums are formed in the result: it has their dtype, and no gaps along a line.
     terms : tuple of Term
         What is added up.
+    divisors : int
+        How many numbers the sum is over.
     points : tuple of int
         The first term that needs a point, for every point of the inputs near an element.
     ends : tuple of int
@@ -92,5 +94,6 @@ class Key(NamedTuple):
     is_complex: bool
     is_direct: bool
     terms: tuple[Term, ...]
+    divisors: int
     points: tuple[int, ...]
     ends: tuple[int, ...]

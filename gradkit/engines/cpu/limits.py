@@ -33,10 +33,14 @@ def reasons_against(plan: Plan, program: Program, inputs: Sequence[np.ndarray]) 
     is_complex = _dtypes.kind(precision.compute) == "complex"
     if is_complex and any(_dtypes.kind(name) != "complex" for name in names):
         yield "has no kernels for real inputs with complex results"
+    if not is_complex and _dtypes.kind(precision.result) == "complex":
+        yield "has no kernels that turn real results into complex numbers"
+    if (precision.real, precision.result) == ("float64", "float16"):
+        yield "has no kernels that round float64 to float16: they would round to float32 first"
     if not plan.shape:
         yield "has no kernels for arrays without dimensions"
-    for _, sequels in program.sums:
-        for sequel in sequels:
+    for result in program.sums:
+        for sequel in result.sequels:
             yield from _reasons_against_steps(sequel, program, precision)
             yield from _reasons_against_walls(sequel, is_complex)
 

@@ -100,7 +100,9 @@ class _Builder:
     number: int
     inputs: Sequence[np.ndarray]
     result: np.ndarray
-    real: list[float] = field(default_factory=lambda: [0.0, 1.0])
+    real: list[np.ndarray] = field(default_factory=list[np.ndarray])
+    count: int = 0
+    tables: dict[tuple[int, int, int], int] = field(default_factory=dict[tuple[int, int, int], int])
     runs: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
     pairs: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
     slots: dict[str, int] = field(default_factory=dict[str, int])
@@ -110,18 +112,19 @@ class _Builder:
     def built(self) -> tuple[Key, Numbers] | None:
         precision = self.plan.precision(self.inputs)
         self.dtype = np.dtype(precision.real)
+        self._store([0.0, 1.0])
         self.is_complex = _dtypes.kind(precision.compute) == "complex"
         self.splits = precision.splits
         self.parts = 2 if self.is_complex else 1
         self.shape = self.result.shape
-        self.sequels = self.program.sums[self.number][1]
+        _, self.sequels, divisors = self.program.sums[self.number]
         output = _Operand("o", self.result.strides, len(self.inputs) + self.number)
         self.order = self._order()
         operands = [self._operands(n, sequel) for n, sequel in enumerate(self.sequels)]
         flat = [output, *(operand for listed in operands for operand in listed)]
         self.groups = self._groups(flat)
         last = self.groups[-1][-1]
-        if self.is_complex and not self._are_pairs(flat, last):
+        if self.is_complex and not self._are_pairs(last):
             return None
         self.position = {axis: i for i, group in enumerate(self.groups) for axis in group}
         self.last = len(self.groups) - 1
@@ -137,13 +140,14 @@ class _Builder:
         terms = tuple(
             self._term(number, sequel, rows[number]) for number, sequel in enumerate(self.sequels)
         )
+        self.slots.update((f"d{j}", self._divisor(value)) for j, value in enumerate(divisors))
         result = _real_part(precision.result)
-        real = np.array(self.real, self.dtype)
+        real = np.concatenate(self.real)
         runs = np.array(self.runs, np.int64).reshape(-1, 8)
         pairs = np.array(self.pairs, np.int64).reshape(-1, 6)
         for name, table in (("real", real), ("runs", runs), ("pairs", pairs)):
             self.slots[name] = address(table)
-        written = self.result.itemsize * sum(prod(shape) for shape, _ in self.program.sums)
+        written = self.result.itemsize * sum(prod(wanted.shape) for wanted in self.program.sums)
         self.slots["is_past"] = int(written >= PAST)
         key = Key(
             len(sizes),
@@ -152,6 +156,7 @@ class _Builder:
             self.is_complex,
             result == precision.real and self._along_line(output) == self.dtype.itemsize,
             terms,
+            len(divisors),
             tuple(self.points.values()),
             tuple(self._end_of(place, self.sizes[-1]) for place in self.ends),
         )
@@ -178,8 +183,8 @@ class _Builder:
         # For all results the same axes are one, so that kernels can share boxes of rows.
         used = {
             step.axis
-            for _, sequels in self.program.sums
-            for sequel in sequels
+            for result in self.program.sums
+            for sequel in result.sequels
             for step in sequel.steps[:1]
             if isinstance(step, Passage)
         }
@@ -200,9 +205,10 @@ class _Builder:
             o.strides[axis] == o.strides[inner] * n for o in operands
         )
 
-    def _are_pairs(self, operands: Sequence[_Operand], last: int) -> bool:
-        size = 2 * self.dtype.itemsize
-        return all(o.strides[last] == size for o in operands if o.source is not None)
+    def _are_pairs(self, last: int) -> bool:
+        """Whether complex numbers are neighbours along an axis in all inputs and the result."""
+        used = [self.inputs[sequel.source] for sequel in self.sequels]
+        return all(f.strides[last] == f.itemsize for f in (*used, self.result))
 
     def _along_line(self, operand: _Operand) -> int:
         """Bytes between neighbours along the last axis."""
@@ -330,7 +336,7 @@ class _Builder:
         """List the numbers of the places near the ends of a line, one place after the other."""
         size = self._length_of(sequel)
         self.slots[f"{name}_size"] = size
-        self.slots[f"{name}_numbers"] = len(self.real)
+        self.slots[f"{name}_numbers"] = self.count
         found: list[End] = []
         for place in self.ends:
             row, part = divmod(place, self.parts)
@@ -410,7 +416,7 @@ class _Builder:
             low = self._code(lower if upper else None, known, scale)
             place, step = (1, 0) if weight is None else self._weight(weight, run, scale)
             self.pairs.append((*high, *low, place, step))
-        divisors = len(self.real)
+        divisors = self.count
         for divisor in run.divisors:
             self._divisor(divisor)
         self.runs.append(
@@ -420,7 +426,7 @@ class _Builder:
                 first,
                 len(self.pairs),
                 divisors,
-                len(self.real),
+                self.count,
                 int(run.is_full),
                 _as_line(run),
             )
@@ -437,9 +443,15 @@ class _Builder:
             return 6 + turned, self._number(point.known.number)
         return 2 + 2 * known.index(_named(point.known)) + turned, 0
 
+    def _store(self, values: Any) -> int:
+        """Add numbers to those that kernels read; returns where they begin."""
+        stored = np.asarray(values, self.dtype)
+        self.real.append(stored)
+        self.count += len(stored)
+        return self.count - len(stored)
+
     def _number(self, value: Any) -> int:
-        self.real.append(self.dtype.type(value))
-        return len(self.real) - 1
+        return self._store([value])
 
     def _divisor(self, value: Any) -> int:
         one = self.dtype.type(1)
@@ -447,12 +459,14 @@ class _Builder:
 
     def _weight(self, weight: np.ndarray, run: Run, scale: int) -> tuple[int, int]:
         """Where the weights of the rows of a run begin, and the step from row to row."""
-        place = len(self.real)
         if not weight.ndim:
             return self._number(weight), 0
-        rows = weight.ravel()[run.start - run.first : run.stop - run.first]
-        self.real.extend(np.repeat(rows, scale))
-        return place, 1
+        # Rows that are written out are listed, too.
+        key = (id(weight), run.start, run.stop)
+        if key not in self.tables:
+            rows = weight.ravel()[run.start - run.first : run.stop - run.first]
+            self.tables[key] = self._store(np.repeat(rows, scale) if scale > 1 else rows)
+        return self.tables[key], 1
 
 
 def _run_at(runs: Sequence[Run], row: int) -> Run:

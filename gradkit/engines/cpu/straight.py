@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradkit.engines.cpu.strips import Strip, in_one_row, strips_of
-from gradkit.engines.program import Known, Passage, Program, Sequel
+from gradkit.engines.program import Known, Passage, Product, Program, Sequel, Sum
 
 __all__ = ["Listing", "Room", "Whole", "whole"]
 
@@ -128,6 +128,9 @@ def _run_flat(flat: Listing, inputs: Sequence[np.ndarray], results: Sequence[np.
 def whole(program: Program, inputs: Sequence[np.ndarray]) -> Whole:
     """The lists of a program in real numbers, for inputs of which no exact parts are taken."""
     general = _Lister(program, inputs, False).listing()
+    steps = (s for result in program.sums for sequel in result.sequels for s in sequel.steps)
+    if all(isinstance(step, Product) or step.axis == 0 for step in steps):
+        return Whole(general, None)
     lister = _Lister(program, inputs, True)
     flat = lister.listing()
     return Whole(general, flat if lister.found_rows else None)
@@ -169,8 +172,8 @@ class _Lister:
 
     def listing(self) -> Listing:
         ready = [self._converted(number) for number in range(len(self.inputs))]
-        for number, (shape, sequels) in enumerate(self.program.sums):
-            self._sum(ready, sequels, shape, _Operand("result", number))
+        for number, wanted in enumerate(self.program.sums):
+            self._sum(ready, wanted, _Operand("result", number))
         sizes = {
             "input": len(self.inputs),
             "result": len(self.program.sums),
@@ -231,24 +234,21 @@ class _Lister:
         self._do(_copy, f, f, converted)
         return converted
 
-    def _sum(
-        self,
-        ready: Sequence[_Operand],
-        sequels: Sequence[Sequel],
-        shape: Shape,
-        result: _Operand,
-    ) -> None:
-        if not sequels:
+    def _sum(self, ready: Sequence[_Operand], wanted: Sum, result: _Operand) -> None:
+        shape = wanted.shape
+        if not wanted.sequels:
             zero = self._constant(np.zeros((), self.compute))
             self._do(_copy, zero, zero, result)
             return
         is_direct = self.program.result == self.compute
         total = result if is_direct else self._room("total", shape)
-        for i, sequel in enumerate(sequels):
+        for i, sequel in enumerate(wanted.sequels):
             target = self._room("term", shape) if i else total
             self._chain(sequel, ready[sequel.source], target)
             if i:
                 self._do(np.add, total, target, total)
+        for divisor in wanted.divisors:
+            self._do(np.divide, total, self._constant(divisor), total)
         if not is_direct:
             self._do(_copy, total, total, result)
 

@@ -17,7 +17,14 @@ from itertools import accumulate
 from typing import Any
 
 from gradkit import _dtypes
-from gradkit.engines.cuda.key import ArrayKey, ChainKey, InputKey, Key, OutputKey, RuleKey
+from gradkit.engines.cuda.key import (
+    ArrayKey,
+    InputKey,
+    Key,
+    OutputKey,
+    RuleKey,
+    StepKey,
+)
 from gradkit.engines.cuda.loops import has_middle, loops, offset_of, size_of
 from gradkit.engines.cuda.names import name
 from gradkit.engines.cuda.preamble import DTYPES, HALF, PREAMBLE
@@ -27,6 +34,10 @@ __all__ = ["BLOCK", "source"]
 
 #: Threads of a block.
 BLOCK = 256
+
+Steps = tuple[StepKey, ...]
+#: An input, the point of it that counts as the first one, and what has been done to it.
+Level = tuple[int, tuple[int, ...], Steps]
 
 
 def source(key: Key) -> str:
@@ -150,6 +161,7 @@ class _Functions:
         self.names = [f"i{axis}" for axis in range(key.ndim)]
         self.indices = ", ".join(self.names)
         self.parameters = ", ".join(f"I {name}" for name in self.names)
+        self.numbers = {level: number for number, level in enumerate(_levels(key))}
 
     def text(self) -> Iterator[str]:
         """All functions, each after those that it calls."""
@@ -157,6 +169,7 @@ class _Functions:
             yield from self._basics()
         for number, rule in enumerate(self.key.rules):
             yield from self._rule(number, rule)
+        yield from self._levels()
         for number, output in enumerate(self.key.outputs):
             yield from self._output(number, output)
 
@@ -172,6 +185,8 @@ class _Functions:
             yield f"auto in{i}_{n} = [&]({self.parameters}) INLINE {{ return {value}; }};"
         for i, array in enumerate(self.key.arrays):
             yield self._function(f"array{i}", self._array(i, array))
+        for known in _known(self.key):
+            yield self._function(_wall(known), self._wall(known))
 
     def _array(self, number: int, array: ArrayKey) -> str:
         place = f"a{number} + {offset_of(self.names, array.extras)}"
@@ -306,39 +321,72 @@ class _Functions:
 
     def _output(self, number: int, output: OutputKey) -> Iterator[str]:
         total = ""
-        for c, chain in enumerate(output.chains):
-            level = f"out{number}_{c}_"
-            yield from self._chain(level, chain)
-            value = f"{level}{len(chain.steps)}{self.suffix}({self.indices})"
+        for chain in output.chains:
+            value = f"{self._level(chain.source, chain.first, chain.steps)}({self.indices})"
             value = value if chain.steps else f"val({value})"
             term = value if chain.scalar is None else f"mul(k{chain.scalar}, {value})"
             total = f"add({total}, {term})" if total else term
         yield self._function(f"out{number}", total or f"splat<{self.width}>(A{{}})")
 
-    def _chain(self, level: str, chain: ChainKey) -> Iterator[str]:
-        """One function per level of a chain."""
-        places = [f"{i} + {k}" if k else i for i, k in zip(self.names, chain.first, strict=True)]
-        given = f"in{chain.source}_{self.width}({', '.join(places)})"
-        yield self._function(f"{level}0", given)
-        for i, step in enumerate(chain.steps):
-            below = f"{level}{i}{self.suffix}"
-            if step.rule is None:
-                factor = f"array{step.array}_{self.width}({self.indices})"
-                value = f"mul({factor}, val({below}({self.indices})))"
+    def _levels(self) -> Iterator[str]:
+        """One function per level: what results have in common is written, and compiled, once."""
+        for (source, first, steps), number in self.numbers.items():
+            if steps:
+                value = self._step(steps[-1], (source, first, steps[:-1]))
             else:
-                single = f"{level}{i}_1"
-                walls = ", ".join(map(self._wall, step.walls))
-                value = f"rule{step.rule}{self.suffix}({self.indices}, {below}, {single}, {walls})"
-            yield self._function(f"{level}{i + 1}", value)
+                places = [f"{i} + {k}" if k else i for i, k in zip(self.names, first, strict=True)]
+                value = f"in{source}_{self.width}({', '.join(places)})"
+            yield self._function(f"level{number}", value)
+
+    def _step(self, step: StepKey, below: Level) -> str:
+        """The value of a level, from that of the level below."""
+        if step.rule is None:
+            factor = f"array{step.array}_{self.width}({self.indices})"
+            return f"mul({factor}, val({self._level(*below)}({self.indices})))"
+        single = self._level(*below, is_single=True)
+        walls = ", ".join(f"{_wall(known)}_{self.width}" for known in step.walls)
+        arguments = f"{self.indices}, {self._level(*below)}, {single}, {walls}"
+        return f"rule{step.rule}{self.suffix}({arguments})"
+
+    def _level(
+        self, source: int, first: tuple[int, ...], steps: Steps, is_single: bool = False
+    ) -> str:
+        """The function of a level."""
+        if not steps and not any(first):
+            return f"in{source}_{1 if is_single else self.width}"
+        return f"level{self.numbers[source, first, steps]}{'_1' if is_single else self.suffix}"
 
     def _wall(self, known: Any) -> str:
-        """A function that gives what is known at a wall."""
-        value = f"splat<{self.width}>(A{{}})"
+        """What is known at a wall."""
+        if known is None:
+            return f"splat<{self.width}>(A{{}})"
         if isinstance(known, int):
-            value = f"splat<{self.width}>(Cast<A>::of(k{known}))"
-        elif known is not None:
-            value = f"val(array{known[1]}_{self.width}({self.indices}))"
-        return f"[&]({self.parameters}) INLINE {{ return {value}; }}"
+            return f"splat<{self.width}>(Cast<A>::of(k{known}))"
+        return f"val(array{known[1]}_{self.width}({self.indices}))"
+
+
+def _levels(key: Key) -> Iterator[Level]:
+    """The levels of all chains, each after those below it; those that are inputs are left out."""
+    levels = (
+        (chain.source, chain.first, chain.steps[:n])
+        for chain in key.chains()
+        for n in range(len(chain.steps) + 1)
+        if n or any(chain.first)
+    )
+    yield from dict.fromkeys(levels)
+
+
+def _known(key: Key) -> Iterator[Any]:
+    """What is known at walls, each once."""
+    steps = (step for chain in key.chains() for step in chain.steps if step.rule is not None)
+    yield from dict.fromkeys(known for step in steps for known in step.walls)
+
+
+def _wall(known: Any) -> str:
+    """The name of the function that gives what is known at a wall."""
+    if known is None:
+        return "nothing"
+    return f"number_k{known}" if isinstance(known, int) else f"known{known[1]}"
 
 
 def _middle_weight(key: Key, number: int, rule: RuleKey, p: int) -> str:

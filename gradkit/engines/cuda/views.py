@@ -102,7 +102,7 @@ def passage_of(plan: Plan, inputs: Sequence[Array]) -> Passage | None:
     if not is_plain or precision.splits[0] or precision.result not in C_TYPES:
         return None
     program = program_of(plan, inputs)
-    terms = [term for _, terms in program.sums for term in terms]
+    terms = [term for result in program.sums for term in result.sequels]
     if len(terms) != 1 or len(program.sums) != 1 or len(terms[0].steps) != 1:
         return None
     (step,), term = terms[0].steps, terms[0]

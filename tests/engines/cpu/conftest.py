@@ -1,5 +1,7 @@
 """Kernels on NumPy arrays, compared with the reference, in memory with canaries around."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,31 @@ def _own_cache(run_folder):
     """A cache of this run's own, so that all kernels are compiled by it, each once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADKIT_CACHE_DIR", str(run_folder / "cpu"))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _compiler_is_not_traced():
+    """Coverage is that of gradkit: to look for it in Numba takes as long as compiling does."""
+    from numba.core.dispatcher import Dispatcher
+
+    compiled_by_numba = Dispatcher.compile
+
+    def seen():
+        pass
+
+    def untraced(*args, **kwargs):
+        tracer = sys.gettrace()
+        sys.settrace(None)
+        try:
+            return compiled_by_numba(*args, **kwargs)
+        finally:
+            sys.settrace(tracer)
+            # A tracer is back with the next call, and would not see this function return.
+            seen()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Dispatcher, "compile", untraced)
         yield
 
 
@@ -50,7 +77,7 @@ def compare(plan, inputs, steps=None, out_steps=None, order=None, threads=1, exa
     wanted = [wanted[i] for i in dict.fromkeys(plan.same)]
     given = [guarded(f, steps, order)[0] for f in inputs]
     blanks = [guarded(np.full_like(w, np.nan), out_steps, order) for w in wanted]
-    compiled.run(plan, given, [view for view, _, _ in blanks], threads)
+    assert compiled.run(plan, given, [view for view, _, _ in blanks], threads)
     for w, (view, large, inside) in zip(wanted, blanks, strict=True):
         assert exact(np.ascontiguousarray(view), w)
         large[inside] = np.nan

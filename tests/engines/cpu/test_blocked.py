@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gradkit
-from gradkit import Axis, D, Grid, Hessian, explain_engine, use_engine
+from gradkit import Axis, D, Gradient, Grid, Hessian, explain_engine, use_engine
 from gradkit.engines import cpu
 from gradkit.engines.cpu import blocked
 from gradkit.engines.program import program_of
@@ -83,6 +83,21 @@ def test_numpy_s_bits_on_rows_short_and_long():
         f = rng.random(shape)
         for ours, theirs in zip(gradkit.gradient(f, 0.1), np.gradient(f, 0.1), strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kernels", [False, True], ids=["tiles", "kernels"])
+@pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0), (0, 2, 1)])
+def test_results_of_large_arrays_keep_the_order_of_the_axes(monkeypatch, order, kernels):
+    if kernels:
+        pytest.importorskip("numba")
+    monkeypatch.setattr(cpu, "WHOLE", 0)
+    monkeypatch.setattr(cpu, "COMPILED", 0 if kernels else 2**40)
+    monkeypatch.setattr(blocked, "TILE", 2**13)
+    f = rng.random((40, 41, 42)).transpose(order).copy().transpose(np.argsort(order))
+    results = Gradient(3).on(grid(), f.shape, edge_order=1)(f)
+    for ours, theirs in zip(results, np.gradient(f, 0.5, -0.3, 0.7), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        assert ours.strides == f.strides
 
 
 def test_what_is_left_to_the_reference():

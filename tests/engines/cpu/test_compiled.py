@@ -207,9 +207,13 @@ def test_strides(steps, out_steps):
 
 def test_columns_before_rows_in_memory():
     shape = (33, 9, 5)
-    for dtype in ("float64", "complex64"):
-        plan = D(0).on(Grid(Axis(0.3), Axis(0.7), None), shape)
-        compare(plan, [values(shape, dtype)], order=(2, 1, 0))
+    plan = D(0).on(Grid(Axis(0.3), Axis(0.7), None), shape)
+    compare(plan, [values(shape)], order=(2, 1, 0))
+    # Complex numbers are left to NumPy then.
+    f, result = np.asfortranarray(values(shape, "complex64")), np.zeros(shape, "complex64", "F")
+    assert not compiled.run(plan, [f], [result], 1)
+    assert not result.any()
+    assert same_bits(plan(f), reference.run(plan, [f])[0])
 
 
 @pytest.mark.parametrize("operator", [D(0), D(1), Laplacian(2)], ids=["rows", "lines", "both"])
@@ -303,6 +307,40 @@ def test_reasons(operator, dtype, reason):
     plan = operator.on(Grid(Axis(0.3), Axis(0.7)), (5, 6))
     f = np.zeros((5, 6), dtype)
     assert reason in compiled.reason_against(plan, [f])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_real_arrays_with_results_asked_to_be_complex(monkeypatch, dtype):
+    monkeypatch.setattr(cpu, "COMPILED", 0)
+    f = values((40, 60), dtype)
+    out = np.full(f.shape, 5 + 5j, "complex64")
+    plan = D(1).on(Grid(Axis(), Axis()), f.shape, dtype="complex64", edge_order=1)
+    plan(f, out=out)
+    np.testing.assert_array_equal(out, np.gradient(f.astype("float32"), axis=1).astype("complex64"))
+    assert "complex numbers" in compiled.reason_against(plan, [f])
+
+
+def test_doubles_are_not_rounded_to_half_precision_by_way_of_single():
+    above_a_tie = 1 + 2.0**-11 + 2.0**-40
+    f = np.arange(60.0) * above_a_tie
+    plan = D(0).on(Grid(Axis()), f.shape, dtype="float16", edge_order=1)
+    assert "round to float32 first" in compiled.reason_against(plan, [f])
+    compare(plan, [f.astype("float32")])
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "wanted"),
+    [
+        (("complex128", "complex128"), "complex64"),
+        (("complex64", "complex64"), "complex128"),
+        (("complex64", "complex128"), None),
+    ],
+)
+def test_complex_numbers_of_several_precisions(dtypes, wanted):
+    shape = (6, 20)
+    plan = Divergence(2).on(Grid(Axis(0.3), Axis(0.7)), shape, dtype=wanted)
+    compare(plan, [values(shape, dtype) for dtype in dtypes])
+    compare(plan, [values(shape, dtype) for dtype in dtypes], out_steps=(1, 2))
 
 
 def test_reason_without_numba(monkeypatch):

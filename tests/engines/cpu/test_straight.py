@@ -35,7 +35,7 @@ def rows(request, monkeypatch):
 def listed(plan, inputs):
     """What the lists of a plan write."""
     program = program_of(plan, inputs)
-    results = [np.full(shape, 7, program.result) for shape, _ in program.sums]
+    results = [np.full(wanted.shape, 7, program.result) for wanted in program.sums]
     straight.whole(program, inputs).run(inputs, results)
     return results
 
@@ -156,6 +156,20 @@ def test_memory_maps_are_written_in_place(tmp_path):
     out = np.memmap(tmp_path / "out", float, "w+", shape=shape)
     assert plan(f, out=out) is out
     np.testing.assert_array_equal(out, reference.run(plan, [f])[0])
+
+
+def test_memory_maps_are_served_like_plain_arrays(tmp_path):
+    f = np.memmap(tmp_path / "f", float, "w+", shape=(60, 70))
+    f[...] = rng.random(f.shape)
+    assert explain_engine(f).engine == "cpu"
+    ours, theirs = gradkit.gradient(f), np.gradient(np.asarray(f))
+    assert [type(result) for result in ours] == [np.ndarray] * 2
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_reason_against_arrays_of_other_kinds_names_them():
+    reason = dict(explain_engine(np.ma.MaskedArray([1.0, 2.0])).reasons)["cpu"]
+    assert reason == "serves plain numpy arrays, the input is a MaskedArray"
 
 
 @pytest.mark.parametrize("shape", [(5, 6), (60, 70)])

@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -18,10 +20,12 @@ from gradkit import (
     Laplacian,
 )
 from gradkit.engines.cuda.from_plan import key_of, reason_against
-from gradkit.engines.cuda.names import name
+from gradkit.engines.cuda.key import Key
+from gradkit.engines.cuda.names import name as name_of
 from gradkit.engines.cuda.source import BLOCK, source
 
 from .conftest import compiled, find
+from .cubins import together
 
 ARCHITECTURES = (75, 80, 90, 100, 120)
 
@@ -80,39 +84,71 @@ def key_for(kernel, dtype, vector=None, is_wide=False):
     return key._replace(vector=width, is_wide=is_wide)
 
 
-def machine_code(nvdisasm, cubin, folder):
-    """The instructions of a kernel, by basic blocks."""
-    path = folder / "kernel.cubin"
-    path.write_bytes(cubin)
-    done = subprocess.run([nvdisasm, path], capture_output=True, text=True, check=True)
-    blocks = [[]]
+def machine_codes(nvdisasm, cubins, folder):
+    """The instructions of kernels of one architecture, by basic blocks."""
+    path = folder / "kernels.cubin"
+    path.write_bytes(together(cubins))
+    done = subprocess.run([nvdisasm, "-c", path], capture_output=True, text=True, check=True)
+    codes = {}
     for line in done.stdout.splitlines():
-        if re.match(r"\s*\.L_x_\d+:", line):
+        if label := re.match(r"\.text\.(\w+):", line):
+            blocks = codes[label[1]] = [[]]
+        elif re.match(r"\s*\.L_x_\d+:", line):
             blocks.append([])
-        found = re.search(r"/\*[0-9a-f]{4,5}\*/\s+(.*?)\s*;", line)
-        if found:
+        elif found := re.search(r"/\*[0-9a-f]{4,5}\*/\s+(.*?)\s*;", line):
+            # Files of single kernels have a label before each exit.
+            if re.search(r"\bEXIT\b", found[1]):
+                blocks.append([])
             blocks[-1].append(found[1])
             if re.search(r"\b(BRA|EXIT|RET)\b", found[1]):
                 blocks.append([])
-    return blocks
+    return codes
+
+
+class Built(NamedTuple):
+    """A kernel that has been compiled, and its instructions by basic blocks."""
+
+    key: Key
+    registers: int
+    spilled: int
+    blocks: list[list[str]]
+
+
+@pytest.fixture(scope="session")
+def built(nvrtc, nvdisasm, tmp_path_factory):
+    """Compiles kernels, each by itself, and reads the machine code of all at once."""
+
+    @cache
+    def of_all(names, dtype, architecture):
+        keys = {name: key_for(name, dtype) for name in names}
+        # The middle of some shares blocks with the ends.
+        for name in WIDE_KERNELS.keys() & keys.keys():
+            if keys[name].march == 1:
+                keys[name, "alone"] = without_ends(keys[name])
+        found = {case: compiled(nvrtc, source(key), architecture) for case, key in keys.items()}
+        cubins, folder = [one.code for one in found.values()], tmp_path_factory.mktemp("cubins")
+        codes = machine_codes(nvdisasm, cubins, folder)
+        return {
+            case: Built(key, found[case].registers, found[case].spilled, codes[name_of(key)])
+            for case, key in keys.items()
+        }
+
+    return of_all
 
 
 def stores(instructions):
     return sum("STG.E.128" in i for i in instructions)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+# Neighbours are compiled together: the kernel changes first.
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_hot_paths_stay_within_their_budgets(
-    nvrtc, nvdisasm, tmp_path, kernel, dtype, architecture
-):
-    key = key_for(kernel, dtype)
-    found = compiled(nvrtc, source(key), architecture)
-    assert found.spilled == 0, "registers are spilled"
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_hot_paths_stay_within_their_budgets(built, kernel, dtype, architecture):
+    key, registers, spilled, blocks = built(tuple(KERNELS), dtype, architecture)[kernel]
+    assert spilled == 0, "registers are spilled"
     # Two blocks of threads fit a multiprocessor.
-    assert found.registers <= 65536 // (2 * BLOCK)
-    blocks = machine_code(nvdisasm, found.code, tmp_path)
+    assert registers <= 65536 // (2 * BLOCK)
     hot = max(blocks, key=stores)
     assert stores(hot) == key.march * len(key.outputs)
     assert any("LDG.E.128" in i for i in hot)
@@ -134,23 +170,19 @@ def without_ends(key):
     return key._replace(rules=rules)
 
 
-@pytest.mark.parametrize("architecture", [80, 90, 120])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kernel", WIDE_KERNELS)
-def test_wide_stencils_stay_within_their_budgets(
-    nvrtc, nvdisasm, tmp_path, kernel, dtype, architecture
-):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("architecture", [80, 90, 120])
+def test_wide_stencils_stay_within_their_budgets(built, kernel, dtype, architecture):
     """On the architectures of which one has the most spills where rows per thread are too many."""
-    key = key_for(kernel, dtype)
-    found = compiled(nvrtc, source(key), architecture)
-    assert found.spilled == 0, "registers are spilled"
-    assert found.registers <= 65536 // (2 * BLOCK)
+    kernels = built(tuple(WIDE_KERNELS), dtype, architecture)
+    key, registers, spilled, blocks = kernels[kernel]
+    assert spilled == 0, "registers are spilled"
+    assert registers <= 65536 // (2 * BLOCK)
     if key.march > 1:
-        hot = max(machine_code(nvdisasm, found.code, tmp_path), key=stores)
+        hot = max(blocks, key=stores)
     else:
-        # The middle shares blocks with the ends.
-        alone = compiled(nvrtc, source(without_ends(key)), architecture)
-        blocks = machine_code(nvdisasm, alone.code, tmp_path)
+        blocks = kernels[kernel, "alone"].blocks
         hot = [i for block in blocks if not stores_one(block) for i in block if i != "NOP"]
     assert stores(hot) == key.march * len(key.outputs)
     assert any("LDG.E.128" in i for i in hot)
@@ -199,8 +231,8 @@ def test_the_name_tells_the_whole_key():
         for v in (1, 2)
         for w in (0, 1)
     }
-    assert len({name(key) for key in keys}) == len(keys)
-    assert all(re.fullmatch(r"[A-Za-z]\w*", name(key)) for key in keys)
+    assert len({name_of(key) for key in keys}) == len(keys)
+    assert all(re.fullmatch(r"[A-Za-z]\w*", name_of(key)) for key in keys)
 
 
 def test_weights_and_spacings_are_not_part_of_the_text():
