@@ -159,8 +159,7 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     written = plan.memo["bytes written"] = plan.memo.get("bytes written", 0) + total
     pays = total >= COMPILED or written >= EARNED
     threads = limit() if total >= LARGE else 1
-    if pays and not wants_errors() and compiled.reason_against(plan, inputs) is None:
-        compiled.run(plan, inputs, results, threads)
+    if pays and not wants_errors() and compiled.run(plan, inputs, results, threads):
         if total < LARGE:
             _keep_ready(plan, inputs[0], results, out)
     elif service.whole is not None:
@@ -177,10 +176,12 @@ def _keep_ready(
     if not plan.is_plain or len(results) < len(plan.same):
         return
     call = compiled.call_for(plan, [f], results, 1)
+    if isinstance(call, str) or call.is_aside or call.zeros:
+        return
     # New results of an array in another order than NumPy's own have that order, too.
     is_kept = f.flags.c_contiguous if out is None else results[0] is out[0]
     given = None if out is None else results if len(results) > 1 else results[0]
     key = layout(f, given)
-    if is_kept and key is not None and not call.is_aside and not call.zeros:
+    if is_kept and key is not None:
         shapes = tuple(result.shape for result in results)
         plan.ready[key] = Ready(call, shapes, results[0].dtype)

@@ -123,8 +123,8 @@ class Call(NamedTuple):
 
 def call_for(
     plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
-) -> Call:
-    """What a call of a plan for which there are kernels does for arrays like these, kept on it."""
+) -> Call | str:
+    """What a call of a plan does for arrays like these, kept on it, or why there are no kernels."""
     layouts = [(array.dtype, array.strides, array.flags.aligned) for array in (*inputs, *results)]
     key = ("cpu call", threads, *layouts)
     call = plan.memo.get(key)
@@ -135,18 +135,24 @@ def call_for(
 
 def run(
     plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
-) -> None:
-    """Apply a plan for which there are kernels; writes to one array per distinct output."""
+) -> bool:
+    """Apply a plan by its kernels; writes to one array per distinct output.
+
+    False where there are none for these arrays: then nothing has been written.
+    """
     call = call_for(plan, inputs, results, threads)
+    if isinstance(call, str):
+        return False
     if call.is_aside:
         whole = [np.empty(result.shape, result.dtype) for result in results]
         run(plan, inputs, whole, threads)
         for result, values in zip(results, whole, strict=True):
             result[...] = values
-        return
+        return True
     for number in call.zeros:
         results[number][...] = 0
     call.run([address(array) for array in (*inputs, *results)], threads)
+    return True
 
 
 def _worker(placed: Sequence[_Placed]) -> Callable[[int], None]:
@@ -171,8 +177,11 @@ def _run_boxes(placed: Sequence[_Placed], boxes: Sequence[int]) -> None:
 
 def _new_call(
     plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
-) -> Call:
-    """The kernels of a plan, and what they are called with."""
+) -> Call | str:
+    """The kernels of a plan, or why there are none."""
+    reason = reason_against(plan, inputs)
+    if reason is not None:
+        return reason
     if not all(result.flags.aligned for result in results):
         return Call(is_aside=True)
     program = program_of(plan, inputs)
