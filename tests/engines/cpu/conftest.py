@@ -77,7 +77,7 @@ def compare(plan, inputs, steps=None, out_steps=None, order=None, threads=1, exa
     wanted = [wanted[i] for i in dict.fromkeys(plan.same)]
     given = [guarded(f, steps, order)[0] for f in inputs]
     blanks = [guarded(np.full_like(w, np.nan), out_steps, order) for w in wanted]
-    compiled.run(plan, given, [view for view, _, _ in blanks], threads)
+    assert compiled.run(plan, given, [view for view, _, _ in blanks], threads)
     for w, (view, large, inside) in zip(wanted, blanks, strict=True):
         assert exact(np.ascontiguousarray(view), w)
         large[inside] = np.nan

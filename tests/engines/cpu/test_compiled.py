@@ -207,9 +207,13 @@ def test_strides(steps, out_steps):
 
 def test_columns_before_rows_in_memory():
     shape = (33, 9, 5)
-    for dtype in ("float64", "complex64"):
-        plan = D(0).on(Grid(Axis(0.3), Axis(0.7), None), shape)
-        compare(plan, [values(shape, dtype)], order=(2, 1, 0))
+    plan = D(0).on(Grid(Axis(0.3), Axis(0.7), None), shape)
+    compare(plan, [values(shape)], order=(2, 1, 0))
+    # Complex numbers are left to NumPy then.
+    f, result = np.asfortranarray(values(shape, "complex64")), np.zeros(shape, "complex64", "F")
+    assert not compiled.run(plan, [f], [result], 1)
+    assert not result.any()
+    assert same_bits(plan(f), reference.run(plan, [f])[0])
 
 
 @pytest.mark.parametrize("operator", [D(0), D(1), Laplacian(2)], ids=["rows", "lines", "both"])
