@@ -20,7 +20,13 @@ from gradkit.engines.cpu.addresses import address
 from gradkit.engines.cpu.kernel_source import SCRATCH, slots
 from gradkit.engines.cpu.key import Key
 from gradkit.engines.cpu.limits import reasons_against
-from gradkit.engines.cpu.loading import Kernel, has_half_precision, loaded, reason_against_numba
+from gradkit.engines.cpu.loading import (
+    Kernel,
+    KernelError,
+    has_half_precision,
+    loaded,
+    reason_against_numba,
+)
 from gradkit.engines.cpu.numbers import Numbers, key_of
 from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.cpu.threads import in_parallel
@@ -145,7 +151,8 @@ def run(
         return False
     if call.is_aside:
         whole = [np.empty(result.shape, result.dtype) for result in results]
-        run(plan, inputs, whole, threads)
+        if not run(plan, inputs, whole, threads):
+            return False
         for result, values in zip(results, whole, strict=True):
             result[...] = values
         return True
@@ -197,7 +204,11 @@ def _new_call(
             return Call(is_aside=True)
         key, numbers = made
         integers = np.array([numbers.slots[name] for name in slots(key)], np.int64)
-        launches.append(_Launch(_entry(loaded(key)), key, numbers, integers))
+        try:
+            kernel = _entry(loaded(key))
+        except KernelError as error:
+            return str(error)
+        launches.append(_Launch(kernel, key, numbers, integers))
     # All results of a box are computed while its inputs are in the caches.
     together: dict[tuple[int, ...], list[_Launch]] = {}
     for launch in launches:

@@ -12,6 +12,7 @@ import platform
 import sys
 import tempfile
 import types
+import warnings
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -23,17 +24,23 @@ from gradkit.engines.cpu.element_source import common
 from gradkit.engines.cpu.kernel_source import source
 from gradkit.engines.cpu.key import Key
 
-__all__ = ["cache_folder", "has_half_precision", "loaded", "reason_against_numba"]
+__all__ = ["KernelError", "cache_folder", "has_half_precision", "loaded", "reason_against_numba"]
 
 Kernel = Callable[..., None]
 
 _LOCK = RLock()
 _KERNELS: dict[Key, Kernel] = {}
+#: Why there is no kernel of a key.
+_FAILURES: dict[Key, str] = {}
 if hasattr(os, "register_at_fork"):
     # A process that forks while a thread compiles waits for it: the locks of Numba are held, too.
     os.register_at_fork(
         before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
     )
+
+
+class KernelError(Exception):
+    """Numba does not compile a kernel; the message is the reason why there is none."""
 
 
 @cache
@@ -72,10 +79,18 @@ def cache_folder() -> Path:
 
 
 def loaded(key: Key) -> Kernel:
-    """The kernel of a key, compiled or read from the cache the first time."""
+    """The kernel of a key, compiled or read from the cache the first time.
+
+    Raises
+    ------
+    KernelError
+        If it does not compile. It is tried once, and told of by a warning.
+    """
     kernel = _KERNELS.get(key)
     if kernel is None:
         with _LOCK:
+            if key in _FAILURES:
+                raise KernelError(_FAILURES[key])
             kernel = _KERNELS.get(key)
             if kernel is None:
                 kernel = _KERNELS[key] = _load(key)
@@ -89,7 +104,15 @@ def _load(key: Key) -> Kernel:
     except Exception:  # noqa: BLE001
         # The folder cannot be written to, or Numba cannot read what is there. What is wrong with
         # the text itself comes up again.
+        pass
+    try:
         return _module(source(key), _module(common(key), {}, False), False)["kernel"]
+    except Exception as error:
+        told = str(error).strip().partition("\n")[0] or type(error).__name__
+        _FAILURES[key] = f"has no kernel that this version of numba compiles: {told}"
+        # Results are right without it, but take longer than they should.
+        warnings.warn(f"gradkit {_FAILURES[key]}", RuntimeWarning, stacklevel=2)
+        raise KernelError(_FAILURES[key]) from error
 
 
 def _module(text: str, before: dict[str, Any], is_kept: bool) -> dict[str, Any]:

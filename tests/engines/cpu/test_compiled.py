@@ -354,6 +354,22 @@ def test_reason_without_numba(monkeypatch):
         loading.reason_against_numba.cache_clear()
 
 
+def test_a_kernel_that_does_not_compile_is_done_without_and_told_of_once(monkeypatch):
+    tries = []
+    monkeypatch.setattr(loading, "_KERNELS", {})
+    monkeypatch.setattr(loading, "_FAILURES", {})
+    monkeypatch.setattr(loading, "source", lambda key: tries.append(key) or "raise TypeError('no')")
+    monkeypatch.setattr(cpu, "COMPILED", 0)
+    f = values((40, 60))
+    with pytest.warns(RuntimeWarning, match="no kernel that this version of numba compiles: no"):
+        first = D(1).on(Grid(Axis(), Axis()), f.shape, edge_order=1)(f)
+    count = len(tries)
+    second = D(1).on(Grid(Axis(), Axis()), f.shape, edge_order=1)(f)
+    assert len(tries) == count
+    for found in (first, second):
+        np.testing.assert_array_equal(found, np.gradient(f, axis=1))
+
+
 def test_complex_results_with_gaps():
     plan = D(1).on(Grid(Axis(0.3), Axis(0.7)), (8, 33))
     compare(plan, [values((8, 33), "complex64")], out_steps=(1, 2))
