@@ -183,5 +183,7 @@ def _keep_ready(
     given = None if out is None else results if len(results) > 1 else results[0]
     key = layout(f, given)
     if is_kept and key is not None:
+        if len(plan.ready) >= compiled.MOST_LAYOUTS:
+            plan.ready.clear()
         shapes = tuple(result.shape for result in results)
         plan.ready[key] = Ready(call, shapes, results[0].dtype)

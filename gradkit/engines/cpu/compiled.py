@@ -33,7 +33,7 @@ from gradkit.engines.cpu.threads import in_parallel
 from gradkit.engines.program import program_of
 from gradkit.plan import Plan
 
-__all__ = ["Call", "call_for", "reason_against", "run"]
+__all__ = ["MOST_LAYOUTS", "Call", "call_for", "reason_against", "run"]
 
 #: Bytes of the input that the rows of a box take at once, so that they stay in the second cache.
 BOX = 2**18
@@ -43,6 +43,8 @@ SHARED = 2**20
 SHORTEST_LINE = 2**14
 #: Boxes per thread, at least, so that none waits long for the others.
 BOXES_PER_THREAD = 4
+#: Layouts of arrays that a plan keeps calls for.
+MOST_LAYOUTS = 64
 #: Memory to work in that no call is using, and where it begins.
 _spare: list[tuple[np.ndarray, int]] = []
 
@@ -131,11 +133,14 @@ def call_for(
     plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
 ) -> Call | str:
     """What a call of a plan does for arrays like these, kept on it, or why there are no kernels."""
-    layouts = [(array.dtype, array.strides, array.flags.aligned) for array in (*inputs, *results)]
-    key = ("cpu call", threads, *layouts)
-    call = plan.memo.get(key)
+    calls: dict[Any, Call | str] = plan.memo.setdefault("cpu calls", {})
+    layouts = ((array.dtype, array.strides, array.flags.aligned) for array in (*inputs, *results))
+    key = (threads, *layouts)
+    call = calls.get(key)
     if call is None:
-        call = plan.memo[key] = _new_call(plan, inputs, results, threads)
+        if len(calls) >= MOST_LAYOUTS:
+            calls.clear()
+        call = calls[key] = _new_call(plan, inputs, results, threads)
     return call
 
 

@@ -341,3 +341,13 @@ def test_kernels_write_small_results_into_the_caches_and_large_ones_past_them(mo
                 assert out.tobytes() == slope(f, 1).tobytes()
                 out[...] = np.pi
                 assert (room == np.pi).all(), "something else was written to"
+
+
+def test_layouts_that_are_kept_are_limited():
+    plan = plan_of()
+    for gap in range(compiled.MOST_LAYOUTS + 9):
+        f, out = RNG.random((SHAPE[0], SHAPE[1] + gap))[:, : SHAPE[1]], np.full(SHAPE, np.nan)
+        for _ in range(2):
+            assert plan(f, out=out).tobytes() == slope(f).tobytes()
+    assert len(plan.ready) <= compiled.MOST_LAYOUTS
+    assert len(plan.memo["cpu calls"]) <= compiled.MOST_LAYOUTS
