@@ -13,6 +13,7 @@ import numpy as np
 from gradkit.boundaries import Condition, Dirichlet, Reflection
 from gradkit.errors import ArgumentValueError, integer
 from gradkit.line import Line
+from gradkit.methods.coordinates import BLOCK, OnCoordinates
 from gradkit.methods.rule import (
     CORRECTION,
     WALL,
@@ -22,7 +23,7 @@ from gradkit.methods.rule import (
     Rule,
     common_unit,
 )
-from gradkit.methods.stencils import BLOCK, OnCoordinates, Stencils, Uniform
+from gradkit.methods.stencils import Stencils, Uniform
 from gradkit.methods.walls import factors, is_open, known_value, settled
 from gradkit.weights import Stencil, WallClosure
 
@@ -56,6 +57,9 @@ class FiniteDifference:
     stencil as the spacing evens out, and keep their accuracy on any grid. The same holds for
     staggered derivatives of odd order, unless two points lie at equal distance; with ``accuracy=1``
     these use the two neighbours on any grid, as finite volumes do.
+
+    Weights on coordinates are computed in longdouble; those of the slope at the middle one of three
+    points in float64, or in longdouble where the coordinates are.
 
     Examples
     --------

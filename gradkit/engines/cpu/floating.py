@@ -16,8 +16,8 @@ __all__ = ["Recorder", "wants_errors"]
 _setting: ContextVar[Any] | None = getattr(
     sys.modules.get("numpy._core.umath"), "_extobj_contextvar", None
 )
-#: The last such object that was looked into, and the answer.
-_seen: tuple[Any, bool] = (None, False)
+#: The last such object that was looked into, and the answer: one pair, for threads to replace.
+_seen: list[tuple[Any, bool]] = [(None, False)]
 
 #: What NumPy calls each error, and an operation that has it.
 _EXAMPLES: dict[str, Callable[[], Any]] = {
@@ -30,14 +30,13 @@ _EXAMPLES: dict[str, Callable[[], Any]] = {
 
 def wants_errors() -> bool:
     """Whether the caller asked NumPy for more than warnings: kernels say nothing of overflows."""
-    global _seen  # noqa: PLW0603
     # `numpy.geterr` takes as long as a small kernel, so an object is looked into once.
     setting = None if _setting is None else _setting.get()
-    seen = _seen
-    if setting is None or setting is not seen[0]:
+    known, answer = _seen[0]
+    if setting is None or setting is not known:
         answer = not {"ignore", "warn"}.issuperset(np.geterr().values())
-        seen = _seen = setting, answer
-    return seen[1]
+        _seen[0] = setting, answer
+    return answer
 
 
 class Recorder:
