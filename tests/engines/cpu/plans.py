@@ -29,6 +29,12 @@ def grid(**options):
 
 
 COORDINATES = Grid(*(Axis(coordinates=x) for x in UNEVEN))
+EQUAL = Grid(*(Axis(spacing=0.3) for _ in SHAPE))
+EQUAL_WALLS = Grid(
+    Axis(spacing=0.3, boundary="antiperiodic"),
+    Axis(spacing=0.3, boundary=(Dirichlet(2.0), Neumann(0.25))),
+    Axis(spacing=0.3),
+)
 MIXED = Grid(
     Axis(spacing=0.5, boundary="periodic"),
     Axis(spacing=0.3, boundary=(Dirichlet(2.0), Robin(1.0, 0.5, 0.25))),
@@ -45,6 +51,9 @@ PLANS = {
     "antiperiodic": Laplacian(3).on(grid(boundary="antiperiodic"), SHAPE),
     "walls": Laplacian(3).on(MIXED, SHAPE),
     "laplacian": Laplacian(3).on(grid(), SHAPE),
+    "laplacian on equal spacings": Laplacian(3).on(EQUAL, SHAPE),
+    "laplacian on equal spacings, walls": Laplacian(3).on(EQUAL_WALLS, SHAPE),
+    "adjoint on equal spacings": Gradient(3).on(EQUAL, SHAPE).T,
     "hessian": Hessian(3).on(grid(), SHAPE),
     "hessian at walls": Hessian(3).on(MIXED, SHAPE),
     "divergence": Divergence(3).on(COORDINATES, SHAPE),

@@ -216,6 +216,13 @@ def test_columns_before_rows_in_memory():
     assert same_bits(plan(f), reference.run(plan, [f])[0])
 
 
+def test_terms_over_the_same_number():
+    walls = Axis(0.3, boundary=Dirichlet(1))
+    for operator, axis in product((Laplacian(2), Divergence(2)), (Axis(0.3), walls)):
+        plan = operator.on(Grid(axis, Axis(0.3)), (6, 41))
+        compare(plan, [values((6, 41)) for _ in plan.input_shapes])
+
+
 @pytest.mark.parametrize("operator", [D(0), D(1), Laplacian(2)], ids=["rows", "lines", "both"])
 def test_results_begin_anywhere_in_a_line_of_the_cache(operator):
     for columns in (7, 8, 9, 15, 16, 17, 24, 41):
