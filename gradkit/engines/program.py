@@ -86,14 +86,11 @@ class Passage:
 
     `dtype` is that of complex numbers where such are known at a wall, else None: then all rows are
     complex, those of blocks away from the wall too, because quotients round in another way.
-    `divisor` is the exact number that all rows are over, those of other blocks too, if there is
-    one.
     """
 
     axis: int
     pieces: tuple[Piece, ...]
     dtype: Any
-    divisor: Fraction | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,10 +130,11 @@ class Program:
     `conversions` has, per input, the function that makes it ready for differences (None: it is);
     `arrays` the coefficients, ready for use or as functions that make them ready in every call;
     `sums` the distinct results; `outputs` the number of the sum of each output. Differences and
-    sums have the dtype `compute`.
+    sums have the dtype `compute`, that of `precision` in the library.
     """
 
     xp: Namespace
+    precision: Precision
     compute: Any
     conversions: tuple[Callable[[Array], Any] | None, ...]
     arrays: tuple[Any, ...]
@@ -169,6 +167,18 @@ def program_of(plan: Plan, inputs: Sequence[Array]) -> Program:
     return program
 
 
+class _Tables(NamedTuple):
+    """How tables of weights are made ready: times a factor, within a limit, in a real dtype.
+
+    None stands for no factor and no limit. The `divisor` is what is left to divide by.
+    """
+
+    factor: Any
+    divisor: Fraction
+    real: str
+    limit: Any
+
+
 class _Compiler:
     """Turns the chains of a plan into slices and numbers for one kind of input."""
 
@@ -191,6 +201,7 @@ class _Compiler:
         sums = tuple(map(self._sum, distinct))
         return Program(
             self.xp,
+            self.precision,
             self.compute,
             tuple(map(self._conversion, self.inputs, self.precision.splits)),
             tuple(self._array(self.plan.parameters[slot], form) for slot, form in self.arrays),
@@ -202,12 +213,22 @@ class _Compiler:
     def _sum(self, output: int) -> Sum:
         """The terms of an output; what all of them end by dividing by is left to their sum."""
         chains, shape = self.plan.bound.outputs[output], self.plan.output_shapes[output]
-        sequels = tuple(map(self._sequel, chains))
-        divisor = _shared_divisor(sequels)
-        if divisor is None or divisor == 1:
-            return Sum(shape, sequels, ())
-        undivided = tuple(self._sequel(chain, is_divided=False) for chain in chains)
-        return Sum(shape, undivided, self._divisors(divisor))
+        divisor = self._shared_divisor(chains)
+        is_shared = divisor is not None and divisor != 1
+        sequels = tuple(self._sequel(chain, not is_shared) for chain in chains)
+        return Sum(shape, sequels, self._divisors(divisor) if is_shared else ())
+
+    def _shared_divisor(self, chains: Sequence[Chain]) -> Fraction | None:
+        """What the last rules of several terms are all over, if nothing comes after them."""
+        shared = set(map(self._last_divisor, chains)) if len(chains) > 1 else set()
+        return shared.pop() if len(shared) == 1 else None
+
+    def _last_divisor(self, chain: Chain) -> Fraction | None:
+        tick, factor = self._shares(chain)
+        last = chain.steps[-1] if chain.steps and factor == 1 else None
+        if not isinstance(last, Along) or any(map(self._is_complex, last.walls)):
+            return None
+        return _divisor(last.rule, tick if len(chain.steps) == 1 else Fraction(1))
 
     def _divisors(self, value: Any) -> tuple[Any, ...]:
         real = self.precision.real
@@ -233,10 +254,13 @@ class _Compiler:
     def _slot(self, number: int, form: str) -> int:
         return self.arrays.setdefault((number, form), len(self.arrays))
 
-    def _sequel(self, chain: Chain, is_divided: bool = True) -> Sequel:
+    def _shares(self, chain: Chain) -> tuple[Fraction, Any]:
+        """What the first rule of a chain takes besides its own weights, and what is in front.
+
+        The rule, or else the coefficient, turns ticks into the unit of time.
+        """
         name = _dtypes.dtype_name(self.inputs[chain.source].dtype)
         is_time = _dtypes.kind(name) in ("datetime", "timedelta")
-        # The first rule, or else the coefficient, turns ticks into the unit of time.
         tick = _dtypes.tick(name, self.plan.unit) if is_time else Fraction(1)
         factor: Any = chain.coefficient
         if not isinstance(factor, complex):
@@ -246,73 +270,72 @@ class _Compiler:
             if passes and factor and abs(_exponent(factor)) > limit:
                 # With the divisor it may come to something that the dtype holds.
                 tick, factor = tick * factor, Fraction(1)
+        if chain.steps and isinstance(chain.steps[0], Along):
+            return tick, factor
+        return Fraction(1), factor * (float(tick) if isinstance(factor, complex) else tick)
+
+    def _sequel(self, chain: Chain, is_divided: bool = True) -> Sequel:
+        tick, factor = self._shares(chain)
         steps: list[Passage | Product] = []
-        for step in chain.steps:
+        for number, step in enumerate(chain.steps):
             if isinstance(step, Times):
                 steps.append(Product(self._slot(step.slot, step.form), step.part))
-            else:
-                split = 0 if steps else self.precision.splits[chain.source]
-                is_last = len(steps) == len(chain.steps) - 1
-                whole = is_divided or not is_last
-                steps.append(self._passage(step, Fraction(1) if steps else tick, split, whole))
-                tick = tick if len(steps) > 1 else Fraction(1)
-        factor = factor * (float(tick) if isinstance(factor, complex) else tick)
+                continue
+            split = 0 if number else self.precision.splits[chain.source]
+            is_last = number == len(chain.steps) - 1
+            share = Fraction(1) if number else tick
+            steps.append(self._passage(step, share, split, is_divided or not is_last))
         # The identity is multiplied by 1, because a result must not be the input itself.
         one = factor == 1 and steps
-        number = None if one else self._constant(factor)
-        return Sequel(chain.source, chain.trim, tuple(steps), number)
+        return Sequel(
+            chain.source, chain.trim, tuple(steps), None if one else self._constant(factor)
+        )
 
     def _constant(self, value: Any) -> Any:
         if isinstance(value, complex):
             exact = np.asarray(value, self.precision.compute)
             self.uploads = True
             return _array.table(self.xp, exact, self.like)
-        return _array.constant(self.xp, Fraction(value), self.precision.real)
+        exact = value if isinstance(value, Fraction) else Fraction(value)
+        return _array.constant(self.xp, exact, self.precision.real)
 
     # --- rules --------------------------------------------------------------------------------
 
     def _passage(self, step: Along, tick: Fraction, split: int, is_divided: bool) -> Passage:
         key = (id(step.rule.rows), step.axis, repr(step.walls), tick, split, is_divided)
-        if key not in self.passages:
-            pieces = (self._piece(step, rows, tick, split, is_divided) for rows in step.rule.rows)
+        found = self.passages.get(key)
+        if found is None:
+            rule, scale = step.rule, step.rule.scale / tick
+            is_table = isinstance(rule.rows[0].weights, np.ndarray)
+            over = self._tables(rule, scale) if is_table else scale
+            pieces = [self._piece(step, rows, over, split, is_divided) for rows in rule.rows]
             is_complex = any(map(self._is_complex, step.walls))
-            unit = step.rule.unit
-            self.passages[key] = Passage(
-                step.axis,
-                tuple(pieces),
-                self.compute if is_complex else None,
-                None if unit is None else step.rule.scale / tick / unit,
-            )
-        return self.passages[key]
+            dtype = self.compute if is_complex else None
+            found = self.passages[key] = Passage(step.axis, tuple(pieces), dtype)
+        return found
 
     def _piece(
-        self, step: Along, rows: Rows, tick: Fraction, split: int, is_divided: bool
+        self, step: Along, rows: Rows, over: _Tables | Fraction, split: int, is_divided: bool
     ) -> Piece:
-        rule = step.rule
-        unit = None if is_divided else rule.unit
-        weights, scale = self._numbers(rows.weights, rule.scale / tick, unit)
-        real = self.precision.real
-        of_tables, fit = self._weight_precision(rule, rule.scale / tick / scale)
-        divisors = self._divisors(scale) if is_divided else ()
+        if isinstance(over, _Tables):
+            weights: list[Any] = [self._column(table, step.axis, over) for table in rows.weights]
+            divisor = over.divisor if weights else Fraction(1)
+        else:
+            unit = None if is_divided else step.rule.unit
+            weights, divisor = _integers(tuple(rows.weights), over, unit)
         differences: list[tuple[Any, Any, Any]] = []
         for pair, weight in zip(rows.pairs, weights, strict=True):
-            upper, lower = (self._point(step, rows, point, split) for point in pair)
+            upper, lower = [self._point(step, rows, point, split) for point in pair]
             if upper is lower is None:
                 continue  # what is known at the wall is 0
-            if isinstance(weight, Fraction):
-                size = abs(weight)
-                number = None if size == 1 else _array.constant(self.xp, size, real)
-                differences.append((upper, lower, number) if weight > 0 else (lower, upper, number))
-            else:
-                number = self._column(weight, step.axis, of_tables, fit)
-                differences.append((upper, lower, number))
-        points = [point for high, low, _ in differences for point in (high, low)]
-        is_plain = all(isinstance(point, Window) and point.is_plain for point in points)
-        if differences and is_plain:
-            differences = [(h.segments[0][0], low.segments[0][0], n) for h, low, n in differences]
-            return Piece(tuple(differences), divisors, True, True, rows.stop - rows.start)
-        is_full = any(isinstance(point, Window) for point in points)
-        return Piece(tuple(differences), divisors, False, is_full, rows.stop - rows.start)
+            if not isinstance(weight, Fraction):
+                differences.append((upper, lower, weight))
+                continue
+            size = abs(weight)
+            number = None if size == 1 else self._constant(size)
+            differences.append((upper, lower, number) if weight > 0 else (lower, upper, number))
+        divisors = self._divisors(divisor) if is_divided else ()
+        return _piece_of(differences, divisors, rows.stop - rows.start)
 
     def _split(self, value: Fraction, bits: int) -> Split:
         """A number as the parts that integers are split into, so that differences are exact."""
@@ -340,54 +363,44 @@ class _Compiler:
                 return Known(number=self._split(Fraction(known), split))
             return Known(number=self._constant(known))
         segments = step.rule.segments(rows.start + point, rows.stop + point)
-        ndim = len(self.plan.shape)
         return Window(
-            tuple(
-                (_along(step.axis, ndim, slice(begin, end)), sign) for begin, end, sign in segments
-            ),
+            tuple((self._along(step.axis, begin, end), sign) for begin, end, sign in segments),
             step.axis,
         )
 
-    def _numbers(
-        self, weights: tuple[Fraction, ...] | np.ndarray, scale: Fraction, unit: Fraction | None
-    ) -> tuple[Sequence[Any], Fraction]:
-        """Weights and divisor with the same quotient, all of a size that the dtype can hold.
+    def _along(self, axis: int, begin: int, end: int) -> Index:
+        """The index that takes a run of points along one axis."""
+        index = [slice(None)] * len(self.plan.shape)
+        index[axis] = slice(begin, end)
+        return tuple(index)
 
-        Exact weights become integers over a power of two, so that the divisor takes the only
-        rounding. Tables take in the divisor where it is a power of two within range.
+    def _tables(self, rule: Rule, scale: Fraction) -> _Tables:
+        """How the tables of a rule, all over a scale, are made ready.
+
+        They are in float64 where they hold weights over more decades than float32 has.
         """
-        if not len(weights):
-            return [], Fraction(1)
-        if not isinstance(weights, np.ndarray):
-            unit = unit_of(weights) if unit is None else unit
-            return [w / unit for w in weights], scale / unit
-        if scale == 1:
-            return list(weights), scale
-        exponent = _exponent(scale)
-        if scale != Fraction(2) ** exponent or abs(exponent) > _safe_exponent(self.precision.real):
-            return list(weights), scale
-        # A product with a power of two is as exact as `ldexp`, which takes one number at a time.
-        return list(weights * np.ldexp(np.longdouble(1), -exponent)), Fraction(1)
-
-    def _weight_precision(self, rule: Rule, folded: Fraction) -> tuple[str, bool]:
-        """The real dtype of a table, and whether that holds all weights.
-
-        It is float64 for weights over more decades than float32 has.
-        """
-        smallest, largest = (power - _exponent(folded) for power in rule.exponents)
+        factor, divisor, exponent = None, scale, _exponent(scale)
+        is_safe = abs(exponent) <= _safe_exponent(self.precision.real)
+        if exponent and is_safe and scale == Fraction(2) ** exponent:
+            # A product with a power of two is as exact as `ldexp`, which takes one number at a time
+            factor, divisor = np.ldexp(np.longdouble(1), -exponent), Fraction(1)
+        folded = 0 if factor is None else exponent
+        smallest, largest = (power - folded for power in rule.exponents)
         real = self.precision.real
         if real == "float32" and not (smallest > -125 and largest < 128):
             real = _array.default_real(self.like)
-        return real, largest < np.finfo(real).maxexp
+        limits = np.finfo(real)
+        return _Tables(factor, divisor, real, None if largest < limits.maxexp else limits.max)
 
-    def _column(self, weights: np.ndarray, axis: int, real: str, fit: bool) -> Array:
+    def _column(self, weights: Any, axis: int, tables: _Tables) -> Array:
         """Per-row weights, shaped to multiply along an axis."""
         trailing = len(self.plan.shape) - axis - 1
-        if not fit:
+        if tables.factor is not None:
+            weights = weights * tables.factor
+        if tables.limit is not None:
             # An infinite weight would turn the difference 0 into NaN.
-            limit = np.finfo(real).max
-            weights = np.clip(weights, -limit, limit)
-        values = weights.astype(real, copy=False)
+            weights = np.clip(weights, -tables.limit, tables.limit)
+        values = weights.astype(tables.real, copy=False)
         self.uploads = True
         return _array.table(self.xp, values.reshape((-1,) + (1,) * trailing), self.like)
 
@@ -409,20 +422,33 @@ def ready_parameter(
     return xp.conj(values) if form == "conjugate" and is_complex else values
 
 
-def _shared_divisor(sequels: Sequence[Sequel]) -> Fraction | None:
-    """What the last rules of several terms are all over, if nothing comes after them."""
-    shared: set[Fraction | None] = set()
-    for sequel in sequels:
-        last = sequel.steps[-1] if sequel.steps and sequel.coefficient is None else None
-        if not isinstance(last, Passage) or last.dtype is not None:
-            return None
-        shared.add(last.divisor)
-    return shared.pop() if len(sequels) > 1 and len(shared) == 1 else None
+def _divisor(rule: Rule, tick: Fraction) -> Fraction | None:
+    """The exact number that all rows of a rule are over, if there is one."""
+    return None if rule.unit is None else rule.scale / tick / rule.unit
 
 
-def _along(axis: int, ndim: int, run: slice) -> Index:
-    """The index that takes a run of points along one axis."""
-    return tuple(run if i == axis else slice(None) for i in range(ndim))
+def _piece_of(
+    differences: Sequence[tuple[Any, Any, Any]], divisors: tuple[Any, ...], rows: int
+) -> Piece:
+    points = [point for high, low, _ in differences for point in (high, low)]
+    if points and all(isinstance(point, Window) and point.is_plain for point in points):
+        plain = ((h.segments[0][0], low.segments[0][0], n) for h, low, n in differences)
+        return Piece(tuple(plain), divisors, True, True, rows)
+    is_full = any(isinstance(point, Window) for point in points)
+    return Piece(tuple(differences), divisors, False, is_full, rows)
+
+
+def _integers(
+    weights: Sequence[Fraction], scale: Fraction, unit: Fraction | None
+) -> tuple[list[Fraction], Fraction]:
+    """Exact weights as integers over a power of two, so that the divisor takes the only rounding.
+
+    Their quotients with the divisor that is returned are those of the weights with the scale.
+    """
+    if not weights:
+        return [], Fraction(1)
+    unit = unit_of(weights) if unit is None else unit
+    return [w / unit for w in weights], scale / unit
 
 
 def _exponent(value: Fraction) -> int:

@@ -232,10 +232,12 @@ class Rule:
         list of (begin, end, sign)
             Slices of the input, to be joined in this order, with the sign of their values.
         """
+        if not self.wrap:
+            return [(start - self.first, stop - self.first, 1)]
         found: list[tuple[int, int, int]] = []
         while start < stop:
-            turn = start // self.size if self.wrap else 0
-            end = min(stop, (turn + 1) * self.size) if self.wrap else stop
+            turn = start // self.size
+            end = min(stop, (turn + 1) * self.size)
             sign = self.wrap**turn if turn > 0 else self.wrap**-turn if turn < 0 else 1
             # A block holds the wrapped copies; a whole axis holds each point once.
             offset = turn * self.size if self.is_whole else self.first

@@ -3,21 +3,22 @@
 Large arrays, and smaller ones that a plan is applied to again and again, are served by kernels that
 Numba makes from the plan (`compiled`), where it is there. All others are served by NumPy: arrays
 that fit into a cache at once (`straight`), the rest tile by tile (`blocked`). All three take the
-same operations as the reference. Small arrays that kernels have served are served by them again
-without being checked anew (`ready`).
+same operations as the reference, which itself serves the first calls on small arrays. Small arrays
+that kernels have served are served by them again without being checked anew (`ready`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gradkit import _array, _dtypes
 from gradkit._array import Array
 from gradkit.calls import layout
+from gradkit.engines import reference
 from gradkit.engines.cpu import blocked, compiled, straight
 from gradkit.engines.cpu.floating import wants_errors
 from gradkit.engines.cpu.ready import Ready
@@ -32,6 +33,9 @@ __all__ = ["run", "supports"]
 SMALL = 2**15
 #: Bytes of results up to which arrays are taken whole.
 WHOLE = 2**22
+#: Calls of a plan on small arrays before its list is made, which takes as long as it saves in ten
+#: to a hundred of them. Users with coordinates that are new in every call make one call per plan.
+FEW = 8
 #: Bytes of results from which on several threads are faster.
 LARGE = 2**22
 #: Bytes of results from which on a kernel pays, whose text takes a second or two to compile once.
@@ -44,14 +48,14 @@ EARNED = 2**30
 class _Service(NamedTuple):
     """How a plan is served for inputs of some dtypes.
 
-    `reason` says why it is not, `whole` is None where arrays are not taken whole. `total` is the
-    number of bytes of all `shapes`, those of the distinct results; `first` has, per result, the
-    number of the first output that it is.
+    `reason` says why it is not, `is_whole` whether arrays are taken whole. `total` is the number of
+    bytes of all `shapes`, those of the distinct results; `first` has, per result, the number of the
+    first output that it is.
     """
 
     program: Program
     reason: str | None
-    whole: straight.Whole | None
+    is_whole: bool
     shapes: tuple[tuple[int, ...], ...]
     total: int
     first: tuple[int, ...]
@@ -65,14 +69,19 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
                 return f"serves plain numpy arrays, the input is a {type(f).__name__}"
             return f"serves numpy arrays, the input is a {_array.library(f)} array"
     service = _service(plan, inputs)
-    if service.reason is None and service.whole is None and inputs[0].size < SMALL:
+    if service.reason is None and not service.is_whole and inputs[0].size < SMALL:
         return f"leaves fewer than {SMALL} complex numbers or wide integers to the reference"
     return service.reason
 
 
+def _key(what: str, inputs: Sequence[Array]) -> tuple[Any, ...]:
+    """Where a plan keeps something for inputs of these dtypes."""
+    return (what, inputs[0].dtype if len(inputs) == 1 else tuple(f.dtype for f in inputs))
+
+
 def _service(plan: Plan, inputs: Sequence[Array]) -> _Service:
     """How a plan is served, kept on it."""
-    key = ("cpu", inputs[0].dtype if len(inputs) == 1 else tuple(f.dtype for f in inputs))
+    key = _key("cpu", inputs)
     found = plan.memo.get(key)
     if found is None:
         found = plan.memo[key] = _new_service(plan, inputs)
@@ -80,16 +89,28 @@ def _service(plan: Plan, inputs: Sequence[Array]) -> _Service:
 
 
 def _new_service(plan: Plan, inputs: Sequence[Array]) -> _Service:
-    program, precision = program_of(plan, inputs), plan.precision(inputs)
-    reason = _reason_against(plan, inputs)
+    program = program_of(plan, inputs)
+    reason = _reason_against(program, inputs)
     shapes = tuple(result.shape for result in program.sums)
     size = np.dtype(program.result).itemsize
-    is_real = _dtypes.kind(precision.compute) == "float" and not any(precision.splits)
-    whole = None
-    if reason is None and is_real and _takes_whole(plan, program, size):
-        whole = straight.whole(program, inputs)
+    is_real = program.precision.compute == program.precision.real
+    is_whole = (
+        reason is None
+        and is_real
+        and not any(program.precision.splits)
+        and _takes_whole(plan, program, size)
+    )
     first = tuple(map(program.outputs.index, range(len(shapes))))
-    return _Service(program, reason, whole, shapes, size * sum(map(prod, shapes)), first)
+    return _Service(program, reason, is_whole, shapes, size * sum(map(prod, shapes)), first)
+
+
+def _whole(plan: Plan, program: Program, inputs: Sequence[np.ndarray]) -> straight.Whole:
+    """The list of a plan, kept on it."""
+    key = _key("cpu, whole", inputs)
+    found = plan.memo.get(key)
+    if found is None:
+        found = plan.memo[key] = straight.whole(program, inputs)
+    return found
 
 
 def _takes_whole(plan: Plan, program: Program, size: int) -> bool:
@@ -103,16 +124,13 @@ def _takes_whole(plan: Plan, program: Program, size: int) -> bool:
     return bool(plan.shape) and size * sum(map(prod, shapes)) <= WHOLE
 
 
-def _reason_against(plan: Plan, inputs: Sequence[Array]) -> str | None:
-    names = [_dtypes.dtype_name(f.dtype) for f in inputs]
-    precision = plan.precision(inputs)
+def _reason_against(program: Program, inputs: Sequence[Array]) -> str | None:
+    precision = program.precision
     if _dtypes.TIME in precision.splits:
         return "leaves times to the reference"
-    if _dtypes.kind(precision.compute) == "complex" and any(
-        _dtypes.kind(name) != "complex" for name in names
-    ):
+    if precision.compute != precision.real and any(f.dtype.kind != "c" for f in inputs):
         return "leaves real inputs of complex operators to the reference"
-    if _has_wide_tables(program_of(plan, inputs), precision.real):
+    if _has_wide_tables(program, precision.real):
         return f"leaves weights beyond the range of {precision.real} to the reference"
     return None
 
@@ -152,21 +170,28 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     """Apply a plan to NumPy arrays; returns one array per output."""
     service = _service(plan, inputs)
     total = service.total
+    # Threads that count at once may lose some; that only puts the list and the kernel off.
+    written = plan.memo["bytes written"] = plan.memo.get("bytes written", 0) + total
+    pays = total >= COMPILED or written >= EARNED
+    if out is None and not pays and written <= FEW * total and _is_small(service, inputs[0]):
+        return reference.run(plan, inputs)
     results = None if out is None else _targets(service, out)
     if results is None:
         results = _new_results(service, inputs[0])
-    # Threads that count at once may lose some; that only puts the kernel off.
-    written = plan.memo["bytes written"] = plan.memo.get("bytes written", 0) + total
-    pays = total >= COMPILED or written >= EARNED
     threads = limit() if total >= LARGE else 1
     if pays and not wants_errors() and compiled.run(plan, inputs, results, threads):
         if total < LARGE:
             _keep_ready(plan, inputs[0], results, out)
-    elif service.whole is not None:
-        service.whole.run(inputs, results)
+    elif service.is_whole:
+        _whole(plan, service.program, inputs).run(inputs, results)
     else:
         blocked.run(service.program, inputs, results, threads)
     return _array.delivered([results[number] for number in service.program.outputs], out)
+
+
+def _is_small(service: _Service, f: np.ndarray) -> bool:
+    """Whether the reference is as fast, and lays out its results in the same way."""
+    return service.is_whole and f.size < SMALL and f.flags.c_contiguous
 
 
 def _keep_ready(
