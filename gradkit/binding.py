@@ -122,14 +122,15 @@ class _Binder:
         at = state.places[axis]
         line = self._line(axis, state, at, factor.to or at)
         rule = self._rule(order, line, own)
-        unknown = replace(line, ends=_reflections(line.ends))
-        act = _Act(axis, rule.total, lambda: self._rule(order, unknown, own))
+        act = _Act(axis, rule.total, lambda: self._rule(order, _unknown(line), own))
         after = state._replace(
             places=_replaced(state.places, axis, line.to),
             ends=_replaced(state.ends, axis, _after(line, order)),
             acts=(*state.acts, act),
         )
         yield self._with(after, state, axis, rule)
+        if not rule.corrections:
+            return
         # What is known at the walls of other axes counts once, in the chain above.
         bare = after._replace(ends=tuple(map(_homogeneous, after.ends)))
         for correction in rule.corrections:
@@ -155,9 +156,10 @@ class _Binder:
 
     def _rule(self, order: int, line: Line, stencil: Stencil | None) -> Rule:
         key = (order, line, stencil)
-        if key not in self.rules:
-            self.rules[key] = self.method.rule(order, line, self.edge_order, stencil)
-        return self.rules[key]
+        found = self.rules.get(key)
+        if found is None:
+            found = self.rules[key] = self.method.rule(order, line, self.edge_order, stencil)
+        return found
 
     def _with(self, after: _State, before: _State, axis: int, rule: Rule) -> _State:
         """The state after one more rule, whose arrays along walls become parameters."""
@@ -167,7 +169,8 @@ class _Binder:
             else known
             for known in rule.walls
         )
-        plain = replace(rule, walls=(0, 0), corrections=())
+        bare = (rule.walls, rule.corrections) == ((0, 0), ())
+        plain = rule if bare else replace(rule, walls=(0, 0), corrections=())
         return after._replace(steps=(*before.steps, Along(axis, plain, walls)))  # pyright: ignore[reportArgumentType]
 
     # --- what is known at walls ---------------------------------------------------------------
@@ -254,9 +257,10 @@ class _Binder:
                 line = self._line(axis, after, after.places[axis], after.places[axis])
                 divisor = scale if (number, weights) == parts[-1] else Fraction(1)
                 rule = weighted_rule(weights, line, points, divisor)
-                unknown = replace(line, ends=_reflections(line.ends))
                 act = _Act(
-                    axis, rule.total, partial(weighted_rule, weights, unknown, points, divisor)
+                    axis,
+                    rule.total,
+                    partial(weighted_rule, weights, _unknown(line), points, divisor),
                 )
                 after = self._with(after._replace(acts=(*after.acts, act)), after, axis, rule)
             yield after._replace(ends=self._ends_after(offsets, state))
@@ -334,9 +338,10 @@ def _homogeneous(ends: Ends) -> Ends:
     return tuple(end.with_value(0) if isinstance(end, Condition) else end for end in ends)  # pyright: ignore[reportReturnType]
 
 
-def _reflections(ends: Ends) -> Ends:
-    """The reflections among what is known at the ends."""
-    return tuple(end if isinstance(end, Reflection) else None for end in ends)  # pyright: ignore[reportReturnType]
+def _unknown(line: Line) -> Line:
+    """The same line, of whose ends no more is known than that they reflect."""
+    ends = tuple(end if isinstance(end, Reflection) else None for end in line.ends)
+    return replace(line, ends=ends)
 
 
 def _fits(size: int, wanted: int) -> bool:

@@ -11,8 +11,8 @@ import numpy as np
 
 from gradkit.line import PLACES, Line
 from gradkit.methods.rule import Point, Rows, exact
-from gradkit.methods.stencils import HALF, Pairs, Stencils, index_of
-from gradkit.weights import Stencil, fornberg, half_width, in_differences, staggered_half_width
+from gradkit.methods.stencils import HALF, Pairs, Stencils
+from gradkit.weights import Stencil, fornberg, in_differences, staggered_half_width
 
 __all__ = ["BLOCK", "OnCoordinates"]
 
@@ -39,7 +39,7 @@ class OnCoordinates(Stencils):
         self._exponent = 0 if is_safe else exponent
         self._start = 0 if self._stride == 1 else 1 + PLACES[line.to].shift
         self._lead = 0 if self._stride == 1 else line.halves
-        self.scale = Fraction(2) ** (self._exponent * order)
+        self.scale = Fraction(2) ** (self._exponent * order) if self._exponent else Fraction(1)
 
     @property
     def _is_increasing(self) -> bool:
@@ -64,7 +64,7 @@ class OnCoordinates(Stencils):
         """Whether the centred stencil is the mean of two windows that lean to either side."""
         if self.own is not None:
             return False
-        if self.shift.denominator == 1:
+        if self.is_in_place:
             return self.order > 0 and self.order % 2 == 0 and accuracy % 2 == 0
         too_few = 2 * staggered_half_width(self.order, accuracy) - self.order < accuracy
         return too_few and not (self.order == 1 and accuracy == 2 and self._is_midway())
@@ -83,14 +83,8 @@ class OnCoordinates(Stencils):
     def offsets(self, accuracy: int) -> tuple[int, ...]:
         """As many points as the order of the error needs on any grid."""
         if self.own is not None:
-            return tuple(index_of(k - self.shift, self.own) for k in self.own.offsets)
-        leans = self._leans(accuracy)
-        if self.shift.denominator == 1:
-            reach = half_width(self.order, accuracy) + leans
-            return tuple(range(-reach - int(self.shift), reach + 1 - int(self.shift)))
-        reach = staggered_half_width(self.order, accuracy) + leans
-        first = int(-reach + HALF - self.shift)
-        return tuple(range(first, first + 2 * reach))
+            return self._own_offsets(self.own)
+        return self._nearest_offsets(accuracy, int(self._leans(accuracy)))
 
     def centred(self, accuracy: int, start: int, stop: int) -> Rows:
         """Rows with a table of weights."""
@@ -199,25 +193,33 @@ class OnCoordinates(Stencils):
                     weights[offsets.index(k)] = weights[offsets.index(k)] - share
             taken += in_differences(offsets, weights)
             pairs = tuple((high, low) for high, low, _ in taken)
-            blocks.append(np.stack([weight for _, _, weight in taken]))
-        return pairs, np.concatenate(blocks, axis=1)
+            blocks.append(np.stack([weight for _, _, weight in taken]).reshape(len(taken), -1))
+        return pairs, blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
 
     def _anchors(self, offsets: Sequence[int]) -> list[int]:
         places = {k: abs(self._stride * k + self._lead) for k in offsets}
         return [k for k in offsets if places[k] == min(places.values())]
 
-    def _distances(self, offsets: Sequence[int], start: int, stop: int) -> list[np.ndarray]:
-        """Position of each offset relative to each of the rows, summed from the row outward."""
+    def _distances(self, offsets: Sequence[int], start: int, stop: int) -> list[Any]:
+        """Position of each offset relative to each of the rows, summed from the row outward.
+
+        Those of a single row are numbers: they take the same sums as arrays of one, in less time.
+        """
         stride, size = self._stride, stop - start
         along = [stride * k + self._lead for k in offsets]
         low, high = min(*along, 0), max(*along, 0)
         base = stride * start + self._start
         steps = self._steps(base + low, base + stride * (size - 1) + high)
-        position = {0: np.zeros(size, steps.dtype)}
+
+        def step(d: int) -> Any:
+            """From the place `d` along the track to the next one."""
+            return steps[d - low :: stride][:size] if size > 1 else steps[d - low]
+
+        position = {0: np.zeros(size, steps.dtype) if size > 1 else steps.dtype.type(0)}
         for d in range(1, high + 1):
-            position[d] = position[d - 1] + steps[d - 1 - low :: stride][:size]
+            position[d] = position[d - 1] + step(d - 1)
         for d in range(-1, low - 1, -1):
-            position[d] = position[d + 1] - steps[d - low :: stride][:size]
+            position[d] = position[d + 1] - step(d)
         return [position[d] for d in along]
 
 

@@ -262,6 +262,8 @@ class _Layout:
 
     def with_walls(self, rule: Rule) -> Rule:
         """The rule with the values at its walls, and its corrections where these are open."""
+        if not any(isinstance(end, Condition) for end in self.line.ends):
+            return rule
         walls: list[Any] = [0, 0]
         found: list[Correction] = []
         for side, end in enumerate(self.line.ends):
@@ -315,8 +317,10 @@ def _label(order: int, line: Line) -> str:
 def _exponents(rows: tuple[Rows, ...]) -> tuple[int, int]:
     """Powers of two of the smallest and largest weight that is not 0."""
     tables = [r.weights for r in rows if isinstance(r.weights, np.ndarray) and r.weights.size]
-    sizes = [_extremes(np.abs(part)) for table in tables for part in _parts(table)]
-    largest = max((high for _, high in sizes), default=np.float64(0))
+    if not tables:
+        return (0, 0)
+    sizes = [_extremes(part) for table in tables for part in _parts(table)]
+    largest = max(high for _, high in sizes)
     if not largest:
         return (0, 0)
     smallest = min(low for low, _ in sizes)
@@ -326,12 +330,19 @@ def _exponents(rows: tuple[Rows, ...]) -> tuple[int, int]:
 
 def _parts(table: np.ndarray) -> Iterator[np.ndarray]:
     """Parts of a table that stay in a cache."""
+    if table.size <= BLOCK:
+        yield table
+        return
     for weights in table:
         yield from (weights[i : i + BLOCK] for i in range(0, len(weights), BLOCK))
 
 
-def _extremes(sizes: np.ndarray) -> tuple[Any, Any]:
-    """The smallest number that is not 0 (infinity: there is none) and the largest."""
+def _extremes(weights: np.ndarray) -> tuple[Any, Any]:
+    """The smallest size of weights that are not 0 (infinity: there is none) and the largest."""
+    if weights.size == 1:
+        size = abs(weights.flat[0])
+        return size or np.inf, size
+    sizes = np.abs(weights)
     smallest = sizes.min()
     if not smallest:
         smallest = np.min(sizes, where=sizes > 0, initial=np.inf)

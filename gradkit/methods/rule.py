@@ -233,7 +233,7 @@ class Rule:
             Slices of the input, to be joined in this order, with the sign of their values.
         """
         if not self.wrap:
-            return [(start - self.first, stop - self.first, 1)]
+            return [(start - self.first, stop - self.first, 1)] if start < stop else []
         found: list[tuple[int, int, int]] = []
         while start < stop:
             turn = start // self.size
@@ -429,8 +429,8 @@ def _added(point: Point, offset: int) -> Point:
 def unit_of(weights: Sequence[Fraction]) -> Fraction:
     """What exact weights are multiples of: the largest of them at least once, below twice."""
     common = lcm(*(w.denominator for w in weights))
-    largest = max(abs(w) for w in weights)
-    return Fraction(1 << int(largest * common).bit_length() - 1, common)
+    largest = max(abs(w.numerator) * (common // w.denominator) for w in weights)
+    return Fraction(1 << largest.bit_length() - 1, common)
 
 
 def common_unit(rows: Sequence[Rows]) -> Fraction | None:
@@ -439,8 +439,8 @@ def common_unit(rows: Sequence[Rows]) -> Fraction | None:
     if not weighted or any(isinstance(run.weights, np.ndarray) for run in rows):
         return None
     unit = unit_of(max(weighted, key=lambda run: run.stop - run.start).weights)  # pyright: ignore[reportArgumentType]
-    numbers = {Fraction(w) / unit for run in weighted for w in run.weights}
-    return unit if all(map(_is_short, numbers)) else None
+    numbers = {w for run in weighted for w in run.weights}
+    return unit if all(_is_short(w / unit) for w in numbers) else None
 
 
 def _is_short(number: Fraction) -> bool:

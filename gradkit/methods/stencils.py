@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gradkit.errors import ArgumentValueError
@@ -20,13 +21,14 @@ from gradkit.weights import (
     WallClosure,
     central,
     fornberg,
+    half_width,
     in_differences,
     in_pairs,
     staggered_half_width,
     wall_closure,
 )
 
-__all__ = ["HALF", "Pairs", "Stencils", "Uniform", "index_of"]
+__all__ = ["HALF", "Pairs", "Stencils", "Uniform"]
 
 HALF = Fraction(1, 2)
 #: High point, low point and weight of the differences that rows take.
@@ -63,7 +65,9 @@ class Stencils(ABC):
     def __init__(self, order: int, line: Line, own: Stencil | None) -> None:
         self.order = order
         self.line = line
+        #: Position of value i relative to result i: a whole number, or a half.
         self.shift = Fraction(line.halves, 2)
+        self.is_in_place = line.halves % 2 == 0
         self.own = own
 
     @abstractmethod
@@ -98,6 +102,19 @@ class Stencils(ABC):
         """First and last offset that rows away from the ends take."""
         taken = self.offsets(accuracy)
         return min(taken), max(taken)
+
+    def _own_offsets(self, own: Stencil) -> tuple[int, ...]:
+        """The offsets of the user's stencil, counted in values."""
+        return tuple(_index_of(k - self.shift, own) for k in own.offsets)
+
+    def _nearest_offsets(self, accuracy: int, more: int = 0) -> tuple[int, ...]:
+        """The offsets of the centred stencil, and of some `more` points on either side."""
+        if self.is_in_place:
+            count = 2 * (half_width(self.order, accuracy) + more) + 1
+        else:
+            count = 2 * (staggered_half_width(self.order, accuracy) + more)
+        first = (1 - count - self.line.halves) // 2
+        return tuple(range(first, first + count))
 
     def closure(self, indices: Sequence[int], row: int, accuracy: int) -> Rows:
         """A row that takes given values alone."""
@@ -217,26 +234,25 @@ class Uniform(Stencils):
         """The stencil of rows away from the ends, positions relative to the result."""
         if self.own is not None:
             return self.own
-        if self.shift.denominator == 1:
+        if self.is_in_place:
             return central(self.order, accuracy)
         reach = staggered_half_width(self.order, accuracy)
         return Stencil([k + HALF for k in range(-reach, reach)], self.order)
 
     def offsets(self, accuracy: int) -> tuple[int, ...]:
         """The offsets of the stencil, counted in values."""
-        return tuple(index_of(k - self.shift, self.own) for k in self.stencil(accuracy).offsets)
+        if self.own is not None:
+            return self._own_offsets(self.own)
+        return self._nearest_offsets(accuracy)
 
     def centred(self, accuracy: int, start: int, stop: int) -> Rows:
         """Rows with the exact weights of the stencil."""
-        stencil = self.stencil(accuracy)
+        offsets = self.offsets(accuracy)
         if self.order:
-            differences = stencil.differences()
-            pairs = [(int(h - self.shift), int(low - self.shift), w) for h, low, w in differences]
-        else:
-            labels = [int(k - self.shift) for k in stencil.offsets]
-            pairs = self._pairs(labels, stencil.offsets, stencil.weights)
-        kept = [(high, low, w) for high, low, w in pairs if w]
-        return _rows(start, stop, kept, accuracy)
+            return Rows(start, stop, *_differences(offsets, self.line.halves, self.order), accuracy)
+        stencil = self.stencil(accuracy)
+        pairs = self._pairs(offsets, stencil.offsets, stencil.weights)
+        return _rows(start, stop, [(high, low, w) for high, low, w in pairs if w], accuracy)
 
     def positions(self, row: int, indices: Iterable[int]) -> list[Fraction]:
         """Integers, or halves where results lie between values."""
@@ -265,11 +281,22 @@ class Uniform(Stencils):
         """A row of the stencil of these values, with mirror pairs where it is symmetric."""
         if self.order == 0:
             return super().closure(indices, row, accuracy)
-        stencil = Stencil(self.positions(row, indices), self.order)
-        differences = [
-            (int(h - self.shift), int(low - self.shift), w) for h, low, w in stencil.differences()
-        ]
-        return _rows(row, row + 1, [d for d in differences if d[2]], accuracy)
+        offsets = tuple(j - row for j in indices)
+        return Rows(row, row + 1, *_differences(offsets, self.line.halves, self.order), accuracy)
+
+
+@lru_cache(maxsize=4096)
+def _differences(
+    offsets: tuple[int, ...], halves: int, order: int
+) -> tuple[tuple[tuple[int, int], ...], tuple[Fraction, ...]]:
+    """The differences that a derivative takes of values at some offsets, and their exact weights.
+
+    The first of the values lies `halves` half spacings from the first of the results.
+    """
+    shift = Fraction(halves, 2)
+    stencil = Stencil([k + shift for k in offsets], order)
+    kept = [(int(h - shift), int(low - shift), w) for h, low, w in stencil.differences() if w]
+    return tuple((high, low) for high, low, _ in kept), tuple(w for _, _, w in kept)
 
 
 def _rows(start: int, stop: int, pairs: Pairs, accuracy: int) -> Rows:
@@ -277,7 +304,7 @@ def _rows(start: int, stop: int, pairs: Pairs, accuracy: int) -> Rows:
     return Rows(start, stop, tuple((h, low) for h, low, _ in pairs), weights, accuracy)
 
 
-def index_of(offset: Fraction, own: Stencil | None) -> int:
+def _index_of(offset: Fraction, own: Stencil) -> int:
     """An offset counted in values; a stencil of the user's may have one between them."""
     if offset.denominator != 1:
         raise ArgumentValueError(
