@@ -138,6 +138,8 @@ class Operator:
 
     def normalized(self, ndim: int) -> Operator:
         """The same operator with every axis counted from 0 in `ndim` dimensions."""
+        if all(_with_positive_axes(factor, ndim) is factor for factor in self.factors()):
+            return self
         return self._map(
             lambda entry: polynomial_of(
                 Term(t.coefficient, tuple(_with_positive_axes(f, ndim) for f in t.factors))
@@ -335,13 +337,13 @@ def _with_positive_axes(factor: Factor, ndim: int) -> Factor:
         return axis % ndim
 
     if isinstance(factor, Partial):
-        at, to, stencil = factor.at, factor.to, factor.stencil
-        return Partial(positive(factor.axis), factor.order, at, to, stencil)
+        axis = positive(factor.axis)
+        return factor if axis == factor.axis else replace(factor, axis=axis)
     if isinstance(factor, Offsets):
         axes = tuple(map(positive, factor.axes))
         if len(set(axes)) < len(axes):
             raise ArgumentValueError(f"axes={factor.axes} of a stencil name the same axis twice")
-        return replace(factor, axes=axes)
+        return factor if axes == factor.axes else replace(factor, axes=axes)
     return factor
 
 

@@ -24,8 +24,10 @@ from gradkit.calls import (
 )
 from gradkit.chains import Extent, Parameter
 from gradkit.grid import Axis, Grid
+from gradkit.line import PLACES
 from gradkit.methods import Method
 from gradkit.operators import Operator
+from gradkit.places import Places
 from gradkit.renderings import Renderings
 
 __all__ = ["Plan"]
@@ -193,6 +195,8 @@ class Plan(Renderings):
     @cached_property
     def input_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shape of every input: that of the grid at its place, or of a block and its halo."""
+        if self.extent is None:
+            return tuple(map(self._shape_at, self.bound.inputs_at))
         held = map(self._region.held, self.bound.inputs_at)
         return tuple(tuple(stop - start for start, stop in points) for points in held)
 
@@ -204,6 +208,8 @@ class Plan(Renderings):
     @cached_property
     def output_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shape of every output: that of the grid at its place, or of a block."""
+        if self.extent is None:
+            return tuple(map(self._shape_at, self.bound.outputs_at))
         rows = map(self._region.rows, self.bound.outputs_at)
         return tuple(tuple(stop - start for start, stop in points) for points in rows)
 
@@ -211,6 +217,10 @@ class Plan(Renderings):
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the first output."""
         return self.output_shapes[0]
+
+    def _shape_at(self, places: Places) -> tuple[int, ...]:
+        """Shape of the whole grid at some places."""
+        return tuple(n + PLACES[at].extra for n, at in zip(self.shape, places, strict=True))
 
     @cached_property
     def _region(self) -> Region:

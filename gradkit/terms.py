@@ -265,6 +265,8 @@ def _reading_order(term: Term) -> list[tuple[int, int, str]]:
 
 def _canonical(factors: Sequence[Factor]) -> tuple[Factor, ...]:
     """The same product with all that commutes in a settled order, and joined where it is one."""
+    if len(factors) < 2:
+        return tuple(factors)
     found: list[Factor] = []
     for is_array, group in groupby(_placed(factors), lambda f: isinstance(f, Coefficient)):
         run = list(group)

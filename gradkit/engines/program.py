@@ -49,11 +49,6 @@ class Window:
     segments: tuple[tuple[Index, int], ...]
     axis: int
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether the points are a single slice of the input as it is."""
-        return len(self.segments) == 1 and self.segments[0][1] > 0
-
 
 @dataclass(frozen=True, eq=False)
 class Known:
@@ -235,9 +230,10 @@ class _Compiler:
         return tuple(_array.constant(self.xp, part, real) for part in _factors(value, real))
 
     def _conversion(self, f: Array, split: int) -> Callable[[Array], Any] | None:
-        # Real inputs of complex operators are multiplied by complex numbers as they are.
-        is_real = _dtypes.kind(_dtypes.dtype_name(f.dtype)) != "complex"
-        name = self.precision.real if is_real else self.precision.compute
+        real, name = self.precision.real, self.precision.compute
+        if name != real and _dtypes.kind(_dtypes.dtype_name(f.dtype)) != "complex":
+            # Real inputs of complex operators are multiplied by complex numbers as they are.
+            name = real
         dtype = _array.native(self.xp, name)
         if split:
             return partial(_array.split_exactly, self.xp, compute=dtype, bits=split)
@@ -259,9 +255,10 @@ class _Compiler:
 
         The rule, or else the coefficient, turns ticks into the unit of time.
         """
-        name = _dtypes.dtype_name(self.inputs[chain.source].dtype)
-        is_time = _dtypes.kind(name) in ("datetime", "timedelta")
-        tick = _dtypes.tick(name, self.plan.unit) if is_time else Fraction(1)
+        tick = Fraction(1)
+        if self.precision.splits[chain.source] == _dtypes.TIME:
+            name = _dtypes.dtype_name(self.inputs[chain.source].dtype)
+            tick = _dtypes.tick(name, self.plan.unit)
         factor: Any = chain.coefficient
         if not isinstance(factor, complex):
             factor = Fraction(factor)
@@ -335,7 +332,7 @@ class _Compiler:
             number = None if size == 1 else self._constant(size)
             differences.append((upper, lower, number) if weight > 0 else (lower, upper, number))
         divisors = self._divisors(divisor) if is_divided else ()
-        return _piece_of(differences, divisors, rows.stop - rows.start)
+        return _piece_of(differences, divisors, rows.stop - rows.start, step.axis)
 
     def _split(self, value: Fraction, bits: int) -> Split:
         """A number as the parts that integers are split into, so that differences are exact."""
@@ -363,16 +360,12 @@ class _Compiler:
                 return Known(number=self._split(Fraction(known), split))
             return Known(number=self._constant(known))
         segments = step.rule.segments(rows.start + point, rows.stop + point)
-        return Window(
-            tuple((self._along(step.axis, begin, end), sign) for begin, end, sign in segments),
-            step.axis,
-        )
-
-    def _along(self, axis: int, begin: int, end: int) -> Index:
-        """The index that takes a run of points along one axis."""
-        index = [slice(None)] * len(self.plan.shape)
-        index[axis] = slice(begin, end)
-        return tuple(index)
+        before = (slice(None),) * step.axis
+        after = (slice(None),) * (len(self.plan.shape) - step.axis - 1)
+        runs = [((*before, slice(begin, end), *after), sign) for begin, end, sign in segments]
+        if len(runs) == 1 and runs[0][1] > 0:
+            return runs[0][0]
+        return Window(tuple(runs), step.axis)
 
     def _tables(self, rule: Rule, scale: Fraction) -> _Tables:
         """How the tables of a rule, all over a scale, are made ready.
@@ -428,14 +421,18 @@ def _divisor(rule: Rule, tick: Fraction) -> Fraction | None:
 
 
 def _piece_of(
-    differences: Sequence[tuple[Any, Any, Any]], divisors: tuple[Any, ...], rows: int
+    differences: Sequence[tuple[Any, Any, Any]], divisors: tuple[Any, ...], rows: int, axis: int
 ) -> Piece:
     points = [point for high, low, _ in differences for point in (high, low)]
-    if points and all(isinstance(point, Window) and point.is_plain for point in points):
-        plain = ((h.segments[0][0], low.segments[0][0], n) for h, low, n in differences)
-        return Piece(tuple(plain), divisors, True, True, rows)
-    is_full = any(isinstance(point, Window) for point in points)
-    return Piece(tuple(differences), divisors, False, is_full, rows)
+    if points and all(isinstance(point, tuple) for point in points):
+        return Piece(tuple(differences), divisors, True, True, rows)
+
+    def windowed(point: Any) -> Any:
+        return Window(((point, 1),), axis) if isinstance(point, tuple) else point
+
+    taken = tuple((windowed(high), windowed(low), weight) for high, low, weight in differences)
+    is_full = any(isinstance(point, tuple | Window) for point in points)
+    return Piece(taken, divisors, False, is_full, rows)
 
 
 def _integers(

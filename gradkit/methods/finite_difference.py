@@ -148,6 +148,8 @@ class _Layout:
 
     def _outermost(self, side: int, walls: bool = False) -> int:
         outermost, outwards = (0, self.line.sources - 1)[side], (-1, 1)[side]
+        if self.line.ends[side] is None:
+            return outermost
         known = isinstance(self.line.ends[side], Dirichlet) and isinstance(self.stencils, Uniform)
         if walls and known:
             return outermost + outwards * self.line.lies_on_wall(side, outermost + outwards)
