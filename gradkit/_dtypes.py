@@ -40,8 +40,16 @@ NARROW = ("float16", "bfloat16", "float32", "complex64")
 
 def dtype_name(dtype: Any) -> str:
     """The bare name of a dtype of any library, such as ``"float32"`` or ``"datetime64[D]"``."""
+    if isinstance(dtype, np.dtype):
+        return _numpy_name(dtype)
     name = getattr(dtype, "name", None) or str(dtype)
     return str(name).rpartition(".")[2]
+
+
+@cache
+def _numpy_name(dtype: np.dtype) -> str:
+    # NumPy puts names together anew whenever one is asked for.
+    return dtype.name
 
 
 @cache

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gradkit._array import is_array, to_host
-from gradkit._dtypes import check_unit, dtype_name, kind, unit_ratio
+from gradkit._dtypes import check_unit, dtype_name, unit_ratio
 from gradkit._values import exact_number
 from gradkit.boundaries import BOUNDARIES, Boundary, Condition, as_boundary, ends_of
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, GradkitError
@@ -69,7 +69,7 @@ class Coordinates:
                 f"coordinates has {host.ndim} dimensions: spacings must be scalars or 1d arrays of "
                 "coordinates"
             )
-        if kind(host.dtype.name) not in ("int", "uint", "float", "datetime", "timedelta"):
+        if host.dtype.kind not in "iufmM":
             raise ArgumentTypeError(
                 f"coordinates has dtype {host.dtype.name}: wanted real numbers, datetime64 or "
                 "timedelta64"

@@ -102,6 +102,8 @@ class OnCoordinates(Stencils):
 
     def closure(self, indices: Sequence[int], row: int, accuracy: int) -> Rows:
         """A row with a table of weights."""
+        if self._stride == 1 and self.order == 1 and len(indices) == 2:
+            return self._two_points(indices[0], row, accuracy)
         pairs, weights = self._table([j - row for j in indices], row, row + 1)
         return Rows(row, row + 1, pairs, weights, accuracy)
 
@@ -146,6 +148,12 @@ class OnCoordinates(Stencils):
             for k, w in zip(window, fornberg([nodes[k] for k in window], self.order), strict=True):
                 weights[k] += w / len(windows)
         return weights
+
+    def _two_points(self, first: int, row: int, accuracy: int) -> Rows:
+        """The slope of one interval: what the recursion finds, too."""
+        weights = 1 / self._steps(first, first + 1)
+        pair = (first + 1 - row, first - row)
+        return Rows(row, row + 1, (pair,), weights.reshape(1, 1), accuracy)
 
     def _three_points(self, start: int, stop: int, accuracy: int) -> Rows:
         """The slopes of the two intervals, each weighted with the length of the other one.
@@ -193,7 +201,7 @@ class OnCoordinates(Stencils):
                     weights[offsets.index(k)] = weights[offsets.index(k)] - share
             taken += in_differences(offsets, weights)
             pairs = tuple((high, low) for high, low, _ in taken)
-            blocks.append(np.stack([weight for _, _, weight in taken]).reshape(len(taken), -1))
+            blocks.append(np.array([weight for _, _, weight in taken]).reshape(len(taken), -1))
         return pairs, blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
 
     def _anchors(self, offsets: Sequence[int]) -> list[int]:
