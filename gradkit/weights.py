@@ -66,18 +66,20 @@ def fornberg(nodes: Sequence[Any], order: int) -> list[Any]:
     weights = [[zero] * len(nodes) for _ in range(order + 1)]
     weights[0][0] = one
     previous_product = one
+    last = len(nodes) - 1
     for i in range(1, len(nodes)):
         product = one
-        highest = min(i, order)
+        # Orders that the nodes to come can still raise to the one wanted.
+        highest, lowest = min(i, order), max(order - (last - i), 0)
         for j in range(i):
             gap = nodes[i] - nodes[j]
             product = product * gap
             inverse = one / gap
             if j == i - 1:
-                for m in range(highest, -1, -1):
+                for m in range(highest, lowest - 1, -1):
                     lower = weights[m - 1][j] * m if m else zero
                     weights[m][i] = previous_product * (lower - nodes[j] * weights[m][j]) / product
-            for m in range(highest, -1, -1):
+            for m in range(highest, lowest - 1, -1):
                 lower = weights[m - 1][j] * m if m else zero
                 weights[m][j] = (nodes[i] * weights[m][j] - lower) * inverse
         previous_product = product

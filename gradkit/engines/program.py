@@ -330,7 +330,8 @@ class _Compiler:
                 continue
             size = abs(weight)
             number = None if size == 1 else self._constant(size)
-            differences.append((upper, lower, number) if weight > 0 else (lower, upper, number))
+            is_positive = weight.numerator > 0
+            differences.append((upper, lower, number) if is_positive else (lower, upper, number))
         divisors = self._divisors(divisor) if is_divided else ()
         return _piece_of(differences, divisors, rows.stop - rows.start, step.axis)
 

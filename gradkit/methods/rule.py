@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
-from math import inf, lcm
+from math import gcd, inf, lcm
 from typing import Any, Protocol
 
 import numpy as np
@@ -439,13 +439,16 @@ def common_unit(rows: Sequence[Rows]) -> Fraction | None:
     if not weighted or any(isinstance(run.weights, np.ndarray) for run in rows):
         return None
     unit = unit_of(max(weighted, key=lambda run: run.stop - run.start).weights)  # pyright: ignore[reportArgumentType]
-    numbers = {w for run in weighted for w in run.weights}
-    return unit if all(_is_short(w / unit) for w in numbers) else None
+    is_held = all(_is_short(w, unit) for run in weighted for w in run.weights)
+    return unit if is_held else None
 
 
-def _is_short(number: Fraction) -> bool:
-    """Whether a number is the same in float32."""
-    top, bottom = abs(number.numerator), number.denominator
+def _is_short(weight: Any, unit: Fraction) -> bool:
+    """Whether a weight, counted in a unit, is the same in float32."""
+    top = abs(weight.numerator) * unit.denominator
+    bottom = weight.denominator * unit.numerator
+    common = gcd(top, bottom)
+    top, bottom = top // common, bottom // common
     return bottom & (bottom - 1) == 0 and max(top, bottom) <= 2**SHORT
 
 
