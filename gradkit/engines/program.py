@@ -360,7 +360,11 @@ class _Compiler:
             if split > 0 and not isinstance(known, complex):
                 return Known(number=self._split(Fraction(known), split))
             return Known(number=self._constant(known))
-        segments = step.rule.segments(rows.start + point, rows.stop + point)
+        return self._values(step, rows.start + point, rows.stop + point)
+
+    def _values(self, step: Along, start: int, stop: int) -> Index | Window:
+        """Values along an axis: where they lie in a single slice as they are, that."""
+        segments = step.rule.segments(start, stop)
         before = (slice(None),) * step.axis
         after = (slice(None),) * (len(self.plan.shape) - step.axis - 1)
         runs = [((*before, slice(begin, end), *after), sign) for begin, end, sign in segments]
