@@ -15,6 +15,7 @@ import pytest
 
 from gradkit import Axis, D, Dirichlet, FiniteDifference, Grid, derivative, gradient
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
+from gradkit.methods import coordinates
 
 ORDERS = (1, 2, 3, 4)
 EVEN = (2, 4, 6, 8)
@@ -825,3 +826,26 @@ def test_orders_are_positive_integers(name, value):
     error = ArgumentValueError if value in (0, -1) and value is not True else ArgumentTypeError
     with pytest.raises(error, match=rf"{name}="):
         derivative(np.zeros(20), **{name: value})
+
+
+@pytest.mark.parametrize("block", [1, 7])
+@pytest.mark.parametrize(("order", "accuracy"), [(1, 2), (1, 4), (2, 2), (3, 4)])
+def test_rows_computed_alone_have_the_bits_of_many(monkeypatch, rng, order, accuracy, block):
+    # One row is computed in numbers, many are in arrays; 30 rows leave 2 after blocks of 7.
+    x = np.cumsum(rng.uniform(0.1, 2.0, 30 + 2 * reach_of(order, accuracy) + 2))
+    whole = rule_of(make_plan(Axis(coordinates=x), len(x), order, accuracy))
+    monkeypatch.setattr(coordinates, "BLOCK", block)
+    apart = rule_of(make_plan(Axis(coordinates=x), len(x), order, accuracy))
+    for ours, theirs in zip(apart.rows, whole.rows, strict=True):
+        assert ours.pairs == theirs.pairs
+        np.testing.assert_array_equal(ours.weights, theirs.weights, strict=True)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_slope_at_an_end_of_coordinates_is_that_of_its_interval(sign):
+    x = sign * np.asarray([1.0, 1.7, 2.0, 3.0])
+    f = np.asarray([1.0, 4.0, -2.0, 5.0])
+    found = gradient(f, x)
+    for row, (low, high) in ((0, (0, 1)), (3, (2, 3))):
+        wanted = Fraction(f[high] - f[low]) / (Fraction(x[high]) - Fraction(x[low]))
+        assert abs(Fraction(found[row]) - wanted) <= Fraction(2, 2**53) * abs(wanted)

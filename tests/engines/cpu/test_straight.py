@@ -10,7 +10,7 @@ import pytest
 import gradkit
 from gradkit import Axis, D, FiniteDifference, Gradient, Grid, Laplacian, explain_engine
 from gradkit.engines import reference
-from gradkit.engines.cpu import straight
+from gradkit.engines.cpu import FEW, straight
 from gradkit.engines.program import program_of
 
 from .plans import (
@@ -104,6 +104,48 @@ def test_results_are_laid_out_as_the_input():
     f = np.asfortranarray(rng.random((5, 6)))
     assert gradkit.gradient(f, axis=0).flags.fnc
     assert gradkit.gradient(f.T, axis=0).flags.c_contiguous
+
+
+@pytest.fixture
+def lists(monkeypatch):
+    """The lists that are made, one entry each."""
+    made, make = [], straight.whole
+    monkeypatch.setattr(straight, "whole", lambda *given: made.append(1) or make(*given))
+    return made
+
+
+@pytest.mark.parametrize("name", ["gradient", "laplacian", "coordinates", "integers"])
+def test_first_calls_make_no_list_and_have_the_same_bits(name, lists):
+    f = rng.random((7, 9)) if name != "integers" else rng.integers(0, 99, (7, 9), np.int16)
+    uneven = Grid(*(Axis(coordinates=np.cumsum(rng.uniform(0.5, 1.5, n))) for n in f.shape))
+    operator = Laplacian(2) if name == "laplacian" else Gradient(2)
+    plan = operator.on(uneven if name == "coordinates" else GRID, f.shape)
+    wanted = reference.run(plan, [f])
+    for number in range(FEW + 3):
+        assert len(lists) == (number > FEW)
+        found = plan.apply([f])
+        assert [a.tobytes() for a in found] == [a.tobytes() for a in wanted]
+        assert all(a.flags.c_contiguous and a.flags.writeable for a in found)
+    assert len(lists) == 1
+
+
+def test_the_first_call_with_out_makes_the_list(lists):
+    f = rng.random((7, 9))
+    plan = D(0).on(GRID, f.shape)
+    out = np.empty(f.shape)
+    plan(f, out=out)
+    assert len(lists) == 1
+    plan(f, out=out)
+    plan(f)
+    assert len(lists) == 1
+
+
+def test_an_error_that_is_asked_for_is_raised_by_the_first_call_too():
+    f = np.asarray([1e308, -1e308, 1e308, -1e308])
+    plan = D(0).on(Grid(Axis()), (4,))
+    for _ in range(FEW + 2):
+        with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+            plan(f)
 
 
 @pytest.mark.parametrize("name", ["gradient", "coordinates", "accuracy 8", "laplacian", "integers"])
