@@ -295,19 +295,25 @@ def _kept_coordinates(data: bytes, dtype: np.dtype[Any], unit: str) -> Coordinat
 
 #: The last long coordinates, `_HUGE` in all at most.
 _recent: list[Coordinates] = []
+#: As many arrays of them: there are few plans of long ones that are kept.
+_MOST = 16
 
 
 def _recent_coordinates(values: np.ndarray, unit: str) -> Coordinates:
     """Coordinates that were there before, if these are the same: comparing is cheap."""
     before = tuple(_recent)  # other threads replace them
+    middle = values.size // 2  # new grids often begin and end where others do
     for known in before:
         is_like = known.unit == unit and known.values.dtype == values.dtype
-        if is_like and len(known) == values.size and (known.values == values).all():
+        is_like = is_like and len(known) == values.size
+        if is_like and known.values[middle] == values[middle] and (known.values == values).all():
             return known
     found = [Coordinates(values, unit)]
-    for known in before:
-        if sum(map(len, found)) + len(known) <= _HUGE:
+    room = _HUGE - values.size
+    for known in before[: _MOST - 1]:
+        if len(known) <= room:
             found.append(known)
+            room -= len(known)
     _recent[:] = found
     return found[0]
 

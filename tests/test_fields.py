@@ -9,6 +9,7 @@ import pytest
 from gradkit import (
     Axis,
     FiniteDifference,
+    arguments,
     curl,
     derivative,
     diff,
@@ -1018,3 +1019,17 @@ def test_coordinates_that_lose_their_order_raise_after_a_good_call(n):
     x[17] = x[16]
     with pytest.raises(ValueError, match=r"coordinates\[17\]"):
         gradient(x, x)
+
+
+def test_long_coordinates_of_the_last_calls_are_known_again():
+    x = np.arange(5000.0) ** 1.1
+    first = arguments._recent_coordinates(x, "s")
+    for shift in range(1, 16):
+        arguments._recent_coordinates(x + shift, "s")
+    assert arguments._recent_coordinates(x.copy(), "s") is first
+    for index in (0, 7, 2500, 4999):
+        other = x.copy()
+        other[index] += 0.01
+        found = arguments._recent_coordinates(other, "s")
+        np.testing.assert_array_equal(found.values, other)
+    assert len(arguments._recent) == arguments._MOST

@@ -116,10 +116,8 @@ def new_lines() -> Iterator[str]:
     yield "| --- | --- | --- |"
     for what, (make, ours, theirs) in new_calls().items():
         pairs = [(seconds_anew(make, theirs), seconds_anew(make, ours)) for _ in range(NEW)][5:]
-        base, time_of_ours = (
-            1e6 * statistics.median(column) for column in zip(*pairs, strict=True)
-        )
-        yield f"| {what} | {base:.0f} | {time_of_ours:.0f} ({time_of_ours / base:.1f}) |"
+        base, found = (1e6 * statistics.median(times) for times in zip(*pairs, strict=True))
+        yield f"| {what} | {base:.0f} | {found:.0f} ({found / base:.1f}) |"
 
 
 def main() -> None:
