@@ -49,6 +49,11 @@ class Window:
     segments: tuple[tuple[Index, int], ...]
     axis: int
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the points are a single slice of the input as it is."""
+        return len(self.segments) == 1 and self.segments[0][1] > 0
+
 
 @dataclass(frozen=True, eq=False)
 class Known:
@@ -368,9 +373,8 @@ class _Compiler:
         before = (slice(None),) * step.axis
         after = (slice(None),) * (len(self.plan.shape) - step.axis - 1)
         runs = [((*before, slice(begin, end), *after), sign) for begin, end, sign in segments]
-        if len(runs) == 1 and runs[0][1] > 0:
-            return runs[0][0]
-        return Window(tuple(runs), step.axis)
+        window = Window(tuple(runs), step.axis)
+        return runs[0][0] if window.is_plain else window
 
     def _tables(self, rule: Rule, scale: Fraction) -> _Tables:
         """How the tables of a rule, all over a scale, are made ready.
