@@ -17,16 +17,11 @@ import numpy as np
 
 from gradkit import _dtypes
 from gradkit.engines.cpu.addresses import address
+from gradkit.engines.cpu.compiling import KernelError, has_half_precision, reason_against_numba
 from gradkit.engines.cpu.kernel_source import SCRATCH, slots
 from gradkit.engines.cpu.key import Key
 from gradkit.engines.cpu.limits import reasons_against
-from gradkit.engines.cpu.loading import (
-    Kernel,
-    KernelError,
-    has_half_precision,
-    loaded,
-    reason_against_numba,
-)
+from gradkit.engines.cpu.loading import Kernel, loaded
 from gradkit.engines.cpu.numbers import Numbers, key_of
 from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.cpu.threads import in_parallel
@@ -210,7 +205,7 @@ def _new_call(
         key, numbers = made
         integers = np.array([numbers.slots[name] for name in slots(key)], np.int64)
         try:
-            kernel = _entry(loaded(key))
+            kernel = loaded(key)
         except KernelError as error:
             return str(error)
         launches.append(_Launch(kernel, key, numbers, integers))
@@ -219,11 +214,6 @@ def _new_call(
     for launch in launches:
         together.setdefault(launch.numbers.sizes, []).append(launch)
     return Call(tuple(_batch(some, threads) for some in together.values()), tuple(zeros))
-
-
-def _entry(kernel: Any) -> Kernel:
-    """A kernel without the choice among signatures that Numba makes at every call: it has one."""
-    return kernel.get_overload(kernel.signatures[0])
 
 
 def _batch(launches: Sequence[_Launch], threads: int) -> _Batch:
