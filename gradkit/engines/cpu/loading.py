@@ -63,14 +63,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gradkit"
 
 
-def loaded(key: Key) -> Kernel:
-    """The kernel of a key, read from the cache or compiled the first time.
+def loaded(key: Key, compiles: bool = True) -> Kernel:
+    """The kernel of a key, read from the cache the first time, or compiled where `compiles`.
 
     Raises
     ------
     KernelError
-        If there is none. It is tried once; a kernel that Numba does not compile is told of by a
-        warning.
+        If there is none. Compiling is tried once; a kernel that Numba does not compile is told of
+        by a warning.
     """
     kernel = _KERNELS.get(key)
     if kernel is None:
@@ -79,14 +79,16 @@ def loaded(key: Key) -> Kernel:
                 raise KernelError(_FAILURES[key])
             kernel = _KERNELS.get(key)
             if kernel is None:
-                kernel = _KERNELS[key] = _load(key)
+                kernel = _KERNELS[key] = _load(key, compiles)
     return kernel
 
 
-def _load(key: Key) -> Kernel:
+def _load(key: Key, compiles: bool) -> Kernel:
     path = cache_folder() / f"{_name(key)}.o"
     code = _kept(path)
     if code is None:
+        if not compiles:
+            raise KernelError("has no kernel that is compiled already")
         code = _compiled(key)
         with suppress(OSError):
             _keep(path, code)

@@ -182,16 +182,56 @@ def test_wide_integers_are_exact_and_wrap_and_meet_walls():
         compare((D(0) + D(1)).on(Grid(*[Axis(0.5, boundary=boundary)] * 2), shape), [f])
 
 
-def test_plans_that_have_written_much_get_a_kernel(monkeypatch):
+@pytest.fixture
+def fresh():
+    """Nothing is known yet of Numba and of kernels, before the test and after it."""
+    known = (compiling.reason_against_numba, compiling.reason_against_compiling)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "_KERNELS", {})
+        patch.setattr(loading, "_FAILURES", {})
+        for reason in known:
+            reason.cache_clear()
+        yield patch
+    for reason in known:
+        reason.cache_clear()
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """Calls that kernels have served, one entry each."""
+    found = []
+    kernels = compiled.Call.run
+    monkeypatch.setattr(compiled.Call, "run", lambda *given: (found.append(True), kernels(*given)))
+    return found
+
+
+def test_plans_that_have_written_much_get_a_kernel(monkeypatch, served):
     f = values((40, 1000))
     plan = D(0).on(Grid(Axis(0.3), Axis()), f.shape)
     monkeypatch.setattr(cpu, "EARNED", 3 * f.nbytes)
-    served = []
-    kernels = compiled.Call.run
-    monkeypatch.setattr(compiled.Call, "run", lambda *given: (served.append(True), kernels(*given)))
     results = [plan(f) for _ in range(4)]
     assert len(served) == 2
     assert all(same_bits(result, results[0]) for result in results)
+
+
+@pytest.mark.parametrize("has_one", [True, False])
+def test_plans_that_have_written_less_get_a_kernel_that_there_is(fresh, served, tmp_path, has_one):
+    fresh.setenv("GRADKIT_CACHE_DIR", str(tmp_path))
+    f = values((40, 1000))
+    grid = Grid(Axis(0.3), Axis())
+    if has_one:
+        fresh.setattr(cpu, "COMPILED", 0)
+        D(0).on(grid, f.shape, edge_order=1)(f)
+        assert served.pop()
+        fresh.setattr(loading, "_KERNELS", {})  # as in another process
+        fresh.setattr(cpu, "COMPILED", 2**40)
+    fresh.setattr(cpu, "KEPT", 3 * f.nbytes)
+    plan = D(0).on(grid, f.shape, edge_order=1)
+    results = [plan(f) for _ in range(5)]
+    assert len(served) == (3 if has_one else 0)
+    assert len(list(tmp_path.iterdir())) == has_one, "nothing else was compiled"
+    for result in results:
+        np.testing.assert_array_equal(result, np.gradient(f, 0.3, axis=0))
 
 
 # --- memory ---------------------------------------------------------------------------------------
@@ -348,20 +388,6 @@ def test_complex_numbers_of_several_precisions(dtypes, wanted):
     plan = Divergence(2).on(Grid(Axis(0.3), Axis(0.7)), shape, dtype=wanted)
     compare(plan, [values(shape, dtype) for dtype in dtypes])
     compare(plan, [values(shape, dtype) for dtype in dtypes], out_steps=(1, 2))
-
-
-@pytest.fixture
-def fresh():
-    """Nothing is known yet of Numba and of kernels, before the test and after it."""
-    known = (compiling.reason_against_numba, compiling.reason_against_compiling)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "_KERNELS", {})
-        patch.setattr(loading, "_FAILURES", {})
-        for reason in known:
-            reason.cache_clear()
-        yield patch
-    for reason in known:
-        reason.cache_clear()
 
 
 def test_reason_without_numba(fresh):
