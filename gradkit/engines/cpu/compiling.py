@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -40,13 +41,13 @@ class KernelError(Exception):
 
 @cache
 def reason_against_numba() -> str | None:
-    """None where Numba is there to be used, else the reason with the remedy."""
+    """None where LLVM and Numba are there to be used, else the reason with the remedy."""
     if find_spec("numba") is None:
         return 'has no kernels without numba: install it with pip install "gradkit[cpu]"'
     if os.environ.get("NUMBA_DISABLE_JIT", "").strip() not in ("", "0"):
         return "has no kernels where NUMBA_DISABLE_JIT is set"
     try:
-        import llvmlite.binding  # noqa: F401
+        import_module("llvmlite.binding")
     except Exception as error:  # noqa: BLE001
         return f"has no kernels, because llvmlite cannot be imported: {error}"
     return None

@@ -15,7 +15,6 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -96,6 +95,9 @@ def _load(key: Key, compiles: bool) -> Kernel:
 
 
 def _name(key: Key) -> str:
+    # To import it takes a tenth of the time that gradkit itself does.
+    from importlib.metadata import version
+
     versions = [version(name) for name in ("numba", "llvmlite")]
     stamp = repr((_FORM, sys.platform, *versions, *processor(), common(key), source(key)))
     return f"kernel-{hashlib.sha256(stamp.encode()).hexdigest()[:32]}"
