@@ -16,7 +16,6 @@ from itertools import accumulate, pairwise
 from typing import Any, TypeAlias
 
 import array_api_compat
-import array_api_compat.numpy as numpy_namespace
 import numpy as np
 
 from gradkit._dtypes import NARROW, TIME, complex_of, dtype_name, kind
@@ -74,7 +73,8 @@ def component(components: Any, index: int, name: str) -> Array:
 def namespace(array: Array) -> Namespace:
     """The array API namespace of an array's library."""
     if isinstance(array, np.ndarray):
-        return numpy_namespace
+        # It is one itself since 2.1; that of array-api-compat takes longer to import than NumPy.
+        return np
     return array_api_compat.array_namespace(array)
 
 
@@ -356,7 +356,7 @@ def constant(xp: Namespace, value: Fraction, real: str) -> Any:
     else:
         number = np.dtype(real).type(value.numerator) / np.dtype(real).type(value.denominator)
     # NumPy divides by a 0-d array faster than by a Python float, with the same bits.
-    return np.asarray(number) if xp is numpy_namespace else float(number)
+    return np.asarray(number) if xp is np else float(number)
 
 
 def _to_float(value: Fraction) -> float:
@@ -365,7 +365,7 @@ def _to_float(value: Fraction) -> float:
 
 def table(xp: Namespace, values: np.ndarray, like: Array) -> Array:
     """Weights on the device of `like`; NumPy arrays stay as they are for NumPy and JAX."""
-    if xp is numpy_namespace or is_jax(like):
+    if xp is np or is_jax(like):
         return values
     if is_torch(like):
         # Torch warns where it is given memory that it must not write to.

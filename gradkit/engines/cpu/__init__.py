@@ -36,9 +36,11 @@ WHOLE = 2**22
 LARGE = 2**22
 #: Bytes of results from which on a kernel pays, whose text takes a second or two to compile once.
 COMPILED = 2**24
-#: Bytes of results of all calls of a plan from which on it pays for smaller ones, too. A kernel
-#: saves 0.3 to 2 s per so many; it takes 1 to 4 s to compile once, 0.02 to 0.5 s to be read again.
+#: Bytes of results of all calls of a plan from which on it pays for smaller ones, too: a kernel
+#: saves 0.3 to 2 s per so many, and takes 1 to 4 s to compile once.
 EARNED = 2**30
+#: The same of a kernel that has been compiled before: 0.06 s for the first that a process reads.
+KEPT = 2**27
 
 
 class _Service(NamedTuple):
@@ -157,9 +159,10 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
         results = _new_results(service, inputs[0])
     # Threads that count at once may lose some; that only puts the kernel off.
     written = plan.memo["bytes written"] = plan.memo.get("bytes written", 0) + total
-    pays = total >= COMPILED or written >= EARNED
+    compiles = total >= COMPILED or written >= EARNED
+    pays = (compiles or written >= KEPT) and not wants_errors()
     threads = limit() if total >= LARGE else 1
-    if pays and not wants_errors() and compiled.run(plan, inputs, results, threads):
+    if pays and compiled.run(plan, inputs, results, threads, compiles):
         if total < LARGE:
             _keep_ready(plan, inputs[0], results, out)
     elif service.whole is not None:
