@@ -49,10 +49,10 @@ def reason_against(plan: Plan, inputs: Sequence[np.ndarray]) -> str | None:
     reason = reason_against_numba()
     if reason is not None:
         return reason
-    key = ("cpu kernels", *((f.dtype, f.strides[-1:], f.flags.aligned) for f in inputs))
+    key = ("cpu kernels", *(f.dtype for f in inputs))
     if key not in plan.memo:
-        plan.memo[key] = _reason_against(plan, inputs) or _reason_against_layout(inputs)
-    return plan.memo[key]
+        plan.memo[key] = _reason_against(plan, inputs)
+    return plan.memo[key] or _reason_against_layout(inputs)
 
 
 def _reason_against(plan: Plan, inputs: Sequence[np.ndarray]) -> str | None:
