@@ -19,6 +19,7 @@ PACKAGE = Path(gradkit.__file__).parent
 FLOORS = {
     "errors": 1,
     "_array": 1,
+    "_targets": 1,
     "_dtypes": 1,
     "_values": 1,
     "boundaries": 2,

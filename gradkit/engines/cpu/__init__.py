@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradkit import _array, _dtypes
+from gradkit import _array, _dtypes, _targets
 from gradkit._array import Array
 from gradkit.calls import layout
 from gradkit.engines.cpu import blocked, compiled, straight
@@ -140,7 +140,7 @@ def _new_results(service: _Service, f: np.ndarray) -> list[np.ndarray]:
     return [np.empty_like(f, dtype, "K", False, shape) for shape in service.shapes]
 
 
-def _targets(service: _Service, out: Sequence[Array]) -> list[Array] | None:
+def _given_results(service: _Service, out: Sequence[Array]) -> list[Array] | None:
     """The array of each distinct result; None where they cannot be written to part by part."""
     targets = [out[number] for number in service.first]
     for target in targets:
@@ -154,7 +154,7 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     """Apply a plan to NumPy arrays; returns one array per output."""
     service = _service(plan, inputs)
     total = service.total
-    results = None if out is None else _targets(service, out)
+    results = None if out is None else _given_results(service, out)
     if results is None:
         results = _new_results(service, inputs[0])
     # Threads that count at once may lose some; that only puts the kernel off.
@@ -169,7 +169,7 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
         service.whole.run(inputs, results)
     else:
         blocked.run(service.program, inputs, results, threads)
-    return _array.delivered([results[number] for number in service.program.outputs], out)
+    return _targets.delivered([results[number] for number in service.program.outputs], out)
 
 
 def _keep_ready(
