@@ -164,7 +164,7 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     threads = limit() if total >= LARGE else 1
     if pays and compiled.run(plan, inputs, results, threads, compiles):
         if total < LARGE:
-            _keep_ready(plan, inputs[0], results, out)
+            _keep_ready(plan, inputs[0], results, out, compiles)
     elif service.whole is not None:
         service.whole.run(inputs, results)
     else:
@@ -173,12 +173,16 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
 
 
 def _keep_ready(
-    plan: Plan, f: np.ndarray, results: Sequence[np.ndarray], out: Sequence[Array] | None
+    plan: Plan,
+    f: np.ndarray,
+    results: Sequence[np.ndarray],
+    out: Sequence[Array] | None,
+    compiles: bool,
 ) -> None:
     """Let calls like this one, which kernels have served in one thread, go the short way."""
     if not plan.is_plain or len(results) < len(plan.same):
         return
-    call = compiled.call_for(plan, [f], results, 1)
+    call = compiled.call_for(plan, [f], results, 1, compiles)
     if isinstance(call, str) or call.is_aside or call.zeros:
         return
     # New results of an array in another order than NumPy's own have that order, too.

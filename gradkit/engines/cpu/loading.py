@@ -54,7 +54,7 @@ def cache_folder() -> Path:
     """Where kernels are kept: ``GRADKIT_CACHE_DIR``, or else in the user's folder for caches."""
     given = os.environ.get("GRADKIT_CACHE_DIR")
     if given:
-        return Path(given)
+        return Path(given).expanduser()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "gradkit"
     if sys.platform == "darwin":
@@ -83,24 +83,16 @@ def loaded(key: Key, compiles: bool = True) -> Kernel:
 
 
 def _load(key: Key, compiles: bool) -> Kernel:
-    path = cache_folder() / f"{_name(key)}.o"
-    code = _kept(path)
+    path = _path(key)
+    code = path and _kept(path)
     if code is None:
         if not compiles:
             raise KernelError("has no kernel that is compiled already")
         code = _compiled(key)
-        with suppress(OSError):
-            _keep(path, code)
+        if path is not None:
+            with suppress(OSError):
+                _keep(path, code)
     return _callable(code)
-
-
-def _name(key: Key) -> str:
-    # To import it takes a tenth of the time that gradkit itself does.
-    from importlib.metadata import version
-
-    versions = [version(name) for name in ("numba", "llvmlite")]
-    stamp = repr((_FORM, sys.platform, *versions, *processor(), common(key), source(key)))
-    return f"kernel-{hashlib.sha256(stamp.encode()).hexdigest()[:32]}"
 
 
 def _compiled(key: Key) -> bytes:
@@ -110,14 +102,34 @@ def _compiled(key: Key) -> bytes:
             return machine_code(key)
         except Exception as error:  # noqa: BLE001
             told = str(error).strip().partition("\n")[0] or type(error).__name__
-            reason = f"has no kernel that this version of numba compiles: {told}"
+            _FAILURES[key] = f"has no kernel that this version of numba compiles: {told}"
             # Results are right without it, but take longer than they should.
-            warnings.warn(f"gradkit {reason}", RuntimeWarning, stacklevel=2)
-    _FAILURES[key] = reason
-    raise KernelError(reason)
+            warnings.warn(f"gradkit {_FAILURES[key]}", RuntimeWarning, stacklevel=2)
+    else:
+        _FAILURES[key] = reason
+    raise KernelError(_FAILURES[key])
 
 
 # --- files ----------------------------------------------------------------------------------------
+
+
+def _path(key: Key) -> Path | None:
+    """The file of a kernel; None for a user without a home."""
+    # To import it takes a tenth of the time that gradkit itself does.
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions: list[str] = []
+    for package in ("numba", "llvmlite"):
+        try:
+            versions.append(version(package))
+        except PackageNotFoundError:
+            versions.append("as in this program")  # which is one file
+    stamp = repr((_FORM, sys.platform, *versions, *processor(), common(key), source(key)))
+    try:
+        folder = cache_folder()
+    except RuntimeError:
+        return None
+    return folder / f"kernel-{hashlib.sha256(stamp.encode()).hexdigest()[:32]}.o"
 
 
 def _kept(path: Path) -> bytes | None:

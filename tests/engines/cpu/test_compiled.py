@@ -1,9 +1,12 @@
 """Numba kernels give what the reference gives, bit for bit, and write nowhere else."""
 
+import importlib.metadata
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -422,10 +425,24 @@ def test_a_kernel_that_does_not_compile_is_done_without_and_told_of_once(fresh, 
     with pytest.warns(RuntimeWarning, match=reason):
         first = D(1).on(Grid(Axis(), Axis()), f.shape, edge_order=1)(f)
     count = len(tries)
-    second = D(1).on(Grid(Axis(), Axis()), f.shape, edge_order=1)(f)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        second = D(1).on(Grid(Axis(), Axis()), f.shape, edge_order=1)(f)
     assert len(tries) == count
     for found in (first, second):
         np.testing.assert_array_equal(found, np.gradient(f, axis=1))
+
+
+def test_a_warning_that_is_an_error_is_one_once(fresh):
+    fresh.setattr(compiling, "source", lambda key: "raise TypeError('no')")
+    fresh.setattr(cpu, "COMPILED", 0)
+    f = values((40, 60))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeWarning, match="no kernel"):
+            D(1).on(Grid(Axis(), Axis()), f.shape, edge_order=1)(f)
+        found = D(1).on(Grid(Axis(), Axis()), f.shape, edge_order=1)(f)
+    np.testing.assert_array_equal(found, np.gradient(f, axis=1))
 
 
 def test_complex_results_with_gaps():
@@ -478,6 +495,37 @@ def test_kernels_work_where_nothing_can_be_kept(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     assert compiles(blocked)
+
+
+def test_kernels_work_for_a_user_without_a_home(fresh):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    for variable in ("GRADKIT_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        fresh.delenv(variable, raising=False)
+    fresh.setattr(Path, "home", home)
+    f = values((8, 9))
+    compare(D(0).on(Grid(Axis(0.3), Axis()), f.shape), [f])
+
+
+def test_kernels_are_kept_where_packages_have_no_metadata(fresh, tmp_path):
+    def version(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    fresh.setattr(importlib.metadata, "version", version)
+    fresh.setenv("GRADKIT_CACHE_DIR", str(tmp_path))
+    f = values((8, 9))
+    compare(D(0).on(Grid(Axis(0.3), Axis()), f.shape), [f])
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_folder_of_the_cache(fresh):
+    fresh.setenv("GRADKIT_CACHE_DIR", "~/kernels")
+    assert loading.cache_folder() == Path.home() / "kernels"
+    fresh.delenv("GRADKIT_CACHE_DIR")
+    fresh.setenv("XDG_CACHE_HOME", "/caches")
+    fresh.setattr(sys, "platform", "linux")
+    assert loading.cache_folder() == Path("/caches/gradkit")
 
 
 def test_a_damaged_cache_is_as_good_as_none(tmp_path):
