@@ -16,11 +16,10 @@ from itertools import accumulate, pairwise
 from typing import Any, TypeAlias
 
 import array_api_compat
-import array_api_compat.numpy as numpy_namespace
 import numpy as np
 
 from gradkit._dtypes import NARROW, TIME, complex_of, dtype_name, kind
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, EngineError
+from gradkit.errors import ArgumentTypeError, EngineError
 
 Array: TypeAlias = Any
 Namespace: TypeAlias = Any
@@ -74,7 +73,8 @@ def component(components: Any, index: int, name: str) -> Array:
 def namespace(array: Array) -> Namespace:
     """The array API namespace of an array's library."""
     if isinstance(array, np.ndarray):
-        return numpy_namespace
+        # It is one itself since 2.1; that of array-api-compat takes longer to import than NumPy.
+        return np
     return array_api_compat.array_namespace(array)
 
 
@@ -97,6 +97,11 @@ def is_dask(array: Array) -> bool:
 def chunked(array: Array) -> tuple[str, str]:
     """The libraries of the arrays that go with a Dask array: Dask, and that of its chunks."""
     return ("dask", library(array._meta))
+
+
+def is_cupy(array: Array) -> bool:
+    """Whether an array is a CuPy array; CuPy need not be installed."""
+    return array_api_compat.is_cupy_array(array)
 
 
 def is_jax(array: Array) -> bool:
@@ -155,13 +160,20 @@ def is_on_host(array: Array) -> bool:
     """Whether an array lives in the memory of the host."""
     if isinstance(array, np.ndarray):
         return True
-    if array_api_compat.is_cupy_array(array):
+    if is_cupy(array):
         return False
     if is_torch(array):
         return array.device.type == "cpu"
     if is_jax(array):
         return is_traced(array) or all(place.platform == "cpu" for place in array.devices())
     return device(array) in (None, namespace(array).__array_namespace_info__().default_device())
+
+
+def is_writeable(array: Array) -> bool:
+    """Whether values can be assigned to elements of an array."""
+    if isinstance(array, np.ndarray):
+        return array.flags.writeable
+    return array_api_compat.is_writeable_array(array)
 
 
 def same_place(arrays: Sequence[tuple[str, Array]]) -> None:
@@ -196,7 +208,7 @@ def default_real(array: Array) -> str:
 
 def check_dtype_exists(array: Array, name: str) -> None:
     """Raise unless the library and device of an array have the dtype that the user asked for."""
-    if isinstance(array, np.ndarray) or is_dask(array) or array_api_compat.is_cupy_array(array):
+    if isinstance(array, np.ndarray) or is_dask(array) or is_cupy(array):
         try:
             np.dtype(name)
             return
@@ -339,7 +351,7 @@ def detached(array: Array) -> Array:
 
 def _on_the_host(array: Array) -> Any:
     """An array of a library other than torch, where NumPy can read it."""
-    if array_api_compat.is_cupy_array(array):
+    if is_cupy(array):
         return array.get()
     if is_jax(array):
         return array
@@ -356,7 +368,7 @@ def constant(xp: Namespace, value: Fraction, real: str) -> Any:
     else:
         number = np.dtype(real).type(value.numerator) / np.dtype(real).type(value.denominator)
     # NumPy divides by a 0-d array faster than by a Python float, with the same bits.
-    return np.asarray(number) if xp is numpy_namespace else float(number)
+    return np.asarray(number) if xp is np else float(number)
 
 
 def _to_float(value: Fraction) -> float:
@@ -365,7 +377,7 @@ def _to_float(value: Fraction) -> float:
 
 def table(xp: Namespace, values: np.ndarray, like: Array) -> Array:
     """Weights on the device of `like`; NumPy arrays stay as they are for NumPy and JAX."""
-    if xp is numpy_namespace or is_jax(like):
+    if xp is np or is_jax(like):
         return values
     if is_torch(like):
         # Torch warns where it is given memory that it must not write to.
@@ -385,7 +397,7 @@ def settle(like: Array) -> None:
     EngineError
         If the stream is being captured: what was uploaded would be there once the graph has run.
     """
-    if not array_api_compat.is_cupy_array(like):
+    if not is_cupy(like):
         return
     cuda = sys.modules["cupy"].cuda
     with cuda.Device(device(like).id):
@@ -415,112 +427,7 @@ def any_nan(xp: Namespace, array: Array) -> Array:
     return xp.asarray(False)
 
 
-# --- writing ------------------------------------------------------------------------------------
-
-
-def is_writeable(array: Array) -> bool:
-    """Whether values can be assigned to elements of an array."""
-    if isinstance(array, np.ndarray):
-        return array.flags.writeable
-    return array_api_compat.is_writeable_array(array)
-
-
-def shares_memory(a: Array, b: Array) -> bool:
-    """Whether two arrays of one library, or their masks, may overlap in memory."""
-    if isinstance(a, np.ma.MaskedArray) and isinstance(b, np.ma.MaskedArray):
-        masks = np.ma.getmask(a), np.ma.getmask(b)
-        # One without a mask has a constant instead.
-        if all(isinstance(mask, np.ndarray) for mask in masks) and shares_memory(*masks):
-            return True
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        # Bounds first: they are cheap, and mostly enough.
-        return np.may_share_memory(a, b) and _may_have_common_elements(a, b)
-    if array_api_compat.is_cupy_array(a):
-        return bool(sys.modules["cupy"].may_share_memory(a, b))
-    if is_torch(a):
-        return (
-            _torch_extent(a)[0] < _torch_extent(b)[1] and _torch_extent(b)[0] < _torch_extent(a)[1]
-        )
-    # array-api-strict wraps NumPy arrays; its slices are views of one array.
-    inner = [getattr(array, "_array", None) for array in (a, b)]
-    if all(isinstance(array, np.ndarray) for array in inner):
-        return shares_memory(*inner)
-    return a is b
-
-
-def is_same_memory(a: Array, b: Array) -> bool:
-    """Whether two arrays of one library, shape and dtype have each element at the same place."""
-    return a is b or _layout(a) == _layout(b)
-
-
-def _layout(array: Array) -> Any:
-    if isinstance(array, np.ndarray):
-        return array.__array_interface__["data"][0], array.strides
-    if array_api_compat.is_cupy_array(array):
-        return array.data.ptr, array.strides
-    if is_torch(array):
-        return array.data_ptr(), array.stride(), array.is_conj(), array.is_neg()
-    return id(array)
-
-
-def _may_have_common_elements(a: np.ndarray, b: np.ndarray) -> bool:
-    try:
-        return np.shares_memory(a, b, max_work=10_000)  # pyright: ignore[reportArgumentType]
-    except np.exceptions.TooHardError:
-        return True
-
-
-def _torch_extent(tensor: Array) -> tuple[int, int]:
-    """First byte of a tensor and the byte after its last one."""
-    if tensor.numel() == 0:
-        return (0, 0)
-    reach = sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
-    return tensor.data_ptr(), tensor.data_ptr() + (reach + 1) * tensor.element_size()
-
-
-def check_target(
-    name: str, out: Any, shape: tuple[int, ...], dtype: DType, inputs: Sequence[Array]
-) -> None:
-    """Raise unless `out` is an array that results of this shape and dtype can be written to."""
-    if _is_plain_target(out, shape, dtype, inputs):
-        return
-    if not is_array(out):
-        raise ArgumentTypeError(f"{name} is of type {type(out).__name__}: wanted an array")
-    same_place([("f", inputs[0]), (name, out)])
-    if is_jax(out) or is_dask(out):
-        raise ArgumentTypeError(f"{name} is a {library(out)} array, which cannot be written to")
-    if tuple(out.shape) != shape:
-        raise ArgumentValueError(f"{name} has shape {tuple(out.shape)}: wanted {shape}")
-    if out.dtype != dtype:
-        given, wanted = dtype_name(out.dtype), dtype_name(dtype)
-        if given == wanted:
-            given, wanted = out.dtype.str, np.dtype(dtype).str
-        raise ArgumentTypeError(
-            f"{name} has dtype {given}: wanted {wanted}, the dtype of the result"
-        )
-    if not is_writeable(out):
-        raise ArgumentValueError(f"{name} is read-only")
-    if _overlaps_itself(out):
-        raise ArgumentValueError(f"{name} has elements that share memory with one another")
-    if is_torch(out):
-        _check_tensor(name, out)
-    _check_mask(name, out, inputs)
-    if any(shares_memory(out, f) for f in inputs):
-        raise ArgumentValueError(
-            f"{name} shares memory with an input: wanted an array apart from it"
-        )
-
-
-def _is_plain_target(
-    out: Any, shape: tuple[int, ...], dtype: DType, inputs: Sequence[Array]
-) -> bool:
-    """Whether a few cheap looks show already that results can be written to `out`."""
-    if type(out) is not np.ndarray or out.shape != shape or out.dtype != dtype:
-        return False
-    if not out.flags.carray:  # without gaps, aligned and writeable
-        return False
-    # Bounds alone: what they cannot tell apart is looked at more closely.
-    return all(type(f) is np.ndarray and not np.may_share_memory(out, f) for f in inputs)
+# --- arrays made of arrays ----------------------------------------------------------------------
 
 
 def tidy_chunks(array: Array, chunks: tuple[tuple[int, ...], ...], axis: int) -> Array:
@@ -567,43 +474,3 @@ def stack(arrays: Sequence[Array]) -> Array:
     if any(isinstance(a, np.ma.MaskedArray) for a in arrays):
         return np.ma.stack(arrays)
     return namespace(arrays[0]).stack(list(arrays))
-
-
-def _check_tensor(name: str, out: Any) -> None:
-    if out.is_inference() and not sys.modules["torch"].is_inference_mode_enabled():
-        raise ArgumentValueError(f"{name} is an inference tensor: write to it in inference mode")
-    if out.requires_grad:
-        raise ArgumentValueError(f"{name} requires a gradient: wanted a tensor that does not")
-
-
-def _check_mask(name: str, out: Any, inputs: Sequence[Array]) -> None:
-    if isinstance(out, np.ma.MaskedArray):
-        if out.hardmask:
-            raise ArgumentValueError(f"{name} has a hard mask, under which nothing can be written")
-    elif any(isinstance(f, np.ma.MaskedArray) for f in inputs):
-        raise ArgumentTypeError(f"{name} cannot hold the mask of f: wanted a masked array")
-
-
-def _overlaps_itself(out: Array) -> bool:
-    """Whether two elements of a NumPy array or torch tensor may be the same place in memory."""
-    if isinstance(out, np.ndarray):
-        strides, extent = out.strides, out.itemsize
-    elif is_torch(out):
-        strides, extent = out.stride(), 1
-    else:
-        return False
-    for stride, size in sorted((abs(s), n) for s, n in zip(strides, out.shape, strict=True)):
-        if size > 1 and stride < extent:
-            return True
-        extent += stride * max(size - 1, 0)
-    return False
-
-
-def delivered(results: Sequence[Array], out: Sequence[Array] | None) -> Sequence[Array]:
-    """The results themselves, or the arrays that they were to be written to, written."""
-    if out is None:
-        return results
-    for target, values in zip(out, results, strict=True):
-        if target is not values:
-            target[...] = values
-    return out

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradkit import _array, _dtypes
+from gradkit import _array, _dtypes, _targets
 from gradkit._array import Array
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.grid import Axis
@@ -86,19 +86,19 @@ def checked_targets(
         The inputs of the call, which no target may overlap.
     """
     if len(shapes) == 1:
-        _array.check_target("out", out, shapes[0], dtype, inputs)
+        _targets.check_target("out", out, shapes[0], dtype, inputs)
         return [out]
     if isinstance(out, Sequence) and len(out) == len(shapes):  # pyright: ignore[reportUnknownArgumentType]
         targets, names = list(out), [f"out[{i}]" for i in range(len(shapes))]
     else:
         raise ArgumentTypeError(f"out must be a sequence of {len(shapes)} arrays")
     for name, target, shape in zip(names, targets, shapes, strict=True):
-        _array.check_target(name, target, shape, dtype, inputs)
+        _targets.check_target(name, target, shape, dtype, inputs)
     for i, j in combinations(range(len(shapes)), 2):
         a, b = targets[i], targets[j]
         # Equal results in one array are written as one; in parts of it they would spoil each other.
-        is_one = same[i] == same[j] and _array.is_same_memory(a, b)
-        if not is_one and _array.shares_memory(a, b):
+        is_one = same[i] == same[j] and _targets.is_same_memory(a, b)
+        if not is_one and _targets.shares_memory(a, b):
             raise ArgumentValueError(f"{names[i]} and {names[j]} share memory")
     return targets
 

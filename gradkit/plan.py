@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gradkit import _array, _dtypes
+from gradkit import _array, _dtypes, _targets
 from gradkit._array import Array
 from gradkit.blocks import Region
 from gradkit.bound import Bound
@@ -431,7 +431,7 @@ class Plan(Renderings):
             refuse_nan(inputs)
         for f in inputs:
             if isinstance(f, np.ma.MaskedArray):
-                return _array.delivered(self._run_masked(inputs), out)
+                return _targets.delivered(self._run_masked(inputs), out)
         return Plan.runner(self, inputs, out)
 
     def _run_masked(self, inputs: Sequence[Array]) -> Sequence[Array]:

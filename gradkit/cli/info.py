@@ -15,7 +15,7 @@ from gradkit.capabilities import LIBRARIES
 from gradkit.cli.tables import table
 from gradkit.devices import cuda_unavailable
 from gradkit.engines import TABLE, explain_engine
-from gradkit.engines.cpu.loading import reason_against_numba
+from gradkit.engines.cpu.compiling import reason_against_compiling
 from gradkit.errors import GradkitError
 
 __all__ = ["info"]
@@ -28,7 +28,7 @@ def info() -> None:
     click.echo(f"Python {platform.python_version()} on {platform.platform()}")
     click.echo(table(["array library", "version"], _libraries()))
     click.echo(f"GPU: {cuda_unavailable() or 'a CUDA device answers'}")
-    click.echo(f"kernels for large NumPy arrays: {reason_against_numba() or 'made by Numba'}")
+    click.echo(f"kernels for large NumPy arrays: {reason_against_compiling() or 'made by Numba'}")
     click.echo(f"array_module(): {_chosen_module()}\n")
     click.echo(table(["engine", "serves", "for a NumPy array"], _engines()))
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from gradkit import _array
+from gradkit import _array, _targets
 from gradkit._array import Array, Namespace, Split
 from gradkit.engines.program import Known, Passage, Piece, Sequel, Window, program_of
 from gradkit.plan import Plan
@@ -46,7 +46,7 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
         else xp.zeros(shape, dtype=program.result, device=_array.device(inputs[0]))
         for shape, chains, divisors in program.sums
     ]
-    return _array.delivered([results[i] for i in program.outputs], out)
+    return _targets.delivered([results[i] for i in program.outputs], out)
 
 
 def _apply(xp: Namespace, chain: Sequel, f: Any, arrays: Sequence[Any]) -> Array:

@@ -159,13 +159,7 @@ def judge(
     quotients = _difference(scheme, values) / divisors
     finest = quotients[-1, ...]
     pieces = quotients[:-1, ...] - quotients[1:, ...]
-    full, lower, lowest, coarse = (_weighted(w, pieces) for w in scheme.extrapolations)
-    change, change_before = xp.abs(full - lower), xp.abs(lower - lowest)
-    # In a series that converges changes fall faster and faster; where they do not, the last one is
-    # but a sample of the noise.
-    sample = change * xp.abs(lowest) > change_before**2
-    truncation = changed(xp, change, sample, lambda: SAFETY * change)
-    truncation = xp.maximum(truncation, GUARD * change_before)
+    full, coarse, truncation = _extrapolated(xp, scheme, pieces)
 
     centre = values[(0,) * len(scheme.orders)][0, ...]
     size, rounded = _rounded(xp, scheme, values, quotients, steps, lanes)
@@ -190,9 +184,9 @@ def judge(
     seen = seen if least is None else xp.minimum(seen, least)
     target, limit = _goals(xp, scheme, lanes, tolerances, xp.abs(value), seen, noise)
 
-    # Where all values are the same, they may just not resolve steps as short as these.
     flat = (value == 0) & (first_change == 0) & (last_change == 0)
     reach = xp.abs(divisors[0, ...])
+    # Where all values are the same, they may just not resolve steps as short as these.
     unresolved = changed(xp, flat, flat, lambda: lanes.wide > reach * 1e3**scheme.order)
     missing = ~(xp.isfinite(error) & xp.isfinite(centre))
     error = changed(xp, error, unresolved, lambda: _hideable(xp, rounding, lanes.epsilon))
@@ -202,22 +196,20 @@ def judge(
     jump = _jump(xp, scheme, values, centre, steps, error, limit)
     companion = _companion(scheme, values, centre, divisors) if scheme.mixed else value
     return Round(
-        value,
-        error,
-        target,
-        limit,
-        truncation,
-        rounding,
-        first_change,
-        last_change,
-        erratic,
-        flat,
-        unresolved,
-        reach,
-        jump,
-        companion,
-        seen,
+        *(value, error, target, limit, truncation, rounding, first_change, last_change),
+        *(erratic, flat, unresolved, reach, jump, companion, seen),
     )
+
+
+def _extrapolated(xp: Namespace, scheme: Scheme, pieces: Array) -> tuple[Array, Array, Array]:
+    """What to add to the finest quotient, with all steps and without the finest; what it misses."""
+    full, lower, lowest, coarse = (_weighted(w, pieces) for w in scheme.extrapolations)
+    change, change_before = xp.abs(full - lower), xp.abs(lower - lowest)
+    # In a series that converges changes fall faster and faster; where they do not, the last one is
+    # but a sample of the noise.
+    sample = change * xp.abs(lowest) > change_before**2
+    truncation = changed(xp, change, sample, lambda: SAFETY * change)
+    return full, coarse, xp.maximum(truncation, GUARD * change_before)
 
 
 def _goals(

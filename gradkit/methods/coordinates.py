@@ -102,8 +102,10 @@ class OnCoordinates(Stencils):
 
     def closure(self, indices: Sequence[int], row: int, accuracy: int) -> Rows:
         """A row with a table of weights."""
-        if self._stride == 1 and self.order == 1 and len(indices) == 2:
+        if self._stride == self.order == 1 and len(indices) == 2:
             return self._two_points(indices[0], row, accuracy)
+        if self._stride == self.order == 1 and len(indices) == 3 and row in indices[::2]:
+            return self._three_points_at_end(indices, row, accuracy)
         pairs, weights = self._table([j - row for j in indices], row, row + 1)
         return Rows(row, row + 1, pairs, weights, accuracy)
 
@@ -174,6 +176,21 @@ class OnCoordinates(Stencils):
                 np.divide(np.divide(after, both, out=left), before, out=left)
                 np.divide(np.divide(before, both, out=right), after, out=right)
         return Rows(start, stop, ((0, -1), (1, 0)), weights, accuracy)
+
+    def _three_points_at_end(self, indices: Sequence[int], row: int, accuracy: int) -> Rows:
+        """The slope of the interval at the end, carried on with half the change to the next one.
+
+        The recursion takes the length of the interval farther away from positions counted from the
+        end, so it loses that where the one at the end is much longer.
+        """
+        steps = self._steps(indices[0], indices[-1])
+        near, far = steps if row == indices[0] else steps[::-1]
+        share = near / (near + far)
+        with np.errstate(over="ignore", under="ignore"):
+            taken = [(1 + share) / near, -share / far]
+        low, middle, high = (j - row for j in indices)
+        weights = np.stack(taken if row == indices[0] else taken[::-1])[:, None]
+        return Rows(row, row + 1, ((middle, low), (high, middle)), weights, accuracy)
 
     def _has_plain_distances(self) -> bool:
         """Whether float64 holds distances to all its digits, as far as coordinates have these."""

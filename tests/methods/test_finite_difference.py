@@ -13,13 +13,14 @@ from math import factorial, perm
 import numpy as np
 import pytest
 
-from gradkit import Axis, D, Dirichlet, FiniteDifference, Grid, derivative, gradient
+from gradkit import Axis, D, Dirichlet, FiniteDifference, Grid, Stencil, derivative, gradient
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.methods import coordinates
 
 ORDERS = (1, 2, 3, 4)
 EVEN = (2, 4, 6, 8)
 ODD = (1, 3, 5, 7)
+EPS = np.finfo(float).eps
 
 
 def make_plan(axis, size, order, accuracy, edge_order=None):
@@ -173,6 +174,29 @@ def test_with_just_enough_points_every_row_belongs_to_one_polynomial(
     ]
     plan = make_plan(Axis(coordinates=nodes), size, order, accuracy)
     assert_exact_to_rounding(plan, f.astype(float), expected)
+
+
+@pytest.mark.parametrize("gaps", [(1e-9, 0.7), (0.7, 1e-9), (2.0**400, 2.0**-400)])
+def test_slopes_where_neighbouring_gaps_differ_by_many_orders_of_magnitude(gaps):
+    """Rows at the ends, too, where positions counted from the end would lose the smaller gap."""
+    start = 0.0 if gaps[0] < gaps[1] else -gaps[0]
+    nodes = [start, start + gaps[0], start + gaps[0] + gaps[1]]
+    f = [0.0, 1.0, 3.0]
+    for direction in (1, -1):
+        points = nodes[::direction]
+        exact = [Fraction(x) for x in points]
+        expected = [interpolant_derivative(exact, [*map(Fraction, f)], at, 1) for at in exact]
+        plan = make_plan(Axis(coordinates=points), 3, 1, 2)
+        np.testing.assert_allclose(plan(np.array(f)), [*map(float, expected)], rtol=4 * EPS)
+
+
+def test_stencils_of_ones_own_reach_beyond_the_points_at_an_end(rng):
+    """Rows that are none of the three points which the end gives them have its parabola, too."""
+    nodes = rough_nodes(rng, 12)
+    own = Stencil([-5, -4, -3], 1)
+    f = np.array([x * x for x in nodes], float)
+    plan = D(0, stencil=own).on(Grid(Axis(coordinates=nodes)), (12,))
+    np.testing.assert_allclose(plan(f), [2.0 * x for x in nodes], rtol=64 * EPS, atol=64 * EPS)
 
 
 # --- constants ------------------------------------------------------------------------------------

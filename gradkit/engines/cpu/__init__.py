@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradkit import _array, _dtypes
+from gradkit import _array, _dtypes, _targets
 from gradkit._array import Array
 from gradkit.calls import layout
 from gradkit.engines import reference
@@ -40,9 +40,11 @@ FEW = 8
 LARGE = 2**22
 #: Bytes of results from which on a kernel pays, whose text takes a second or two to compile once.
 COMPILED = 2**24
-#: Bytes of results of all calls of a plan from which on it pays for smaller ones, too. A kernel
-#: saves 0.3 to 2 s per so many; it takes 1 to 4 s to compile once, 0.02 to 0.5 s to be read again.
+#: Bytes of results of all calls of a plan from which on it pays for smaller ones, too: a kernel
+#: saves 0.3 to 2 s per so many, and takes 1 to 4 s to compile once.
 EARNED = 2**30
+#: The same of a kernel that has been compiled before: 0.06 s for the first that a process reads.
+KEPT = 2**27
 
 
 class _Service(NamedTuple):
@@ -156,7 +158,7 @@ def _new_results(service: _Service, f: np.ndarray) -> list[np.ndarray]:
     return [np.empty_like(f, dtype, "K", False, shape) for shape in service.shapes]
 
 
-def _targets(service: _Service, out: Sequence[Array]) -> list[Array] | None:
+def _given_results(service: _Service, out: Sequence[Array]) -> list[Array] | None:
     """The array of each distinct result; None where they cannot be written to part by part."""
     targets = [out[number] for number in service.first]
     for target in targets:
@@ -172,21 +174,22 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     total = service.total
     # Threads that count at once may lose some; that only puts the list and the kernel off.
     written = plan.memo["bytes written"] = plan.memo.get("bytes written", 0) + total
-    pays = total >= COMPILED or written >= EARNED
+    compiles = total >= COMPILED or written >= EARNED
+    pays = (compiles or written >= KEPT) and not wants_errors()
     if out is None and not pays and written <= FEW * total and _is_small(service, inputs[0]):
         return reference.run(plan, inputs)
-    results = None if out is None else _targets(service, out)
+    results = None if out is None else _given_results(service, out)
     if results is None:
         results = _new_results(service, inputs[0])
     threads = limit() if total >= LARGE else 1
-    if pays and not wants_errors() and compiled.run(plan, inputs, results, threads):
+    if pays and compiled.run(plan, inputs, results, threads, compiles):
         if total < LARGE:
-            _keep_ready(plan, inputs[0], results, out)
+            _keep_ready(plan, inputs[0], results, out, compiles)
     elif service.is_whole:
         _whole(plan, service.program, inputs).run(inputs, results)
     else:
         blocked.run(service.program, inputs, results, threads)
-    return _array.delivered([results[number] for number in service.program.outputs], out)
+    return _targets.delivered([results[number] for number in service.program.outputs], out)
 
 
 def _is_small(service: _Service, f: np.ndarray) -> bool:
@@ -195,12 +198,16 @@ def _is_small(service: _Service, f: np.ndarray) -> bool:
 
 
 def _keep_ready(
-    plan: Plan, f: np.ndarray, results: Sequence[np.ndarray], out: Sequence[Array] | None
+    plan: Plan,
+    f: np.ndarray,
+    results: Sequence[np.ndarray],
+    out: Sequence[Array] | None,
+    compiles: bool,
 ) -> None:
     """Let calls like this one, which kernels have served in one thread, go the short way."""
     if not plan.is_plain or len(results) < len(plan.same):
         return
-    call = compiled.call_for(plan, [f], results, 1)
+    call = compiled.call_for(plan, [f], results, 1, compiles)
     if isinstance(call, str) or call.is_aside or call.zeros:
         return
     # New results of an array in another order than NumPy's own have that order, too.

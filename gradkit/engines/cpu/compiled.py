@@ -17,16 +17,11 @@ import numpy as np
 
 from gradkit import _dtypes
 from gradkit.engines.cpu.addresses import address
+from gradkit.engines.cpu.compiling import KernelError, has_half_precision, reason_against_numba
 from gradkit.engines.cpu.kernel_source import SCRATCH, slots
 from gradkit.engines.cpu.key import Key
 from gradkit.engines.cpu.limits import reasons_against
-from gradkit.engines.cpu.loading import (
-    Kernel,
-    KernelError,
-    has_half_precision,
-    loaded,
-    reason_against_numba,
-)
+from gradkit.engines.cpu.loading import Kernel, loaded
 from gradkit.engines.cpu.numbers import Numbers, key_of
 from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.cpu.threads import in_parallel
@@ -54,10 +49,10 @@ def reason_against(plan: Plan, inputs: Sequence[np.ndarray]) -> str | None:
     reason = reason_against_numba()
     if reason is not None:
         return reason
-    key = ("cpu kernels", *((f.dtype, f.strides[-1:], f.flags.aligned) for f in inputs))
+    key = ("cpu kernels", *(f.dtype for f in inputs))
     if key not in plan.memo:
-        plan.memo[key] = _reason_against(plan, inputs) or _reason_against_layout(inputs)
-    return plan.memo[key]
+        plan.memo[key] = _reason_against(plan, inputs)
+    return plan.memo[key] or _reason_against_layout(inputs)
 
 
 def _reason_against(plan: Plan, inputs: Sequence[np.ndarray]) -> str | None:
@@ -130,33 +125,44 @@ class Call(NamedTuple):
 
 
 def call_for(
-    plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
+    plan: Plan,
+    inputs: Sequence[np.ndarray],
+    results: Sequence[np.ndarray],
+    threads: int,
+    compiles: bool = True,
 ) -> Call | str:
-    """What a call of a plan does for arrays like these, kept on it, or why there are no kernels."""
+    """What a call of a plan does for arrays like these, kept on it, or why there are no kernels.
+
+    `compiles` tells whether kernels that are not kept from before are worth compiling.
+    """
     calls: dict[Any, Call | str] = plan.memo.setdefault("cpu calls", {})
     layouts = ((array.dtype, array.strides, array.flags.aligned) for array in (*inputs, *results))
-    key = (threads, *layouts)
+    key = (threads, compiles, *layouts)
     call = calls.get(key)
     if call is None:
         if len(calls) >= MOST_LAYOUTS:
             calls.clear()
-        call = calls[key] = _new_call(plan, inputs, results, threads)
+        call = calls[key] = _new_call(plan, inputs, results, threads, compiles)
     return call
 
 
 def run(
-    plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
+    plan: Plan,
+    inputs: Sequence[np.ndarray],
+    results: Sequence[np.ndarray],
+    threads: int,
+    compiles: bool = True,
 ) -> bool:
     """Apply a plan by its kernels; writes to one array per distinct output.
 
     False where there are none for these arrays: then nothing has been written.
     """
-    call = call_for(plan, inputs, results, threads)
+    call = call_for(plan, inputs, results, threads, compiles)
     if isinstance(call, str):
         return False
     if call.is_aside:
         whole = [np.empty(result.shape, result.dtype) for result in results]
-        if not run(plan, inputs, whole, threads):
+        if not run(plan, inputs, whole, threads, compiles):
             return False
         for result, values in zip(results, whole, strict=True):
             result[...] = values
@@ -188,7 +194,11 @@ def _run_boxes(placed: Sequence[_Placed], boxes: Sequence[int]) -> None:
 
 
 def _new_call(
-    plan: Plan, inputs: Sequence[np.ndarray], results: Sequence[np.ndarray], threads: int
+    plan: Plan,
+    inputs: Sequence[np.ndarray],
+    results: Sequence[np.ndarray],
+    threads: int,
+    compiles: bool,
 ) -> Call | str:
     """The kernels of a plan, or why there are none."""
     reason = reason_against(plan, inputs)
@@ -210,7 +220,7 @@ def _new_call(
         key, numbers = made
         integers = np.array([numbers.slots[name] for name in slots(key)], np.int64)
         try:
-            kernel = _entry(loaded(key))
+            kernel = loaded(key, compiles)
         except KernelError as error:
             return str(error)
         launches.append(_Launch(kernel, key, numbers, integers))
@@ -219,11 +229,6 @@ def _new_call(
     for launch in launches:
         together.setdefault(launch.numbers.sizes, []).append(launch)
     return Call(tuple(_batch(some, threads) for some in together.values()), tuple(zeros))
-
-
-def _entry(kernel: Any) -> Kernel:
-    """A kernel without the choice among signatures that Numba makes at every call: it has one."""
-    return kernel.get_overload(kernel.signatures[0])
 
 
 def _batch(launches: Sequence[_Launch], threads: int) -> _Batch:

@@ -80,10 +80,7 @@ def _kernel(key: Key) -> Iterator[str]:
     """
     begins = [f"at_{name}" for name in arrays(key)]
     given = ["box", "given", "scratch", *begins]
-    yield "@njit("
-    yield f"    [void({', '.join(['int64'] * len(given))})],"
-    yield '    nogil=True, cache=CACHE, error_model="numpy", no_cfunc_wrapper=True,'
-    yield ")"
+    yield f"@njit([void({', '.join(['int64'] * len(given))})], **HOW)"
     yield f"def kernel({', '.join(given)}):"
     yield from indented(f"{name} = entry(given, {i})" for i, name in enumerate(slots(key)))
     yield from indented(f"{name} += at_{name}" for name in arrays(key))

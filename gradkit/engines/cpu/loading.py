@@ -1,37 +1,48 @@
-"""Kernels from their text: written to a folder of the user, compiled by Numba, and kept there.
+"""Kernels ready to be called: from a file of machine code, which is compiled where there is none.
 
-A file is named after all of its text and the version of Numba, and put in place whole, so that
-processes that do the same at the same time do not meet.
+A file is named after all that its content depends on, begins with a checksum, and is put in place
+whole, so that processes that do the same at the same time do not meet, and none runs what is
+damaged.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
-import platform
 import sys
 import tempfile
-import types
 import warnings
 from collections.abc import Callable
-from functools import cache
-from importlib.util import find_spec
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from gradkit.engines.cpu.compiling import (
+    ENTRY,
+    KernelError,
+    machine_code,
+    processor,
+    reason_against_compiling,
+    target_machine,
+)
 from gradkit.engines.cpu.element_source import common
 from gradkit.engines.cpu.kernel_source import source
 from gradkit.engines.cpu.key import Key
 
-__all__ = ["KernelError", "cache_folder", "has_half_precision", "loaded", "reason_against_numba"]
+__all__ = ["Kernel", "cache_folder", "loaded"]
 
 Kernel = Callable[..., None]
 
+#: Changes with what Numba and LLVM are asked to make of a text.
+_FORM = 1
 _LOCK = RLock()
 _KERNELS: dict[Key, Kernel] = {}
 #: Why there is no kernel of a key.
 _FAILURES: dict[Key, str] = {}
+#: What kernels are made of, for as long as the process lives.
+_KEPT: list[Any] = []
 if hasattr(os, "register_at_fork"):
     # A process that forks while a thread compiles waits for it: the locks of Numba are held, too.
     os.register_at_fork(
@@ -39,38 +50,11 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-class KernelError(Exception):
-    """Numba does not compile a kernel; the message is the reason why there is none."""
-
-
-@cache
-def reason_against_numba() -> str | None:
-    """None where Numba can be used, else the reason with the remedy."""
-    if find_spec("numba") is None:
-        return 'has no kernels without numba: install it with pip install "gradkit[cpu]"'
-    try:
-        from numba.core import config
-    except Exception as error:  # noqa: BLE001
-        # It refuses versions of NumPy that it does not know, for instance.
-        return f"has no kernels, because numba cannot be imported: {error}"
-    if getattr(config, "DISABLE_JIT", False):
-        return "has no kernels where NUMBA_DISABLE_JIT is set"
-    return None
-
-
-@cache
-def has_half_precision() -> bool:
-    """Whether this processor converts float16 by itself."""
-    from numba.core.codegen import get_host_cpu_features
-
-    return "+f16c" in get_host_cpu_features() or platform.machine() in ("aarch64", "arm64")
-
-
 def cache_folder() -> Path:
     """Where kernels are kept: ``GRADKIT_CACHE_DIR``, or else in the user's folder for caches."""
     given = os.environ.get("GRADKIT_CACHE_DIR")
     if given:
-        return Path(given)
+        return Path(given).expanduser()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "gradkit"
     if sys.platform == "darwin":
@@ -78,13 +62,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gradkit"
 
 
-def loaded(key: Key) -> Kernel:
-    """The kernel of a key, compiled or read from the cache the first time.
+def loaded(key: Key, compiles: bool = True) -> Kernel:
+    """The kernel of a key, read from the cache the first time, or compiled where `compiles`.
 
     Raises
     ------
     KernelError
-        If it does not compile. It is tried once, and told of by a warning.
+        If there is none. Compiling is tried once; a kernel that Numba does not compile is told of
+        by a warning.
     """
     kernel = _KERNELS.get(key)
     if kernel is None:
@@ -93,61 +78,112 @@ def loaded(key: Key) -> Kernel:
                 raise KernelError(_FAILURES[key])
             kernel = _KERNELS.get(key)
             if kernel is None:
-                kernel = _KERNELS[key] = _load(key)
+                kernel = _KERNELS[key] = _load(key, compiles)
     return kernel
 
 
-def _load(key: Key) -> Kernel:
+def _load(key: Key, compiles: bool) -> Kernel:
+    path = _path(key)
+    code = path and _kept(path)
+    if code is None:
+        if not compiles:
+            raise KernelError("has no kernel that is compiled already")
+        code = _compiled(key)
+        if path is not None:
+            with suppress(OSError):
+                _keep(path, code)
+    return _callable(code)
+
+
+def _compiled(key: Key) -> bytes:
+    reason = reason_against_compiling()
+    if reason is None:
+        try:
+            return machine_code(key)
+        except Exception as error:  # noqa: BLE001
+            told = str(error).strip().partition("\n")[0] or type(error).__name__
+            _FAILURES[key] = f"has no kernel that this version of numba compiles: {told}"
+            # Results are right without it, but take longer than they should.
+            warnings.warn(f"gradkit {_FAILURES[key]}", RuntimeWarning, stacklevel=2)
+    else:
+        _FAILURES[key] = reason
+    raise KernelError(_FAILURES[key])
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def _path(key: Key) -> Path | None:
+    """The file of a kernel; None for a user without a home."""
+    # To import it takes a tenth of the time that gradkit itself does.
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions: list[str] = []
+    for package in ("numba", "llvmlite"):
+        try:
+            versions.append(version(package))
+        except PackageNotFoundError:
+            versions.append("as in this program")  # which is one file
+    stamp = repr((_FORM, sys.platform, *versions, *processor(), common(key), source(key)))
     try:
-        before = _module(common(key), {}, True)
-        return _module(source(key), before, True)["kernel"]
-    except Exception:  # noqa: BLE001
-        # The folder cannot be written to, or Numba cannot read what is there. What is wrong with
-        # the text itself comes up again.
-        pass
+        folder = cache_folder()
+    except RuntimeError:
+        return None
+    return folder / f"kernel-{hashlib.sha256(stamp.encode()).hexdigest()[:32]}.o"
+
+
+def _kept(path: Path) -> bytes | None:
+    """The machine code in a file, or None if it is not there, or not as it was written."""
     try:
-        return _module(source(key), _module(common(key), {}, False), False)["kernel"]
-    except Exception as error:
-        told = str(error).strip().partition("\n")[0] or type(error).__name__
-        _FAILURES[key] = f"has no kernel that this version of numba compiles: {told}"
-        # Results are right without it, but take longer than they should.
-        warnings.warn(f"gradkit {_FAILURES[key]}", RuntimeWarning, stacklevel=2)
-        raise KernelError(_FAILURES[key]) from error
+        content = path.read_bytes()
+    except OSError:
+        return None
+    checksum, code = content[:32], content[32:]
+    return code if hashlib.sha256(code).digest() == checksum else None
 
 
-def _module(text: str, before: dict[str, Any], is_kept: bool) -> dict[str, Any]:
-    """The names of a text that comes after other names, as a module that Numba finds again."""
-    stamp = (before.get("__name__", ""), _numba_version(), sys.implementation.cache_tag, text)
-    name = f"gradkit_kernel_{hashlib.sha256(repr(stamp).encode()).hexdigest()[:24]}"
-    if name in sys.modules:
-        return sys.modules[name].__dict__
-    path = _written(name, text) if is_kept else Path(name)
-    module = types.ModuleType(name)
-    module.__dict__.update({**before, "__name__": name, "__file__": str(path), "CACHE": is_kept})
-    # Numba looks for it there.
-    sys.modules[name] = module
+def _keep(path: Path, code: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
-        exec(compile(text, path, "exec"), module.__dict__)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module.__dict__
-
-
-def _numba_version() -> str:
-    import numba
-
-    return numba.__version__
-
-
-def _written(name: str, text: str) -> Path:
-    """The file of a text, put in place whole if it is new."""
-    folder = cache_folder()
-    path = folder / f"{name}.py"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=folder, suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(code).digest() + code)
         Path(part).replace(path)
-    return path
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+# --- machine code that Python calls ---------------------------------------------------------------
+
+
+class _Method(ctypes.Structure):
+    """What CPython calls a `PyMethodDef`."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+#: CPython's METH_FASTCALL.
+_FAST_CALL = 0x80
+
+
+def _callable(code: bytes) -> Kernel:
+    """The function of Python that machine code is."""
+    from llvmlite import binding
+
+    machine = target_machine()
+    # One for each: the names of what kernels share may mean different things in two of them.
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+    engine.add_object_file(binding.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    method = _Method(b"kernel", engine.get_function_address(ENTRY), _FAST_CALL, None)
+    _KEPT.append((engine, method))
+    # ctypes would take five times as long to call it.
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p] * 3
+    return make(ctypes.addressof(method), None, None)

@@ -25,8 +25,9 @@ from numba import uint8, uint16, uint32, uint64, void
 from numba.extending import intrinsic, models, overload, register_model
 
 LINE = 64
+HOW = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 # Functions that only kernels call are part of these.
-inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inner = njit(**HOW)
 
 
 def marked(builder, instruction, word):

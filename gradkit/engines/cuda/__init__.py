@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cache, partial
 from typing import cast
 
-from gradkit import _array
+from gradkit import _array, _targets
 from gradkit._array import Array
 from gradkit.devices import cuda_unavailable
 from gradkit.engines import reference
@@ -77,7 +77,7 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     device = device_of(inputs[0])
     assert not isinstance(device, str)  # `supports` has been asked
     if _array.is_torch(inputs[0]) and is_recording(inputs):
-        return _array.delivered(recorded(plan, inputs, partial(_run, plan, device)), out)
+        return _targets.delivered(recorded(plan, inputs, partial(_run, plan, device)), out)
     return _run(plan, device, inputs, out)
 
 
@@ -141,4 +141,4 @@ def _of_tensors(
     if _of_views(plan, device.viewing, views, [device.view(target)]) is None:
         return None
     device.written(target)
-    return _array.delivered([target] * len(plan.same), out)
+    return _targets.delivered([target] * len(plan.same), out)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradkit import _array, _dtypes
+from gradkit import _array, _dtypes, _targets
 from gradkit._array import Array
 from gradkit.engines.cuda.device import Device, Kernel
 from gradkit.engines.cuda.from_plan import key_of, reason_against
@@ -167,7 +167,7 @@ def launched(
     for result in results if out is not None else ():
         device.written(result)
     by_number = dict(zip(distinct, results, strict=True))
-    return _array.delivered([by_number[i] for i in plan.same], out)
+    return _targets.delivered([by_number[i] for i in plan.same], out)
 
 
 def start(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from gradkit import _array, _dtypes
+from gradkit import _array, _dtypes, _targets
 from gradkit._array import Array
 from gradkit._dtypes import Precision
 from gradkit.engines.cuda.device import ElementwiseDevice
@@ -154,7 +154,7 @@ def differentiated(
         rows = (slice(None),) * passage.axis + (slice(start, start + piece.rows),)
         _launch(piece, f, result[rows], precision, device)
         start += piece.rows
-    return _array.delivered([result] * len(plan.same), out)
+    return _targets.delivered([result] * len(plan.same), out)
 
 
 def _launch(

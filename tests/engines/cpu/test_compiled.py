@@ -1,9 +1,12 @@
 """Numba kernels give what the reference gives, bit for bit, and write nowhere else."""
 
+import importlib.metadata
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +28,7 @@ from gradkit import (
     Symmetric,
 )
 from gradkit.engines import cpu, reference
-from gradkit.engines.cpu import compiled, loading
+from gradkit.engines.cpu import compiled, compiling, loading
 
 from .conftest import compare, same_bits
 
@@ -182,16 +185,56 @@ def test_wide_integers_are_exact_and_wrap_and_meet_walls():
         compare((D(0) + D(1)).on(Grid(*[Axis(0.5, boundary=boundary)] * 2), shape), [f])
 
 
-def test_plans_that_have_written_much_get_a_kernel(monkeypatch):
+@pytest.fixture
+def fresh():
+    """Nothing is known yet of Numba and of kernels, before the test and after it."""
+    known = (compiling.reason_against_numba, compiling.reason_against_compiling)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "_KERNELS", {})
+        patch.setattr(loading, "_FAILURES", {})
+        for reason in known:
+            reason.cache_clear()
+        yield patch
+    for reason in known:
+        reason.cache_clear()
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """Calls that kernels have served, one entry each."""
+    found = []
+    kernels = compiled.Call.run
+    monkeypatch.setattr(compiled.Call, "run", lambda *given: (found.append(True), kernels(*given)))
+    return found
+
+
+def test_plans_that_have_written_much_get_a_kernel(monkeypatch, served):
     f = values((40, 1000))
     plan = D(0).on(Grid(Axis(0.3), Axis()), f.shape)
     monkeypatch.setattr(cpu, "EARNED", 3 * f.nbytes)
-    served = []
-    kernels = compiled.Call.run
-    monkeypatch.setattr(compiled.Call, "run", lambda *given: (served.append(True), kernels(*given)))
     results = [plan(f) for _ in range(4)]
     assert len(served) == 2
     assert all(same_bits(result, results[0]) for result in results)
+
+
+@pytest.mark.parametrize("has_one", [True, False])
+def test_plans_that_have_written_less_get_a_kernel_that_there_is(fresh, served, tmp_path, has_one):
+    fresh.setenv("GRADKIT_CACHE_DIR", str(tmp_path))
+    f = values((40, 1000))
+    grid = Grid(Axis(0.3), Axis())
+    if has_one:
+        fresh.setattr(cpu, "COMPILED", 0)
+        D(0).on(grid, f.shape, edge_order=1)(f)
+        assert served.pop()
+        fresh.setattr(loading, "_KERNELS", {})  # as in another process
+        fresh.setattr(cpu, "COMPILED", 2**40)
+    fresh.setattr(cpu, "KEPT", 3 * f.nbytes)
+    plan = D(0).on(grid, f.shape, edge_order=1)
+    results = [plan(f) for _ in range(5)]
+    assert len(served) == (3 if has_one else 0)
+    assert len(list(tmp_path.iterdir())) == has_one, "nothing else was compiled"
+    for result in results:
+        np.testing.assert_array_equal(result, np.gradient(f, 0.3, axis=0))
 
 
 # --- memory ---------------------------------------------------------------------------------------
@@ -350,31 +393,56 @@ def test_complex_numbers_of_several_precisions(dtypes, wanted):
     compare(plan, [values(shape, dtype) for dtype in dtypes], out_steps=(1, 2))
 
 
-def test_reason_without_numba(monkeypatch):
-    loading.reason_against_numba.cache_clear()
-    monkeypatch.setitem(sys.modules, "numba", None)
+def test_reason_without_numba(fresh):
+    fresh.setitem(sys.modules, "numba", None)
     plan = D(0).on(Grid(Axis()), (5,))
-    try:
-        assert 'pip install "gradkit[cpu]"' in compiled.reason_against(plan, [np.zeros(5)])
-    finally:
-        monkeypatch.undo()
-        loading.reason_against_numba.cache_clear()
+    assert 'pip install "gradkit[cpu]"' in compiled.reason_against(plan, [np.zeros(5)])
 
 
-def test_a_kernel_that_does_not_compile_is_done_without_and_told_of_once(monkeypatch):
+def test_reason_without_llvm(fresh):
+    fresh.setitem(sys.modules, "llvmlite.binding", None)
+    plan = D(0).on(Grid(Axis()), (5,))
+    assert "llvmlite cannot be imported" in compiled.reason_against(plan, [np.zeros(5)])
+
+
+TEXTS_THAT_DO_NOT_COMPILE = {
+    "raise TypeError('no')": "compiles: no",
+    # Something outside the kernel is called, which is not there in another process.
+    "@njit([void(*[int64] * 5)], **HOW)\n"
+    "def kernel(box, given, scratch, a, b):\n"
+    "    if box > given:\n"
+    "        print(box)\n": "which is not part of it",
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), TEXTS_THAT_DO_NOT_COMPILE.items())
+def test_a_kernel_that_does_not_compile_is_done_without_and_told_of_once(fresh, text, reason):
     tries = []
-    monkeypatch.setattr(loading, "_KERNELS", {})
-    monkeypatch.setattr(loading, "_FAILURES", {})
-    monkeypatch.setattr(loading, "source", lambda key: tries.append(key) or "raise TypeError('no')")
-    monkeypatch.setattr(cpu, "COMPILED", 0)
+    fresh.setattr(compiling, "source", lambda key: tries.append(key) or text)
+    fresh.setattr(loading, "source", lambda key: text)
+    fresh.setattr(cpu, "COMPILED", 0)
     f = values((40, 60))
-    with pytest.warns(RuntimeWarning, match="no kernel that this version of numba compiles: no"):
+    with pytest.warns(RuntimeWarning, match=reason):
         first = D(1).on(Grid(Axis(), Axis()), f.shape, edge_order=1)(f)
     count = len(tries)
-    second = D(1).on(Grid(Axis(), Axis()), f.shape, edge_order=1)(f)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        second = D(1).on(Grid(Axis(), Axis()), f.shape, edge_order=1)(f)
     assert len(tries) == count
     for found in (first, second):
         np.testing.assert_array_equal(found, np.gradient(f, axis=1))
+
+
+def test_a_warning_that_is_an_error_is_one_once(fresh):
+    fresh.setattr(compiling, "source", lambda key: "raise TypeError('no')")
+    fresh.setattr(cpu, "COMPILED", 0)
+    f = values((40, 60))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeWarning, match="no kernel"):
+            D(1).on(Grid(Axis(), Axis()), f.shape, edge_order=1)(f)
+        found = D(1).on(Grid(Axis(), Axis()), f.shape, edge_order=1)(f)
+    np.testing.assert_array_equal(found, np.gradient(f, axis=1))
 
 
 def test_complex_results_with_gaps():
@@ -391,6 +459,7 @@ def test_complex_inputs_with_gaps():
 # --- the cache ------------------------------------------------------------------------------------
 
 CALL = """
+import sys
 import numpy as np
 from gradkit import Axis, D, Grid
 from gradkit.engines import reference
@@ -399,45 +468,101 @@ f = np.random.default_rng(1).random((8, 9))
 plan = D(0).on(Grid(Axis(0.3), Axis()), f.shape)
 assert compiled.reason_against(plan, [f]) is None
 result = np.empty_like(f)
-compiled.run(plan, [f], [result], 1)
+assert compiled.run(plan, [f], [result], 1)
 assert result.tobytes() == reference.run(plan, [f])[0].tobytes()
+print("numba" in sys.modules)
 """
 
 
+def compiles(folder, **variables):
+    """Whether a process that calls a kernel imports Numba."""
+    environment = {"GRADKIT_CACHE_DIR": str(folder), "PYTHONPATH": ":".join(sys.path), **variables}
+    command = [sys.executable, "-W", "error", "-c", CALL]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return ran.stdout.strip() == "True"
+
+
 def test_processes_share_the_cache(tmp_path):
-    command = [sys.executable, "-c", CALL]
-    environment = {"GRADKIT_CACHE_DIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}
-    both = [subprocess.Popen(command, env=environment) for _ in range(2)]
-    assert [process.wait(120) for process in both] == [0, 0]
-    assert len(list(tmp_path.iterdir())) == 3, "two texts and a folder of compiled kernels"
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")}
-    assert before
-    subprocess.run(command, env=environment, check=True)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")} == before
+    with ThreadPoolExecutor(2) as pool:
+        assert any(pool.map(compiles, [tmp_path] * 2))
+    (kept,) = tmp_path.iterdir()
+    before = kept.stat().st_mtime_ns
+    assert not compiles(tmp_path)
+    assert [path.stat().st_mtime_ns for path in tmp_path.iterdir()] == [before]
 
 
 def test_kernels_work_where_nothing_can_be_kept(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    environment = {"GRADKIT_CACHE_DIR": str(blocked), "PYTHONPATH": ":".join(sys.path)}
-    subprocess.run([sys.executable, "-c", CALL], env=environment, check=True)
+    assert compiles(blocked)
+
+
+def test_kernels_work_for_a_user_without_a_home(fresh):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    for variable in ("GRADKIT_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        fresh.delenv(variable, raising=False)
+    fresh.setattr(Path, "home", home)
+    f = values((8, 9))
+    compare(D(0).on(Grid(Axis(0.3), Axis()), f.shape), [f])
+
+
+def test_kernels_are_kept_where_packages_have_no_metadata(fresh, tmp_path):
+    def version(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    fresh.setattr(importlib.metadata, "version", version)
+    fresh.setenv("GRADKIT_CACHE_DIR", str(tmp_path))
+    f = values((8, 9))
+    compare(D(0).on(Grid(Axis(0.3), Axis()), f.shape), [f])
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_folder_of_the_cache(fresh):
+    fresh.setenv("GRADKIT_CACHE_DIR", "~/kernels")
+    assert loading.cache_folder() == Path.home() / "kernels"
+    fresh.delenv("GRADKIT_CACHE_DIR")
+    fresh.setenv("XDG_CACHE_HOME", "/caches")
+    fresh.setattr(sys, "platform", "linux")
+    assert loading.cache_folder() == Path("/caches/gradkit")
 
 
 def test_a_damaged_cache_is_as_good_as_none(tmp_path):
-    command = [sys.executable, "-c", CALL]
-    environment = {"GRADKIT_CACHE_DIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}
-    subprocess.run(command, env=environment, check=True)
-    damaged = list(tmp_path.rglob("*.nbi"))
-    assert damaged
-    for path in damaged:
-        path.write_bytes(b"\x80")
-    subprocess.run(command, env=environment, check=True)
+    compiles(tmp_path)
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(kept.read_bytes()[:-1])
+    assert compiles(tmp_path)
+    assert not compiles(tmp_path), "it has been put right"
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x80", b"\x80" * 9000])
+def test_files_that_are_not_as_they_were_written_are_not_read(tmp_path, damage):
+    path = tmp_path / "kernel.o"
+    assert loading._kept(path) is None
+    loading._keep(path, b"code")
+    assert loading._kept(path) == b"code"
+    path.write_bytes(damage)
+    assert loading._kept(path) is None
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_another_processor_has_kernels_of_its_own(tmp_path):
+    compiles(tmp_path)
+    plain = {"NUMBA_CPU_NAME": "generic"}
+    assert compiles(tmp_path, **plain)
+    assert not compiles(tmp_path, **plain)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize(
     ("prepare", "reason"),
     [
         ("os.environ['NUMBA_DISABLE_JIT'] = '1'", "NUMBA_DISABLE_JIT is set"),
+        (
+            "open('.numba_config.yaml', 'w').write('disable_jit: 1')",
+            "numba is told to compile nothing",
+        ),
         (
             "open('numba.py', 'w').write('raise ImportError(\"needs another NumPy\")');"
             "sys.path.insert(0, '.')",
@@ -449,14 +574,14 @@ def test_a_numba_that_cannot_be_used_is_left_alone(tmp_path, prepare, reason):
     script = (
         f"import os, sys; {prepare}\n"
         "import numpy as np, gradkit\n"
-        "from gradkit.engines.cpu.loading import reason_against_numba\n"
+        "from gradkit.engines.cpu.compiling import reason_against_compiling\n"
         "f = np.random.default_rng(0).random((1500, 1500))\n"
         "assert np.array_equal(gradkit.gradient(f)[1], np.gradient(f)[1])\n"
-        "print(reason_against_numba())\n"
+        "print(reason_against_compiling())\n"
     )
     environment = {"PYTHONPATH": ":".join(sys.path), "GRADKIT_CACHE_DIR": str(tmp_path)}
     ran = subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-W", "error", "-c", script],
         env=environment,
         cwd=tmp_path,
         capture_output=True,

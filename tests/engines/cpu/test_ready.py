@@ -351,3 +351,12 @@ def test_layouts_that_are_kept_are_limited():
             assert plan(f, out=out).tobytes() == slope(f).tobytes()
     assert len(plan.ready) <= compiled.MOST_LAYOUTS
     assert len(plan.memo["cpu calls"]) <= compiled.MOST_LAYOUTS
+
+
+def test_nothing_else_is_kept_of_layouts():
+    plan = plan_of()
+    kept = []
+    for gap in (2, 3, 4):
+        plan(np.zeros((SHAPE[0], SHAPE[1] * gap))[:, ::gap])
+        kept.append(set(plan.memo))
+    assert kept[0] == kept[1] == kept[2]
