@@ -36,12 +36,10 @@ __all__ = ["key_of", "reason_against"]
 #: Plans that read more points per result, all terms together, are left to the engine below; those
 #: that read more per thread take one row at a time. Compilers take seconds for more.
 MOST_READS, MOST_READS_OF_A_THREAD = 160, 200
-#: Of a single row, those that read more are not read without branches between, which would load
-#: more than registers hold.
-MOST_READS_AT_ONCE = 60
-#: Of stencils along several axes, two rows per thread fit registers up to so many points per row,
-#: where stencils are narrow and where they are wide.
-MOST_OF_TWO_ROWS, MOST_OF_TWO_WIDE_ROWS = 60, 33
+#: Of stencils along several axes, four rows per thread fit its 128 registers up to so many vectors
+#: of 16 bytes per row, and two up to so many. Of one row, more are not read without branches
+#: between, which would load more than registers hold.
+MOST_OF_FOUR_ROWS, MOST_OF_TWO_ROWS, MOST_OF_ONE_ROW = 31, 60, 100
 #: Differences of rows at ends, at most, and offsets, which kernels list as short integers.
 MOST_ENDS, LARGEST_OFFSET = 8000, 20000
 
@@ -119,6 +117,7 @@ class _Builder:
         key = Key(
             ndim=len(self.groups),
             is_wide=False,
+            turns=False,
             vector=1,
             march=march,
             marched=marched,
@@ -140,36 +139,43 @@ class _Builder:
         )
 
     def _march(self) -> tuple[int, int]:
-        """The axis before the last one with the widest stencils, and how many rows to take."""
+        """The axis to take several rows along, and how many.
+
+        It is the one before the last with the widest stencils, or the one just before it.
+        """
         spreads = [0] * len(self.groups)
         for rule in self.rule_keys:
             first, last = rule.spread
             spreads[rule.axis] = max(spreads[rule.axis], last - first)
         before = spreads[:-1]
-        if not before or not max(before):
+        if not before or not any(spreads):
             return -1, 1
-        # Weights of tables take registers like points.
-        points = _reads(self.plan) * (2 if any(r.is_table for r in self.rule_keys) else 1)
-        rows = self._rows(spreads, max(before), points)
+        if not max(before):
+            return len(before) - 1, 4
+        vectors = self._vectors()
+        rows = self._rows(spreads, vectors)
         if rows * _reads(self.plan) > MOST_READS_OF_A_THREAD:
             rows = 1
-        if rows == 1 and points > MOST_READS_AT_ONCE:
+        if rows == 1 and vectors > MOST_OF_ONE_ROW:
             return -1, 1
         return before.index(max(before)), rows
 
-    def _rows(self, spreads: Sequence[int], widest: int, points: int) -> int:
-        """How many rows a thread has registers for, of which there are 128."""
+    def _vectors(self) -> int:
+        """How many vectors of 16 bytes a row reads and writes, which take registers."""
+        # Weights of tables take them like points; what is computed with may be wider than elements.
+        tables = 2 if any(rule.is_table for rule in self.rule_keys) else 1
+        stored = max(map(_dtypes.itemsize, (*self.names, self.precision.result)))
+        parts = 2 if any(self.precision.splits) else 1
+        wider = max(_dtypes.itemsize(self.precision.compute) * parts // stored, 1)
+        return (_reads(self.plan) * tables + len(set(self.plan.same))) * wider
+
+    def _rows(self, spreads: Sequence[int], vectors: int) -> int:
+        """How many rows a thread has registers for."""
         if sum(map(bool, spreads)) == 1:
-            return 8 if widest > 4 else 4
-        inputs, outputs = len(self.plan.input_shapes), len(set(self.plan.same))
-        # Several inputs have no points in common.
-        apart = points * (1.5 if inputs > 1 else 1)
-        if apart > (MOST_OF_TWO_WIDE_ROWS if max(spreads) > 2 else MOST_OF_TWO_ROWS):
+            return 8 if max(spreads) > 4 else 4
+        if vectors > MOST_OF_TWO_ROWS:
             return 1
-        has_tables = any(rule.is_table for rule in self.rule_keys)
-        streams = inputs * outputs
-        is_heavy = has_tables or streams > 3 or max(spreads) > (4 if streams == 1 else 2)
-        return 2 if is_heavy else 4
+        return 2 if vectors > MOST_OF_FOUR_ROWS else 4
 
     def _merged(self, shape: Sequence[int]) -> tuple[int, ...]:
         return tuple(prod(shape[axis] for axis in group) for group in self.groups)
@@ -265,7 +271,9 @@ class _Builder:
             elif key.is_table:
                 padded = np.zeros((len(table), rule.targets), self.precision.real)
                 padded[:, rows.start : rows.stop] = table
-                self.tables.append(padded)
+                # Along the last axis, rows are read as vectors.
+                in_row = key.axis == len(self.sizes) - 1
+                self.tables.append(padded if in_row else np.ascontiguousarray(padded.T))
             else:
                 self.weights.extend(table[:, 0].tolist())
         ends = sum(len(run.pairs) * run.rows for run in (*key.first, *key.last))

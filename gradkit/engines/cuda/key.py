@@ -128,6 +128,8 @@ class Key(NamedTuple):
         Number of axes, after merging.
     is_wide : bool
         Whether indices have 64 bits.
+    turns : bool
+        Whether threads take turns: a grid may have fewer blocks than there are rows.
     vector : int
         Neighbours along the last axis that a thread computes and loads at once.
     march : int
@@ -142,6 +144,7 @@ class Key(NamedTuple):
 
     ndim: int
     is_wide: bool
+    turns: bool
     vector: int
     march: int
     marched: int
@@ -157,6 +160,11 @@ class Key(NamedTuple):
     def is_complex(self) -> bool:
         """Whether differences and sums are complex."""
         return _dtypes.kind(self.compute) == "complex"
+
+    def fitted(self, vector: int, is_wide: bool) -> Key:
+        """The key for vectors and indices: wide indices leave registers for half of the rows."""
+        march = max(self.march // 2, 1) if is_wide else self.march
+        return self._replace(vector=vector, is_wide=is_wide, march=march)
 
     def chains(self) -> Iterator[ChainKey]:
         """All terms of all results."""
@@ -177,8 +185,9 @@ class Numbers(NamedTuple):
         Of the rows in the middle of rules without tables, rule after rule.
     edges : ndarray
         Of all rows at ends, rule after rule.
-    tables : tuple of ndarray of shape (differences, rows)
-        Of the rows in the middle of rules with tables; 0 in the others.
+    tables : tuple of ndarray
+        Of the rows in the middle of rules with tables; 0 in the others. Of shape (differences,
+        rows) along the last axis, of which kernels read neighbours, else (rows, differences).
     arrays : tuple of (number, form, part)
         Which parameter of the plan each array is, in which form, and which part of it (None: all).
     """

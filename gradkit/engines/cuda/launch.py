@@ -196,14 +196,17 @@ def launch_of(made: Prepared, vector: int, device: Device) -> Launch:
 
 
 def _launch(made: Prepared, vector: int, device: Device) -> Launch:
-    key = made.key._replace(is_wide=made.is_wide, vector=vector)
+    key = made.key.fitted(vector, made.is_wide)
+    grid, block = layout(key, made.numbers.sizes)
+    key = key._replace(turns=max(grid[1:]) > MOST_BLOCKS)
+    grid = grid[0], min(grid[1], MOST_BLOCKS), min(grid[2], MOST_BLOCKS)
     index = np.int64 if key.is_wide else np.int32
     numbers, real = made.numbers, np.dtype(key.real).type
     scalars = (
         part for k in numbers.scalars for part in ((k.real, k.imag) if key.is_complex else (k,))
     )
     arguments = (*map(index, numbers.sizes), *map(real, numbers.weights), *map(real, scalars))
-    return Launch(device.kernel(key), *layout(key, numbers.sizes), arguments)
+    return Launch(device.kernel(key), grid, block, arguments)
 
 
 # --- what a launch is fitted to -------------------------------------------------------------------
@@ -243,7 +246,7 @@ def _is_aligned(array: Array, vector: int, device: Device) -> bool:
 
 
 def layout(key: Key, sizes: Sequence[int]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """The grid and the block of a launch."""
+    """The grid, which may have too many blocks, and the block of a launch."""
     counts = [n + max(o.extras[axis] for o in key.outputs) for axis, n in enumerate(sizes)]
     if key.march > 1:
         counts[key.marched] = -(-counts[key.marched] // key.march)
@@ -251,9 +254,4 @@ def layout(key: Key, sizes: Sequence[int]) -> tuple[tuple[int, int, int], tuple[
     x = min(BLOCK, 1 << max(across - 1, 0).bit_length())
     y = BLOCK // x if key.ndim > 1 else 1
     rows = counts[-2] if key.ndim > 1 else 1
-    grid = (
-        -(-across // x),
-        min(-(-rows // y), MOST_BLOCKS),
-        min(prod(counts[:-2]), MOST_BLOCKS),
-    )
-    return grid, (x, y, 1)
+    return (-(-across // x), -(-rows // y), prod(counts[:-2])), (x, y, 1)

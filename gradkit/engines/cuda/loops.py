@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gradkit.engines.cuda.key import Key, OutputKey
+from gradkit.engines.cuda.key import ChainKey, Key, OutputKey
 
-__all__ = ["has_middle", "loops", "offset_of", "size_of"]
+__all__ = ["has_middle", "loops", "offset_of", "reaching", "size_of"]
 
 
 def size_of(axis: int, extra: int) -> str:
@@ -24,8 +24,8 @@ def offset_of(indices: Sequence[str], extras: Sequence[int | None]) -> str:
     return text or "0"
 
 
-def loops(key: Key) -> Iterator[str]:
-    """Which results a thread computes."""
+def loops(key: Key, middle: Sequence[str]) -> Iterator[str]:
+    """Which results a thread computes, given the functions of rows in the middle."""
     last = key.ndim - 1
     counts = [max(output.extras[axis] for output in key.outputs) for axis in range(key.ndim)]
     yield f"const I x = ((I)blockIdx.x * blockDim.x + threadIdx.x) * {key.vector};"
@@ -34,20 +34,27 @@ def loops(key: Key) -> Iterator[str]:
     if key.ndim > 2:
         others = [_steps(key, axis, counts) for axis in range(last - 1)]
         total = " * ".join(others)
-        yield f"for (I z = blockIdx.z; z < {total}; z += gridDim.z) {{"
+        yield _turns(key, "z", "blockIdx.z", total, "gridDim.z")
         depth += 1
         yield from _decoded(key, others)
     if key.ndim > 1:
         row = last - 1
         first = "(I)blockIdx.y * blockDim.y + threadIdx.y"
         steps = _steps(key, row, counts)
-        yield f"for (I y = {first}; y < {steps}; y += (I)gridDim.y * blockDim.y) {{"
+        yield _turns(key, "y", first, steps, "(I)gridDim.y * blockDim.y")
         depth += 1
         factor = f" * {key.march}" if key.marched == row else ""
         yield f"  const I i{row} = y{factor};"
-    for line in _results(key, counts):
+    for line in _results(key, counts, middle):
         yield f"  {line}"
     yield "}" * depth
+
+
+def _turns(key: Key, index: str, first: str, count: str, step: str) -> str:
+    """The head of a loop, or of what is done once: what loops keep takes registers."""
+    if key.turns:
+        return f"for (I {index} = {first}; {index} < {count}; {index} += {step}) {{"
+    return f"if (const I {index} = {first}; {index} < {count}) {{"
 
 
 def _steps(key: Key, axis: int, counts: Sequence[int]) -> str:
@@ -73,7 +80,7 @@ def _decoded(key: Key, counts: Sequence[str]) -> Iterator[str]:
             yield f"  rest /= {counts[axis]};"
 
 
-def _results(key: Key, counts: Sequence[int]) -> Iterator[str]:
+def _results(key: Key, counts: Sequence[int], middle: Sequence[str]) -> Iterator[str]:
     """What a thread computes: vectors of neighbours, then what is left, one by one.
 
     Rows at the ends of the last axis are written twice: with what is there, then as they should be.
@@ -82,18 +89,21 @@ def _results(key: Key, counts: Sequence[int]) -> Iterator[str]:
     size = size_of(last, counts[last])
     if key.vector > 1:
         yield f"if (x + {key.vector} <= {size}) {{"
-        yield from _many(key, counts)
+        yield from _many(key, counts, middle)
         yield "}"
         yield from _singles(key, counts)
     else:
-        yield from _many(key, counts)
+        yield from _many(key, counts, middle)
 
 
-def _many(key: Key, counts: Sequence[int]) -> Iterator[str]:
+def _many(key: Key, counts: Sequence[int], middle: Sequence[str]) -> Iterator[str]:
     if not has_middle(key):
         yield from _stores(key, counts, f"_{key.vector}", "x")
         return
     yield f"if ({' && '.join(_inside(key))}) {{"
+    places = [*(f"i{axis}" for axis in range(key.ndim - 1)), "x"]
+    yield f"  const I {', '.join(f'b{axis} = {place}' for axis, place in enumerate(places))};"
+    yield from (f"  {line}" for line in middle)
     if key.march == 1:
         yield from _stores(key, counts, "_m", "x")
     else:
@@ -124,6 +134,32 @@ def _inside(key: Key) -> Iterator[str]:
             yield f"i{axis} >= {first}"
         if after or rows > 1:
             yield f"i{axis} + {rows} <= {size} - {after}"
+
+
+def reaching(key: Key) -> set[int]:
+    """Rules along the last axis that take points before and after a row of the middle.
+
+    What is done before them must not: arrays may have less rows, and tables have one.
+    """
+    if key.vector == 1:
+        return set()
+    last = key.ndim - 1
+    found, barred = set(), set()
+    for chain in key.chains():
+        clean = True
+        for step in chain.steps:
+            if step.rule is None:
+                clean = False
+            elif key.rules[step.rule].axis == last:
+                (found if clean else barred).add(step.rule)
+                clean = False
+    return found - barred
+
+
+def _beyond(key: Key, chain: ChainKey, side: int) -> int:
+    """Rows that a term reaches over: at most one, which has all the points that a rule takes."""
+    used = {step.rule for step in chain.steps} & reaching(key)
+    return int(any(key.rules[rule].spread[side] for rule in used if rule is not None))
 
 
 def _singles(key: Key, counts: Sequence[int]) -> Iterator[str]:
@@ -175,7 +211,7 @@ def _margin(key: Key, output: OutputKey, axis: int, side: int) -> int:
     """Rows at an end for which some level takes a row at an end."""
     margin = 0
     for chain in output.chains:
-        found = 0
+        found = _beyond(key, chain, side) if axis == key.ndim - 2 else 0
         for step in chain.steps:
             if step.rule is None or key.rules[step.rule].axis != axis:
                 continue
@@ -185,6 +221,7 @@ def _margin(key: Key, output: OutputKey, axis: int, side: int) -> int:
             if side:
                 # Counted from the end of the results, of which there may be more or fewer.
                 inner += rule.targets - rule.sources
-            found = max(rule.after if side else rule.before, inner if found else 0)
+            outer = rule.after if side else rule.before
+            found = max(outer, inner) if found or rule.middle_folds else outer
         margin = max(margin, found)
     return margin

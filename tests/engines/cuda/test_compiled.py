@@ -42,36 +42,43 @@ ROUGH = Grid(COORDINATES, COORDINATES, COORDINATES)
 #: results had on sm_90 (CUDA 13.5), in float32 and float64. A copy on an H200 leaves time for 55
 #: and 110 (docs/performance/kernels.md); half of it is asked for.
 KERNELS = {
-    "axis 0": (D(0), SPACE, 2, (3.9, 5.8)),
-    "axis 1": (D(1), SPACE, 2, (3.8, 5.6)),
-    "axis 2": (D(2), SPACE, 2, (6.5, 11.0)),
-    "axis 0, accuracy 8": (D(0), SPACE, 8, (9.9, 11.9)),
-    "axis 2, accuracy 8": (D(2), SPACE, 8, (20.3, 33.5)),
-    "coordinates of axis 0": (D(0), ROUGH, 2, (5.7, 8.0)),
-    "coordinates of axis 2": (D(2), ROUGH, 2, (8.3, 13.5)),
-    "laplacian": (Laplacian(3), SPACE, 2, (17.4, 22.5)),
-    "gradient": (Gradient(3), SPACE, 2, (4.1, 6.1)),
-    "divergence": (Divergence(3), SPACE, 2, (11.6, 17.3)),
-    "curl": (Curl(3), SPACE, 2, (9.2, 13.9)),
-    "hessian": (Hessian(3), SPACE, 2, (7.3, 10.5)),
+    "axis 0": (D(0), SPACE, 2, (4.1, 6.2)),
+    "axis 1": (D(1), SPACE, 2, (4.2, 6.3)),
+    "axis 2": (D(2), SPACE, 2, (4.0, 5.9)),
+    "axis 0, accuracy 8": (D(0), SPACE, 8, (10.1, 12.3)),
+    "axis 2, accuracy 8": (D(2), SPACE, 8, (10.0, 13.3)),
+    "coordinates of axis 0": (D(0), ROUGH, 2, (5.5, 7.8)),
+    "coordinates of axis 2": (D(2), ROUGH, 2, (5.6, 8.2)),
+    "laplacian": (Laplacian(3), SPACE, 2, (16.4, 20.8)),
+    "gradient": (Gradient(3), SPACE, 2, (3.9, 5.7)),
+    "divergence": (Divergence(3), SPACE, 2, (11.0, 16.2)),
+    "curl": (Curl(3), SPACE, 2, (8.0, 11.1)),
+    "hessian": (Hessian(3), SPACE, 2, (6.6, 9.2)),
 }
 HALF_OF_BUDGET = {"float32": 55 / 2, "float64": 110 / 2}
-#: The same of wide stencils along all axes and of coordinates, which are not held to the half.
+#: Kernels that are not held to the half, but to the whole.
+ABOVE_THE_HALF = {
+    ("laplacian, accuracy 8", "float32"),
+    ("laplacian, accuracy 8", "float64"),
+    ("laplacian, coordinates", "float32"),
+    ("hessian, accuracy 4", "float32"),
+}
+#: The same of wide stencils along all axes and of coordinates.
 WIDE_KERNELS = {
-    "gradient, accuracy 4": (Gradient(3), SPACE, 4, (8.3, 12.8)),
-    "gradient, accuracy 8": (Gradient(3), SPACE, 8, (15.3, 23.8)),
-    "gradient, coordinates": (Gradient(3), ROUGH, 2, (6.8, 10.2)),
-    "laplacian, accuracy 4": (Laplacian(3), SPACE, 4, (29.6, 39.1)),
-    "laplacian, accuracy 8": (Laplacian(3), SPACE, 8, (62.5, 87.5)),
-    "laplacian, coordinates": (Laplacian(3), ROUGH, 2, (37.4, 55.5)),
-    "divergence, accuracy 4": (Divergence(3), SPACE, 4, (27.4, 41.2)),
-    "divergence, accuracy 8": (Divergence(3), SPACE, 8, (77.0, 124.5)),
-    "divergence, coordinates": (Divergence(3), ROUGH, 2, (22.2, 32.8)),
-    "curl, accuracy 4": (Curl(3), SPACE, 4, (27.0, 41.8)),
-    "curl, accuracy 8": (Curl(3), SPACE, 8, (39.2, 63.2)),
-    "curl, coordinates": (Curl(3), ROUGH, 2, (12.9, 17.9)),
-    "hessian, accuracy 4": (Hessian(3), SPACE, 4, (31.3, 44.9)),
-    "hessian, coordinates": (Hessian(3), ROUGH, 2, (19.8, 31.4)),
+    "gradient, accuracy 4": (Gradient(3), SPACE, 4, (6.6, 9.2)),
+    "gradient, accuracy 8": (Gradient(3), SPACE, 8, (11.8, 17.2)),
+    "gradient, coordinates": (Gradient(3), ROUGH, 2, (5.4, 7.3)),
+    "laplacian, accuracy 4": (Laplacian(3), SPACE, 4, (27.3, 34.4)),
+    "laplacian, accuracy 8": (Laplacian(3), SPACE, 8, (48.4, 61.4)),
+    "laplacian, coordinates": (Laplacian(3), ROUGH, 2, (28.0, 37.3)),
+    "divergence, accuracy 4": (Divergence(3), SPACE, 4, (21.2, 28.5)),
+    "divergence, accuracy 8": (Divergence(3), SPACE, 8, (36.2, 48.3)),
+    "divergence, coordinates": (Divergence(3), ROUGH, 2, (18.5, 24.5)),
+    "curl, accuracy 4": (Curl(3), SPACE, 4, (14.6, 20.5)),
+    "curl, accuracy 8": (Curl(3), SPACE, 8, (25.0, 34.1)),
+    "curl, coordinates": (Curl(3), ROUGH, 2, (12.1, 16.2)),
+    "hessian, accuracy 4": (Hessian(3), SPACE, 4, (18.9, 25.0)),
+    "hessian, coordinates": (Hessian(3), ROUGH, 2, (13.9, 18.4)),
 }
 
 
@@ -81,7 +88,7 @@ def key_for(kernel, dtype, vector=None, is_wide=False):
     inputs = [np.broadcast_to(np.zeros((), dtype), shape) for shape in plan.input_shapes]
     key, _ = key_of(plan, [dtype] * len(inputs), plan.precision(inputs))
     width = 16 // np.dtype(dtype).itemsize if vector is None else vector
-    return key._replace(vector=width, is_wide=is_wide)
+    return key.fitted(width, is_wide)
 
 
 def machine_codes(nvdisasm, cubins, folder):
@@ -121,10 +128,6 @@ def built(nvrtc, nvdisasm, tmp_path_factory):
     @cache
     def of_all(names, dtype, architecture):
         keys = {name: key_for(name, dtype) for name in names}
-        # The middle of some shares blocks with the ends.
-        for name in WIDE_KERNELS.keys() & keys.keys():
-            if keys[name].march == 1:
-                keys[name, "alone"] = without_ends(keys[name])
         found = {case: compiled(nvrtc, source(key), architecture) for case, key in keys.items()}
         cubins, folder = [one.code for one in found.values()], tmp_path_factory.mktemp("cubins")
         codes = machine_codes(nvdisasm, cubins, folder)
@@ -160,37 +163,25 @@ def test_hot_paths_stay_within_their_budgets(built, kernel, dtype, architecture)
     assert per_result <= HALF_OF_BUDGET[dtype]
 
 
-def stores_one(instructions):
-    return any("STG" in i and ".128" not in i for i in instructions)
-
-
-def without_ends(key):
-    """The kernel of rows in the middle alone: all but single results is the path of nearly all."""
-    rules = tuple(rule._replace(first=(), last=()) for rule in key.rules)
-    return key._replace(rules=rules)
-
-
 @pytest.mark.parametrize("kernel", WIDE_KERNELS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("architecture", [80, 90, 120])
 def test_wide_stencils_stay_within_their_budgets(built, kernel, dtype, architecture):
     """On the architectures of which one has the most spills where rows per thread are too many."""
-    kernels = built(tuple(WIDE_KERNELS), dtype, architecture)
-    key, registers, spilled, blocks = kernels[kernel]
+    key, registers, spilled, blocks = built(tuple(WIDE_KERNELS), dtype, architecture)[kernel]
     assert spilled == 0, "registers are spilled"
     assert registers <= 65536 // (2 * BLOCK)
-    if key.march > 1:
-        hot = max(blocks, key=stores)
-    else:
-        blocks = kernels[kernel, "alone"].blocks
-        hot = [i for block in blocks if not stores_one(block) for i in block if i != "NOP"]
+    hot = max(blocks, key=stores)
     assert stores(hot) == key.march * len(key.outputs)
     assert any("LDG.E.128" in i for i in hot)
-    # Breaks out of loops are calls of labels on some architectures.
-    assert not any("CALL" in i and ".L_" not in i for i in hot)
+    assert not any("CALL" in i for i in hot), "something is not inlined, such as a division"
     per_result = len(hot) / (stores(hot) * key.vector)
     recorded = WIDE_KERNELS[kernel][3][dtype == "float64"]
     assert per_result <= (1.1 if architecture == 90 else 1.3) * recorded
+    # A copy of as many bytes: inputs that are read once, results that are written once.
+    arrays = len(key.inputs) + len(key.outputs)
+    half = HALF_OF_BUDGET[dtype] * arrays / (2 * len(key.outputs))
+    assert per_result <= (2 * half if (kernel, dtype) in ABOVE_THE_HALF else half)
 
 
 def test_the_hessian_of_accuracy_8_is_left_to_the_reference():

@@ -1,12 +1,14 @@
 """Launches: grids, widths, what is refused, what is kept."""
 
+from math import prod
+
 import numpy as np
 import pytest
 
 import gradkit
 from gradkit import Axis, D, Gradient, Grid, Laplacian, Stencil
 from gradkit.engines import cuda
-from gradkit.engines.cuda.launch import MOST_BLOCKS, WIDE, launched, layout, prepared, reject
+from gradkit.engines.cuda.launch import WIDE, launched, layout, prepared, reject
 from gradkit.errors import EngineError
 
 
@@ -26,11 +28,23 @@ def test_threads_cover_all_results(host, shape, vector):
     grid, block = layout(key._replace(vector=vector), sizes)
     assert block[0] * block[1] * block[2] <= 256
     assert grid[0] * block[0] * vector >= sizes[-1]
-    assert grid[1] <= MOST_BLOCKS
-    assert grid[2] <= MOST_BLOCKS
+    assert grid[1] * block[1] >= (sizes[-2] if len(sizes) > 1 else 1) / key.march
+    assert grid[2] >= prod(sizes[:-2]) / key.march
     assert all(part >= 1 for part in (*grid, *block))
     # No more than one block too many along the last axis, whose threads do not loop.
     assert (grid[0] - 1) * block[0] * vector < sizes[-1]
+
+
+@pytest.mark.parametrize("most", [2, 3, 4, 5, 8, 9])
+def test_threads_take_turns_where_a_grid_has_too_few_blocks_alone(host, monkeypatch, rng, most):
+    monkeypatch.setattr("gradkit.engines.cuda.launch.MOST_BLOCKS", most)
+    plan = D(1).on(Grid(None, Axis(0.3), Axis(0.3)), (4, 5, 1024), edge_order=1)
+    f, device = rng.normal(size=(4, 5, 1024)), host()
+    (found,) = launched(plan, [f], prepared(plan, [f], device), device)
+    np.testing.assert_allclose(found, plan(f), atol=1e-11)
+    ((key, grid, _),) = device.launches
+    assert key.turns is (most < 4)
+    assert max(grid[1:]) <= most
 
 
 def test_grids_smaller_than_the_rows_are_looped_over(host, monkeypatch, rng):
@@ -39,7 +53,9 @@ def test_grids_smaller_than_the_rows_are_looped_over(host, monkeypatch, rng):
     f, device = rng.normal(size=(30, 70, 5)), host()
     (found,) = launched(plan, [f], prepared(plan, [f], device), device)
     np.testing.assert_allclose(found, plan(f), atol=1e-11)
-    assert device.launches[0][1][1:] == (2, 2)
+    ((key, grid, _),) = device.launches
+    assert key.turns
+    assert grid[1:] == (2, 2)
 
 
 def test_arrays_beyond_2_to_the_31_elements_have_wide_indices(host):

@@ -30,8 +30,9 @@ from gradkit.engines.cuda.source import BLOCK, source
 
 from .conftest import Host, compiled, launchers
 
-SHAPE = (5, 6, 8)
-ROUGH = np.cumsum([0.0, 0.5, 1.0, 0.25, 2.0, 1.5, 0.5, 1.0])
+#: Threads take four rows: those from 4 to 8 are in the middle.
+SHAPE = (10, 6, 8)
+ROUGH = np.cumsum([0.0, 0.5, 1.0, 0.25, 2.0, 1.5, 0.5, 1.0, 0.75, 1.25])
 A = np.random.default_rng(4).uniform(1, 2, SHAPE)
 EDGE = np.random.default_rng(5).uniform(1, 2, SHAPE[1:])
 FAMILIES = {
@@ -127,7 +128,7 @@ def test_kernels_give_what_the_reference_gives(kernels, rng, monkeypatch, family
         cases[dtype, is_wide, is_single] = (
             made,
             device,
-            made.key._replace(is_wide=is_wide, vector=vector),
+            made.key.fitted(vector, is_wide),
         )
     launchers([source(key) for _, _, key in cases.values()], kernels)
     for dtype in DTYPES:
@@ -147,7 +148,7 @@ def test_kernels_compile(nvrtc, rng, family, boundary):
     for dtype, is_wide, is_single, architecture in dealt(family, boundary):
         made = prepared(plan, inputs_of(plan, dtype, rng), Host(None))
         width = 1 if is_single else made.vectors[0]
-        text = source(made.key._replace(vector=width, is_wide=is_wide))
+        text = source(made.key.fitted(width, is_wide))
         found = compiled(nvrtc, text, architecture)
         case = (dtype, is_wide, is_single, architecture)
         assert found.registers <= REGISTERS, case

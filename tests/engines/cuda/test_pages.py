@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gradkit import Axis, Curl, D, FiniteDifference, Gradient, Grid, Laplacian
+from gradkit import Average, Axis, Curl, D, FiniteDifference, Gradient, Grid, Hessian, Laplacian
 from gradkit.engines.cuda.launch import launched, prepared
+from gradkit.engines.cuda.loops import has_middle
 from gradkit.engines.cuda.source import source
 
 spec = importlib.util.spec_from_file_location("host", sys.argv[1])
@@ -43,6 +44,16 @@ class AtTheEdge(host.Buffers):
 
 folder = Path(sys.argv[2])
 cases = []
+
+
+def add(plan, dtype="float32"):
+    for at_end in (True, False):
+        device = host.Host(folder)
+        device.buffers = AtTheEdge(at_end)
+        inputs = [np.sin(np.arange(np.prod(s), dtype=dtype)).reshape(s) for s in plan.input_shapes]
+        cases.append((plan, inputs, prepared(plan, inputs, device), device))
+
+
 ROUGH = Axis(coordinates=np.arange(32.0) ** 1.5)
 for shape in ((32,), (9, 32), (6, 7, 32), (5, 6, 9)):
     for along in (Axis(0.3), Axis(0.3, boundary="periodic"), ROUGH):
@@ -53,16 +64,41 @@ for shape in ((32,), (9, 32), (6, 7, 32), (5, 6, 9)):
         for operator in [D(axis) for axis in range(n)] + several:
             for accuracy in (2, 4):
                 method = FiniteDifference(accuracy)
-                plan = operator.on(grid, shape, method=method, edge_order=1)
-                for at_end in (True, False):
-                    device = host.Host(folder)
-                    device.buffers = AtTheEdge(at_end)
-                    inputs = [np.ones(s, "float32") for s in plan.input_shapes]
-                    cases.append((plan, inputs, prepared(plan, inputs, device), device))
+                add(operator.on(grid, shape, method=method, edge_order=1))
+# Vectors beside those of a row: of rows as long as one vector, over several rows, where the axis
+# before has no ends, in blocks, and where something else is done before.
+LINE, LOOP, NONE = Axis(0.3), Axis(0.3, boundary="periodic"), None
+RING = Axis(coordinates=np.arange(13.0) ** 1.5, boundary="periodic", period=50.0)
+A = np.arange(1.0, 9)
+for axes, shape, operator, accuracy, dtype in (
+    ((NONE, LINE), (9, 4), D(1), 2, "float32"),
+    ((LOOP, LINE), (10, 4), D(0) + D(1), 2, "float32"),
+    ((LOOP, LINE), (13, 10), D(1) + D(0), 8, "float64"),
+    ((NONE, LINE), (11, 10), D(1), 8, "float64"),
+    ((RING, LINE), (13, 8), D(0), 2, "float32"),
+    ((RING, LINE), (13, 8), D(0) @ D(1), 4, "float64"),
+    ((NONE, LINE), (9, 12), D(1), 8, "float32"),
+    ((LOOP, LOOP, LINE), (10, 6, 8), Laplacian(3), 4, "float64"),
+    ((NONE, LOOP, LINE), (2, 13, 8), D(1) * D(2), 4, "float32"),
+    ((LINE, LINE, LINE), (10, 6, 8), Hessian(3), 2, "float64"),
+    ((LOOP, LINE), (13, 8), D(0) @ (2 * D(1)) + D(1) @ (A * D(1)), 2, "float32"),
+    ((LINE, LINE), (13, 8), D(0, to="outer") + D(1) * Average(0, to="outer"), 2, "float32"),
+    ((LINE, LINE), (13, 8), D(0, at="outer", to="centre") @ D(0, to="outer") + D(1), 2, "float64"),
+):
+    plan = operator.on(Grid(*axes), shape, method=FiniteDifference(accuracy), edge_order=1)
+    add(plan, dtype)
+    made = cases[-1][2]
+    assert made.vectors[0] == 16 // np.dtype(dtype).itemsize
+    assert has_middle(made.key._replace(vector=made.vectors[0]))
+add((D(1) @ D(1) + D(0)).on(Grid(LOOP, LINE), (13, 8)))
+blocks = Laplacian(2).on(Grid(LOOP, LINE), (39, 8), edge_order=1)
+for start in (0, 13, 26):
+    add(blocks.block([(start, start + 13), (0, 8)], (1, 0)))
 widest = [made.key._replace(vector=made.vectors[0]) for _, _, made, _ in cases]
 host.launchers([source(key) for key in widest], folder)
 for case in cases:
-    assert not any(abs(part).max() > 0 for part in launched(*case))
+    found, wanted = launched(*case), case[0].apply(case[1])
+    assert all(abs(f - w).max() < 1e-3 for f, w in zip(found, wanted, strict=True))
 print("done")
 """
 

@@ -181,7 +181,7 @@ FIELDS = {
 @pytest.mark.parametrize("name", FIELDS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_fields(host, rng, name, dtype):
-    plan = FIELDS[name].on(SPACE, (6, 5, 16))
+    plan = FIELDS[name].on(SPACE, (10, 5, 16))
     assert_as_reference(plan, host(), inputs_of(plan, rng, dtype))
 
 
@@ -278,7 +278,7 @@ def test_arrays_along_walls(host, rng, name):
 @pytest.mark.parametrize("name", ["gradient", "laplacian", "curl"])
 def test_indices_of_64_bits(host, rng, name, monkeypatch):
     monkeypatch.setattr("gradkit.engines.cuda.launch.WIDE", 0)
-    plan, device = FIELDS[name].on(SPACE, (6, 5, 16)), host()
+    plan, device = FIELDS[name].on(SPACE, (10, 5, 16)), host()
     assert_as_reference(plan, device, inputs_of(plan, rng))
     assert device.launches[0][0].is_wide
 
