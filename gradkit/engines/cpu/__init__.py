@@ -44,7 +44,7 @@ COMPILED = 2**24
 #: saves 0.3 to 2 s per so many, and takes 1 to 4 s to compile once.
 EARNED = 2**30
 #: The same of a kernel that has been compiled before: 0.06 s for the first that a process reads.
-KEPT = 2**27
+KEPT = 2**26
 
 
 class _Service(NamedTuple):
