@@ -187,7 +187,7 @@ def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
     if _has_lanes(key):
         yield "    if is_lined:"
         count = f"filled + {len(places)}"
-        yield f"        line, front, filled = flushed(line, front, {count}, held, is_past)"
+        yield f"        line, front, filled = flushed(line, front, {count}, held)"
 
 
 def _end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
@@ -301,13 +301,14 @@ def _middle(key: Key) -> Iterator[str]:
     if _has_lanes(key):
         ends = sum(place >= 0 for place in key.ends)
         before = f" - ({ends} * SIZE if left == 0 else 0)" if ends else ""
-        yield "is_lined = count >= LANES"
+        yield "is_lined = is_past > 0 and count >= LANES"
         yield "if is_lined:"
         yield f"    line, front, filled = begun(out{before}, line, front, filled, held)"
     yield from _written_ends(key, True)
     if _has_lanes(key):
         yield from _lines(key)
-        yield "for x in range(0 if is_lined else count):"
+        yield from _lanes(key)
+        yield "for x in range(0 if is_lined or count >= LANES else count):"
     else:
         yield "for x in range(count):"
     yield from indented(_result(key, ""))
@@ -329,20 +330,28 @@ def _lines(key: Key) -> Iterator[str]:
     yield from indented(_result(key, "lanes_"))
     yield "    if x == past and not filled:"
     yield "        if waits:"
-    yield "            fill(line - LINE, before, is_past)"
+    yield "            write_line(line - LINE, 0, before)"
     yield "        before, waits = value, int64(1)"
     yield "        line, past = line + LINE, past + LANES"
     yield "    else:"
     yield "        if waits:"
-    yield "            fill(line - LINE, before, is_past)"
+    yield "            write_line(line - LINE, 0, before)"
     yield "            waits = int64(0)"
     yield "        keep(held + (filled + x - past) * SIZE, 0, value)"
     yield "        taken = min(LANES - filled, count - past)"
-    yield "        line, front, filled = flushed(line, front, filled + taken, held, is_past)"
+    yield "        line, front, filled = flushed(line, front, filled + taken, held)"
     yield "        past += taken"
     yield "    x = min(past, count - LANES)"
     yield "if waits:"
-    yield "    fill(line - LINE, before, is_past)"
+    yield "    write_line(line - LINE, 0, before)"
+
+
+def _lanes(key: Key) -> Iterator[str]:
+    """Lanes that are left in the caches, each written where it belongs; the last ones overlap."""
+    yield "for n in range(0 if is_lined or count < LANES else -(-count // LANES)):"
+    yield "    x = min(n * LANES, count - LANES)"
+    yield from indented(_result(key, "lanes_"))
+    yield "    keep(out + x * SIZE, 0, value)"
 
 
 def _result(key: Key, lanes: str) -> Iterator[str]:

@@ -302,16 +302,7 @@ def begun(address, line, first, filled, held):
 
 
 @inner
-def fill(line, value, is_past):
-    """Write lanes to a line of a cache, past the caches or not."""
-    if is_past:
-        write_line(line, 0, value)
-    else:
-        keep(line, 0, value)
-
-
-@inner
-def flushed(line, first, filled, held, is_past):
+def flushed(line, first, filled, held):
     """Write the lines that are full, and hold back the rest."""
     full = filled // LANES
     for k in range(full):
@@ -319,7 +310,7 @@ def flushed(line, first, filled, held, is_past):
             release(line, first, LANES, held)
             first = int64(0)
         else:
-            fill(line, line_again(held + k * LINE, 0), is_past)
+            write_line(line, 0, line_again(held + k * LINE, 0))
         line += LINE
     if full:
         keep(held, 0, line_again(held + full * LINE, 0))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradkit.engines import reference
-from gradkit.engines.cpu import compiled
+from gradkit.engines.cpu import compiled, numbers
 
 pytest.importorskip("numba", reason="numba is not installed")
 
@@ -76,9 +76,15 @@ def compare(plan, inputs, steps=None, out_steps=None, order=None, threads=1, exa
     wanted = reference.run(plan, inputs)
     wanted = [wanted[i] for i in dict.fromkeys(plan.same)]
     given = [guarded(f, steps, order)[0] for f in inputs]
-    blanks = [guarded(np.full_like(w, np.nan), out_steps, order) for w in wanted]
-    assert compiled.run(plan, given, [view for view, _, _ in blanks], threads)
-    for w, (view, large, inside) in zip(wanted, blanks, strict=True):
-        assert exact(np.ascontiguousarray(view), w)
-        large[inside] = np.nan
-        assert np.isnan(large).all(), "something was written outside"
+    # Results are left in the caches, and written past them.
+    for past in (numbers.PAST, 0):
+        blanks = [guarded(np.full_like(w, np.nan), out_steps, order) for w in wanted]
+        plan.memo.pop("cpu calls", None)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(numbers, "PAST", past)
+            assert compiled.run(plan, given, [view for view, _, _ in blanks], threads)
+        for w, (view, large, inside) in zip(wanted, blanks, strict=True):
+            assert exact(np.ascontiguousarray(view), w)
+            large[inside] = np.nan
+            assert np.isnan(large).all(), "something was written outside"
+    plan.memo.pop("cpu calls", None)
