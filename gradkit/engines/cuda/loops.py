@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gradkit.engines.cuda.key import ChainKey, Key, OutputKey
+from gradkit.methods import WALL
 
 __all__ = ["has_middle", "loops", "offset_of", "reaching", "size_of"]
 
@@ -139,7 +140,9 @@ def _inside(key: Key) -> Iterator[str]:
 def reaching(key: Key) -> set[int]:
     """Rules along the last axis that take points before and after a row of the middle.
 
-    What is done before them must not: arrays may have less rows, and tables have one.
+    What is done before them must not: arrays may have less rows, and tables have one. Nor may
+    arrays along the walls of other axes be read there, where these are so short that rows of their
+    middle take a wall.
     """
     if key.vector == 1:
         return set()
@@ -150,8 +153,12 @@ def reaching(key: Key) -> set[int]:
         for step in chain.steps:
             if step.rule is None:
                 clean = False
-            elif key.rules[step.rule].axis == last:
+                continue
+            rule = key.rules[step.rule]
+            if rule.axis == last:
                 (found if clean else barred).add(step.rule)
+                clean = False
+            elif any(point in WALL for pair in rule.middle for point in pair):
                 clean = False
     return found - barred
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gradkit import Average, Axis, Curl, D, FiniteDifference, Gradient, Grid, Hessian, Laplacian
+from gradkit import Average, Axis, Curl, D, Dirichlet, FiniteDifference, Gradient, Grid, Hessian
+from gradkit import Laplacian, operator_from_offsets
 from gradkit.engines.cuda.launch import launched, prepared
 from gradkit.engines.cuda.loops import has_middle
 from gradkit.engines.cuda.source import source
@@ -90,6 +91,12 @@ for axes, shape, operator, accuracy, dtype in (
     made = cases[-1][2]
     assert made.vectors[0] == 16 // np.dtype(dtype).itemsize
     assert has_middle(made.key._replace(vector=made.vectors[0]))
+# An axis so short that its middle takes a wall, before neighbours along the last axis are taken.
+wall = Axis(0.3, boundary=Dirichlet(np.arange(8.0).reshape(1, 8)))
+corner = operator_from_offsets({(0, -1): -1, (1, -1): 1}, axes=(2, 0))
+for operator in (corner + D(1, 4), corner + D(2) + D(1, 4)):
+    add(operator.on(Grid(wall, LINE, LINE), (2, 10, 8)))
+    assert has_middle(cases[-1][2].key._replace(vector=4))
 add((D(1) @ D(1) + D(0)).on(Grid(LOOP, LINE), (13, 8)))
 blocks = Laplacian(2).on(Grid(LOOP, LINE), (39, 8), edge_order=1)
 for start in (0, 13, 26):
