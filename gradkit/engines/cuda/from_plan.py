@@ -40,8 +40,8 @@ MOST_READS, MOST_READS_OF_A_THREAD = 160, 200
 #: of 16 bytes per row, and two up to so many. Of one row, more are not read without branches
 #: between, which would load more than registers hold.
 MOST_OF_FOUR_ROWS, MOST_OF_TWO_ROWS, MOST_OF_ONE_ROW = 31, 60, 100
-#: Differences of rows at ends, at most, and offsets, which kernels list as short integers.
-MOST_ENDS, LARGEST_OFFSET = 8000, 20000
+#: Differences of rows at ends, at most, and offsets, which kernels list beside other points.
+MOST_ENDS, LARGEST_OFFSET = 8000, 2**30 - 1
 
 
 def reason_against(plan: Plan) -> str | None:

@@ -15,7 +15,7 @@ from math import gcd
 from typing import Any
 
 from gradkit.engines.cuda.key import ArrayKey, Key, OutputKey, RuleKey, StepKey
-from gradkit.engines.cuda.loops import offset_of, reaching, size_of
+from gradkit.engines.cuda.loops import offset_of, size_of
 from gradkit.methods import WALL
 
 __all__ = ["NO_OFFSET", "SPECIAL", "Functions"]
@@ -25,7 +25,7 @@ Steps = tuple[StepKey, ...]
 Level = tuple[int, tuple[int, ...], Steps]
 
 #: Points of rows at ends that are no offsets: 0, and what is known at the walls.
-NO_OFFSET = 30000
+NO_OFFSET = 2**30
 SPECIAL = {None: NO_OFFSET, WALL[0]: NO_OFFSET + 1, WALL[1]: NO_OFFSET + 2}
 
 
@@ -87,51 +87,60 @@ class Functions:
     # --- rules --------------------------------------------------------------------------------
 
     def _rule(self, number: int, rule: RuleKey) -> Iterator[str]:
-        """Weighted differences of the level below, g (one at a time: s), and known values."""
+        """Weighted differences of the level below, g, and of what is known at walls."""
         yield (
             f"auto rule{number}{self.suffix} = "
-            f"[&]({self.parameters}, auto g, auto s, auto first, auto last) INLINE {{"
+            f"[&]({self.parameters}, auto g, auto first, auto last) INLINE {{"
         )
         in_row = rule.axis == self.key.ndim - 1 and self.width > 1
-        if not in_row and not (self.in_middle and rule.axis != self.key.ndim - 1):
+        if not in_row and not self.in_middle:
             yield from self._ends(number, rule)
-        if in_row:
-            yield from self._window(number, rule)
-        else:
-            yield from self._middle(number, rule)
+        yield from self._window(number, rule) if in_row else self._middle(number, rule)
         yield "};"
 
     def _ends(self, number: int, rule: RuleKey) -> Iterator[str]:
         """The rows at the ends of an axis, whose differences are listed in tables."""
         if not rule.before + rule.after:
             return
-        index, zero = f"i{rule.axis}", f"splat<{self.width}>(A{{}})"
+        index = f"i{rule.axis}"
         middle = f"{size_of(rule.axis, rule.targets)} - {rule.after}"
         yield f"  if ({index} < {rule.before} || {index} >= {middle}) {{"
         yield f"    const I from_end = {rule.before} + {index} - ({middle});"
         yield f"    const I row = {index} < {rule.before} ? {index} : from_end;"
         yield f"    const int stop = begin{number}[row + 1];"
-        yield f"    auto total = {zero};"
+        yield f"    auto total = splat<{self.width}>(A{{}});"
         yield f'    _Pragma("unroll 1") for (int p = begin{number}[row]; p < stop; ++p) {{'
-        yield f"      const int h = high{number}[p], l = low{number}[p];"
+        yield f"      const Pair points = pair{number}[p];"
+        yield "      const int h = points.high, l = points.low;"
         yield f"      const R weight = edge[{_first_edge(self.key, number)} + p];"
-        if any(given.split for given in self.key.inputs):
-            points = (self._point(rule, k, bool(rule.wrap)) for k in ("h", "l"))
-            both = self._difference(rule, ("h", "l"), points, bool(rule.wrap))
+        folds = bool(rule.wrap)
+        points = [self._point(rule, k, folds) for k in ("h", "l")]
+        both = self._difference(rule, ("h", "l"), points, folds)
+        special = list(self._special(rule))
+        if special and any(given.split for given in self.key.inputs):
             yield f"      if (h < {NO_OFFSET} && l < {NO_OFFSET}) {{"
             yield f"        total = add(total, mul(weight, {both}));"
             yield "        continue;"
             yield "      }"
-        yield "      auto point = [&](int k) INLINE {"
-        yield f"        if (k == {SPECIAL[None]}) return {zero};"
-        yield f"        if (k == {SPECIAL[WALL[0]]}) return val(first({self.indices}));"
-        yield f"        if (k == {SPECIAL[WALL[1]]}) return val(last({self.indices}));"
-        yield f"        return val({self._point(rule, 'k', bool(rule.wrap))});"
-        yield "      };"
-        yield "      total = add(total, mul(weight, sub(point(h), point(l))));"
+        if special:
+            yield "      auto point = [&](int k) INLINE {"
+            yield from (f"        if (k == {SPECIAL[k]}) return {value};" for k, value in special)
+            yield f"        return val({self._point(rule, 'k', folds)});"
+            yield "      };"
+            both = "sub(point(h), point(l))"
+        yield f"      total = add(total, mul(weight, {both}));"
         yield "    }"
         yield "    return total;"
         yield "  }"
+
+    def _special(self, rule: RuleKey) -> Iterator[tuple[Any, str]]:
+        """Points of the rows at ends that are no offsets, and their values."""
+        found = {k for run in (*rule.first, *rule.last) for pair in run.pairs for k in pair}
+        if None in found:
+            yield None, f"splat<{self.width}>(A{{}})"
+        for wall, known in zip(WALL, ("first", "last"), strict=True):
+            if wall in found:
+                yield wall, f"val({known}({self.indices}))"
 
     def _middle(self, number: int, rule: RuleKey) -> Iterator[str]:
         """Weighted differences, added from the first to the last; each point is computed once.
@@ -152,7 +161,7 @@ class Functions:
 
     def _folds(self, rule: RuleKey) -> bool:
         """Whether rows reach around the ends of an axis: those in the middle of it do not."""
-        return rule.middle_folds and not (self.in_middle and rule.axis != self.key.ndim - 1)
+        return rule.middle_folds and not self.in_middle
 
     def _weights(self, number: int, rule: RuleKey) -> Generator[str, None, list[str]]:
         """The weights of a row, of which tables have as many side by side as vectors hold."""
@@ -195,56 +204,24 @@ class Functions:
         return value
 
     def _window(self, number: int, rule: RuleKey) -> Iterator[str]:
-        """Rows along the last axis, several at once: all that they take, then the differences."""
-        n, (low, high) = self.width, rule.spread
-        before, after = max(-low, 0), max(high, 0)
-        if self.in_middle and number in reaching(self.key):
-            taken = yield from self._side_by_side(before, after)
-        else:
-            taken = yield from self._one_by_one(rule, before, after)
-        yield f"  const typename decltype(c)::Element w[] = {{{', '.join(taken)}}};"
+        """Rows along the last axis, several at once: the vectors that they take, then the rest."""
+        n, (low, high), x = self.width, rule.spread, self.names[-1]
+        # Numbers of the first vector, counted from that of the rows, and of the one after the last.
+        first, stop = -(max(-low, 0) // -n), 1 - (max(high, 0) // -n)
+        for k in range(-first, stop):
+            place = ", ".join([*self.names[:-1], f"{x} + {k * n}" if k else x])
+            yield f"  auto c{k + first} = g({place});"
+        taken = (f"c{k}.v[{e}]" for k in range(first + stop) for e in range(n))
+        yield f"  const typename decltype(c0)::Element w[] = {{{', '.join(taken)}}};"
         weight = partial(_middle_weight, self.key, number, rule)
         total = ""
-        for p, (up, down) in enumerate(rule.middle):
-            upper, lower = ("" if k is None else f"part<{n}, {before + k}>(w)" for k in (up, down))
-            if down is None:
-                difference = f"val({upper})"
-            elif up is None:
-                difference = f"neg(val({lower}))"
-            else:
-                difference = f"sub({upper}, {lower})"
+        for p, pair in enumerate(rule.middle):
+            upper, lower = ("" if k is None else f"part<{n}, {first * n + k}>(w)" for k in pair)
+            difference = self._difference(rule, pair, (upper, lower), False)
             loaded = f"load<{n}>(&{weight(p)})" if rule.is_table else weight(p)
             term = f"mul({loaded}, {difference})"
             total = f"add({total}, {term})" if total else term
         yield f"  return {total or f'splat<{n}>(A{{}})'};"
-
-    def _side_by_side(self, before: int, after: int) -> Generator[str, None, list[str]]:
-        """Vectors before and after one, which may lie in the rows before and after."""
-        n, x = self.width, self.names[-1]
-        first, stop = -(before // -n), 1 - (after // -n)
-        for k in range(-first, stop):
-            index = f"{x} + {k * n}" if k else x
-            place = ", ".join([*self.names[:-1], index])
-            yield f"  auto {'c' if k == 0 else f'c{k + first}'} = g({place});"
-        names = ["c" if k == 0 else f"c{k + first}" for k in range(-first, stop)]
-        return [f"{names[k // n + first]}.v[{k % n}]" for k in range(-before, n + after)]
-
-    def _one_by_one(
-        self, rule: RuleKey, before: int, after: int
-    ) -> Generator[str, None, list[str]]:
-        """A vector, and points before and after it, of which none lies in another row."""
-        n, x = self.width, self.names[-1]
-        size = size_of(rule.axis, rule.sources)
-        at = ", ".join([*self.names[:-1], "{}"])
-        yield f"  auto c = g({self.indices});"
-        taken = [f"c.v[{e}]" for e in range(n)]
-        for k in range(1, before + 1):
-            place = f"{x} - {k}"
-            taken.insert(0, f"s({at.format(f'{place} < 0 ? 0 : {place}')}).v[0]")
-        for k in range(n, n + after):
-            place = f"{x} + {k}"
-            taken.append(f"s({at.format(f'{place} >= {size} ? {size} - 1 : {place}')}).v[0]")
-        return taken
 
     # --- chains and outputs -------------------------------------------------------------------
 
@@ -272,18 +249,15 @@ class Functions:
         if step.rule is None:
             factor = f"array{step.array}_{self.width}({self.indices})"
             return f"mul({factor}, val({self._level(*below)}({self.indices})))"
-        single = self._level(*below, is_single=True)
         walls = ", ".join(f"{_wall(known)}_{self.width}" for known in step.walls)
-        arguments = f"{self.indices}, {self._level(*below)}, {single}, {walls}"
+        arguments = f"{self.indices}, {self._level(*below)}, {walls}"
         return f"rule{step.rule}{self.suffix}({arguments})"
 
-    def _level(
-        self, source: int, first: tuple[int, ...], steps: Steps, is_single: bool = False
-    ) -> str:
+    def _level(self, source: int, first: tuple[int, ...], steps: Steps) -> str:
         """The function of a level."""
         if not steps and not any(first):
-            return f"in{source}{'_1' if is_single else self.suffix}"
-        return f"level{self.numbers[source, first, steps]}{'_1' if is_single else self.suffix}"
+            return f"in{source}{self.suffix}"
+        return f"level{self.numbers[source, first, steps]}{self.suffix}"
 
     def _wall(self, known: Any) -> str:
         """What is known at a wall."""

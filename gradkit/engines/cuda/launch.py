@@ -217,7 +217,7 @@ def _widths(key: Key, sizes: Sequence[int]) -> list[int]:
     last = key.ndim - 1
     rules = [rule for rule in key.rules if rule.axis == last]
     in_line = all(
-        not (rule.sources or rule.targets or rule.middle_folds)
+        not (rule.sources or rule.targets)
         and all(isinstance(k, int | None) for pair in rule.middle for k in pair)
         for rule in rules
     )
@@ -228,7 +228,7 @@ def _widths(key: Key, sizes: Sequence[int]) -> list[int]:
     widest = max(_dtypes.itemsize(n) for n in (*(f.dtype for f in key.inputs), key.result))
     powers = (VECTOR_BYTES // widest >> k for k in range(VECTOR_BYTES))
     # A single line may end within a vector, if nothing else is read along it.
-    single = prod(sizes[:last]) == 1 and not key.arrays and not any(r.is_table for r in rules)
+    single = key.ndim == 1 and not key.arrays and not any(r.is_table for r in rules)
     return [n for n in powers if n == 1 or (n > 1 and (single or sizes[last] % n == 0))] or [1]
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gradkit.engines.cuda.key import ChainKey, Key, OutputKey
-from gradkit.methods import WALL
+from gradkit.engines.cuda.key import Key, OutputKey
 
-__all__ = ["has_middle", "loops", "offset_of", "reaching", "size_of"]
+__all__ = ["has_ends", "has_middle", "loops", "offset_of", "size_of"]
 
 
 def size_of(axis: int, extra: int) -> str:
@@ -29,8 +28,10 @@ def loops(key: Key, middle: Sequence[str]) -> Iterator[str]:
     """Which results a thread computes, given the functions of rows in the middle."""
     last = key.ndim - 1
     counts = [max(output.extras[axis] for output in key.outputs) for axis in range(key.ndim)]
-    yield f"const I x = ((I)blockIdx.x * blockDim.x + threadIdx.x) * {key.vector};"
-    yield f"if (x >= {size_of(last, counts[last])}) return;"
+    yield f"const I x0 = (I)blockIdx.x * blockDim.x * {key.vector};"
+    yield f"const I x = x0 + (I)threadIdx.x * {key.vector};"
+    if has_ends(key):
+        yield from _ends_of_a_block(key, counts)
     depth = 0
     if key.ndim > 2:
         others = [_steps(key, axis, counts) for axis in range(last - 1)]
@@ -39,13 +40,9 @@ def loops(key: Key, middle: Sequence[str]) -> Iterator[str]:
         depth += 1
         yield from _decoded(key, others)
     if key.ndim > 1:
-        row = last - 1
-        first = "(I)blockIdx.y * blockDim.y + threadIdx.y"
-        steps = _steps(key, row, counts)
-        yield _turns(key, "y", first, steps, "(I)gridDim.y * blockDim.y")
+        steps = _steps(key, last - 1, counts)
+        yield _turns(key, "y0", "(I)blockIdx.y * blockDim.y", steps, "(I)gridDim.y * blockDim.y")
         depth += 1
-        factor = f" * {key.march}" if key.marched == row else ""
-        yield f"  const I i{row} = y{factor};"
     for line in _results(key, counts, middle):
         yield f"  {line}"
     yield "}" * depth
@@ -82,19 +79,18 @@ def _decoded(key: Key, counts: Sequence[str]) -> Iterator[str]:
 
 
 def _results(key: Key, counts: Sequence[int], middle: Sequence[str]) -> Iterator[str]:
-    """What a thread computes: vectors of neighbours, then what is left, one by one.
-
-    Rows at the ends of the last axis are written twice: with what is there, then as they should be.
-    """
-    last = key.ndim - 1
-    size = size_of(last, counts[last])
-    if key.vector > 1:
-        yield f"if (x + {key.vector} <= {size}) {{"
-        yield from _many(key, counts, middle)
-        yield "}"
+    """What a thread computes: neighbours in its rows, and its share of the ends of rows."""
+    last, row = key.ndim - 1, key.ndim - 2
+    within = ["x >= first && x < stop" if has_ends(key) else f"x < {size_of(last, counts[last])}"]
+    if key.ndim > 1:
+        within = [f"const I y = y0 + threadIdx.y; y < {_steps(key, row, counts)}", *within]
+    yield f"if ({' && '.join(within)}) {{"
+    if key.ndim > 1:
+        yield f"  const I i{row} = y{f' * {key.march}' if key.marched == row else ''};"
+    yield from _many(key, counts, middle)
+    yield "}"
+    if has_ends(key):
         yield from _singles(key, counts)
-    else:
-        yield from _many(key, counts, middle)
 
 
 def _many(key: Key, counts: Sequence[int], middle: Sequence[str]) -> Iterator[str]:
@@ -113,7 +109,7 @@ def _many(key: Key, counts: Sequence[int], middle: Sequence[str]) -> Iterator[st
         yield from _stores(key, counts, "_m", "x")
         yield "  }"
     yield "} else {"
-    yield from _row_by_row(key, counts, f"_{key.vector}", "x")
+    yield from _row_by_row(key, counts)
     yield "}"
 
 
@@ -128,7 +124,7 @@ def has_middle(key: Key) -> bool:
 def _inside(key: Key) -> Iterator[str]:
     """Conditions for all rows of a thread to be in the middle of all axes before the last one."""
     for axis in range(key.ndim - 1):
-        first, after = (max(_margin(key, o, axis, side) for o in key.outputs) for side in (0, 1))
+        first, after = _ends(key, axis, 0), _ends(key, axis, 1)
         size = size_of(axis, min(output.extras[axis] for output in key.outputs))
         rows = key.march if axis == key.marched else 1
         if first:
@@ -137,63 +133,83 @@ def _inside(key: Key) -> Iterator[str]:
             yield f"i{axis} + {rows} <= {size} - {after}"
 
 
-def reaching(key: Key) -> set[int]:
-    """Rules along the last axis that take points before and after a row of the middle.
+def has_ends(key: Key) -> bool:
+    """Whether results at the ends of rows, which take others than the middle, are taken apart.
 
-    What is done before them must not: arrays may have less rows, and tables have one. Nor may
-    arrays along the walls of other axes be read there, where these are so short that rows of their
-    middle take a wall.
+    Were they left to the threads of their neighbours, whole warps would wait for all rows of these.
     """
-    if key.vector == 1:
-        return set()
-    last = key.ndim - 1
-    found, barred = set(), set()
-    for chain in key.chains():
-        clean = True
-        for step in chain.steps:
-            if step.rule is None:
-                clean = False
-                continue
-            rule = key.rules[step.rule]
-            if rule.axis == last:
-                (found if clean else barred).add(step.rule)
-                clean = False
-            elif any(point in WALL for pair in rule.middle for point in pair):
-                clean = False
-    return found - barred
+    if key.ndim == 1:
+        return key.vector > 1  # a single line may end within a vector
+    is_apart = key.vector > 1 or has_middle(key)
+    return is_apart and any(_ends(key, key.ndim - 1, side) for side in (0, 1))
 
 
-def _beyond(key: Key, chain: ChainKey, side: int) -> int:
-    """Rows that a term reaches over: at most one, which has all the points that a rule takes."""
-    used = {step.rule for step in chain.steps} & reaching(key)
-    return int(any(key.rules[rule].spread[side] for rule in used if rule is not None))
+def _ends(key: Key, axis: int, side: int) -> int:
+    """Rows at an end of an axis, or results at an end of a row, for which some term has others.
+
+    Along the last axis they are whole vectors.
+    """
+    ends = max(_margin(key, output, axis, side) for output in key.outputs)
+    return _rounded_up(ends, key.vector) if axis == key.ndim - 1 else ends
+
+
+def _rounded_up(count: int, unit: int) -> int:
+    return -(-count // unit) * unit
+
+
+def _ends_of_a_block(key: Key, counts: Sequence[int]) -> Iterator[str]:
+    """How many results at the ends of a row lie in the columns of a block, and where they begin."""
+    last, n = key.ndim - 1, key.vector
+    size = size_of(last, min(output.extras[last] for output in key.outputs))
+    stop = f"{size} - {_ends(key, last, 1)}"
+    yield f"const I first = {_ends(key, last, 0)};"
+    yield f"const I stop = most({f'({stop}) & -{n}' if key.ndim == 1 else stop}, first);"
+    yield f"const I end = least(x0 + (I)blockDim.x * {n}, {size_of(last, counts[last])});"
+    yield "const I tail = most(stop, x0);"
+    yield "const unsigned int at_first = most(least(end, first) - x0, 0);"
+    yield "const unsigned int at_ends = at_first + most(end - tail, 0);"
 
 
 def _singles(key: Key, counts: Sequence[int]) -> Iterator[str]:
-    """Results that vectors do not reach, or take for rows of the middle."""
-    last = key.ndim - 1
-    size = size_of(last, counts[last])
-    first, after = (max(_margin(key, o, last, side) for o in key.outputs) for side in (0, 1))
-    n = key.vector
-    yield f"if (x < {first} || x + {n} > {size} - {after}) {{"
-    yield f'  _Pragma("unroll 1") for (int e = 0; e < {n}; ++e) {{'
-    yield "    const I y1 = x + e;"
-    yield f"    if (y1 >= {size}) break;"
-    yield f"    if (y1 >= {first} && y1 < {size} - {after} && x + {n} <= {size}) continue;"
-    yield from _row_by_row(key, counts, "_1", "y1")
-    yield "  }"
+    """The ends of all rows of a block, one by one, dealt out over its threads."""
+    rows = f" * blockDim.y * {key.march}" if key.ndim > 1 else ""
+    yield "for (unsigned int t = threadIdx.y * blockDim.x + threadIdx.x;"
+    yield f"     t < at_ends{rows}; t += blockDim.x * blockDim.y) {{"
+    yield "  const unsigned int r = t / at_ends, e = t - r * at_ends;"
+    yield from _row_of_a_block(key, counts)
+    yield "  const I end1 = e < at_first ? x0 + e : tail + (e - at_first);"
+    yield from _stores(key, counts, "_1", "end1")
     yield "}"
 
 
-def _row_by_row(key: Key, counts: Sequence[int], form: str, index: str) -> Iterator[str]:
+def _row_of_a_block(key: Key, counts: Sequence[int]) -> Iterator[str]:
+    """The indices of row number r of a block, unless it lies beyond the last row."""
+    if key.ndim == 1:
+        return
+    row, march = key.ndim - 2, key.march
+    if march == 1:
+        places = {f"i{row}": (row, "y0 + r")}
+    elif key.marched == row:
+        places = {"j": (row, f"y0 * {march} + r")}
+    else:
+        above = key.marched
+        places = {f"i{row}": (row, f"y0 + r / {march}"), "j": (above, f"i{above} + r % {march}")}
+    yield f"  const I {', '.join(f'{name} = {value}' for name, (_, value) in places.items())};"
+    beyond = [f"{name} >= {size_of(axis, counts[axis])}" for name, (axis, _) in places.items()]
+    yield f"  if ({' || '.join(beyond)}) continue;"
+
+
+def _row_by_row(key: Key, counts: Sequence[int]) -> Iterator[str]:
+    """Neighbours in all rows of a thread, of which some are at ends."""
+    form = f"_{key.vector}"
     if key.march == 1:
-        yield from _stores(key, counts, form, index)
+        yield from _stores(key, counts, form, "x")
         return
     axis = key.marched
     yield f'  _Pragma("unroll 1") for (int m = 0; m < {key.march}; ++m) {{'
     yield f"    const I j = i{axis} + m;"
     yield f"    if (j >= {size_of(axis, counts[axis])}) break;"
-    yield from _stores(key, counts, form, index)
+    yield from _stores(key, counts, form, "x")
     yield "  }"
 
 
@@ -215,16 +231,17 @@ def _stores(key: Key, counts: Sequence[int], form: str, index: str) -> Iterator[
 
 
 def _margin(key: Key, output: OutputKey, axis: int, side: int) -> int:
-    """Rows at an end for which some level takes a row at an end."""
+    """Rows at an end for which some level takes a row at an end, or a vector beyond the last."""
     margin = 0
+    unit = key.vector if axis == key.ndim - 1 else 1
     for chain in output.chains:
-        found = _beyond(key, chain, side) if axis == key.ndim - 2 else 0
+        found = 0
         for step in chain.steps:
             if step.rule is None or key.rules[step.rule].axis != axis:
                 continue
             rule = key.rules[step.rule]
             low, high = rule.spread
-            inner = found + (-low if side == 0 else high)
+            inner = found + _rounded_up(high if side else -low, unit)
             if side:
                 # Counted from the end of the results, of which there may be more or fewer.
                 inner += rule.targets - rule.sources

@@ -32,6 +32,8 @@ PREAMBLE = """
 struct Half { unsigned short bits; };
 struct BFloat { unsigned short bits; };
 template <class T> struct alignas(2 * sizeof(T)) Complex { T re, im; };
+// The high and the low point of a difference, as offsets.
+struct alignas(8) Pair { int high, low; };
 
 // The value of an element.
 DEVICE R real_of(Half x) { return half_to_float(x.bits); }
@@ -134,6 +136,8 @@ template <class S, int... E> DEVICE Vec<A, E...> mul(Vec<S, E...> s, Vec<A, E...
 template <class T, int... E> DEVICE Vec<T, E...> turned(Vec<T, E...> a, bool turns) {
   return {{turns ? -a.v[E] : a.v[E]...}};
 }
+DEVICE I least(I a, I b) { return a < b ? a : b; }
+DEVICE I most(I a, I b) { return a < b ? b : a; }
 // An index of an axis that wraps.
 DEVICE I fold(I i, I n) { return i < 0 ? i + n : i >= n ? i - n : i; }
 """

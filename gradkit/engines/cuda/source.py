@@ -12,7 +12,7 @@ from itertools import accumulate
 from gradkit import _dtypes
 from gradkit.engines.cuda.functions import SPECIAL, Functions
 from gradkit.engines.cuda.key import InputKey, Key
-from gradkit.engines.cuda.loops import has_middle, loops
+from gradkit.engines.cuda.loops import has_ends, has_middle, loops
 from gradkit.engines.cuda.names import name
 from gradkit.engines.cuda.preamble import DTYPES, HALF, PREAMBLE
 
@@ -72,14 +72,10 @@ def _ends(key: Key) -> Iterator[str]:
         if not rows:
             continue
         pairs = [pair for row in rows for pair in row] or [(None, None)]
-        begins = list(accumulate(map(len, rows), initial=0))
-        for word, values in (
-            ("begin", begins),
-            ("high", [SPECIAL.get(high, high) for high, _ in pairs]),
-            ("low", [SPECIAL.get(low, low) for _, low in pairs]),
-        ):
-            listed = ", ".join(map(str, values))
-            yield f"__constant__ short {word}{number}[] = {{{listed}}};"
+        points = [f"{{{', '.join(str(SPECIAL.get(k, k)) for k in pair)}}}" for pair in pairs]
+        begins = map(str, accumulate(map(len, rows), initial=0))
+        yield f"__device__ const int begin{number}[] = {{{', '.join(begins)}}};"
+        yield f"__device__ const Pair pair{number}[] = {{{', '.join(points)}}};"
 
 
 # --- the kernel -----------------------------------------------------------------------------------
@@ -121,7 +117,8 @@ def _body(key: Key) -> Iterator[str]:
     if key.is_complex:
         for i in range(_count_scalars(key)):
             yield f"const A k{i} = {{k{i}r, k{i}i}};"
-    yield from Functions(key, 1).text()
+    if key.vector == 1 or has_ends(key):
+        yield from Functions(key, 1).text()
     if key.vector > 1:
         yield from Functions(key, key.vector).text()
     middle = list(Functions(key, key.vector, in_middle=True).text()) if has_middle(key) else []

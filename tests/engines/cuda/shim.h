@@ -5,7 +5,6 @@
 #define __global__
 #define __device__
 #define __forceinline__ inline
-#define __constant__ static const
 #define __launch_bounds__(...)
 // Functions are called, not inlined, which compiles several times as fast.
 #define __attribute__(...)
