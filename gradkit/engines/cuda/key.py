@@ -133,7 +133,7 @@ class Key(NamedTuple):
     vector : int
         Neighbours along the last axis that a thread computes and loads at once.
     march : int
-        Rows along `marched`, an axis before the last one, that a thread computes.
+        Rows along `marched`, an axis before the last one, that a thread computes in a step.
     marched : int
         That axis; -1 where rows in the middle have no functions of their own.
     real, compute, result : str
@@ -160,6 +160,14 @@ class Key(NamedTuple):
     def is_complex(self) -> bool:
         """Whether differences and sums are complex."""
         return _dtypes.kind(self.compute) == "complex"
+
+    @property
+    def walks(self) -> bool:
+        """Whether threads take one step after another along the marched axis.
+
+        They do where steps read some of what the one before has read.
+        """
+        return any(rule.axis == self.marched and any(rule.spread) for rule in self.rules)
 
     def fitted(self, vector: int, is_wide: bool) -> Key:
         """The key for vectors and indices: wide indices leave registers for half of the rows."""

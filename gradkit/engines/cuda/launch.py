@@ -14,8 +14,8 @@ from gradkit._array import Array
 from gradkit.engines.cuda.device import Device, Kernel
 from gradkit.engines.cuda.from_plan import key_of, reason_against
 from gradkit.engines.cuda.key import Key, Numbers
+from gradkit.engines.cuda.layout import layout
 from gradkit.engines.cuda.preamble import DTYPES
-from gradkit.engines.cuda.source import BLOCK
 from gradkit.engines.program import ready_parameter
 from gradkit.plan import Plan
 
@@ -24,14 +24,11 @@ __all__ = [
     "Prepared",
     "launch_of",
     "launched",
-    "layout",
     "prepared",
     "reject",
     "start",
 ]
 
-#: Blocks along the second and third axis of a grid, at most.
-MOST_BLOCKS = 65535
 #: Elements from which on indices have 64 bits: what threads beyond the end add still fits below.
 WIDE = 2**31 - 2**24
 #: Bytes that a thread loads at once.
@@ -197,15 +194,15 @@ def launch_of(made: Prepared, vector: int, device: Device) -> Launch:
 
 def _launch(made: Prepared, vector: int, device: Device) -> Launch:
     key = made.key.fitted(vector, made.is_wide)
-    grid, block = layout(key, made.numbers.sizes)
-    key = key._replace(turns=max(grid[1:]) > MOST_BLOCKS)
-    grid = grid[0], min(grid[1], MOST_BLOCKS), min(grid[2], MOST_BLOCKS)
+    grid, block, turns, stretch = layout(key, made.numbers.sizes)
+    key = key._replace(turns=turns)
     index = np.int64 if key.is_wide else np.int32
     numbers, real = made.numbers, np.dtype(key.real).type
     scalars = (
         part for k in numbers.scalars for part in ((k.real, k.imag) if key.is_complex else (k,))
     )
-    arguments = (*map(index, numbers.sizes), *map(real, numbers.weights), *map(real, scalars))
+    rows = (*numbers.sizes, stretch) if key.walks else numbers.sizes
+    arguments = (*map(index, rows), *map(real, numbers.weights), *map(real, scalars))
     return Launch(device.kernel(key), grid, block, arguments)
 
 
@@ -243,15 +240,3 @@ def _in_place(array: Array, device: Device) -> Array:
 
 def _is_aligned(array: Array, vector: int, device: Device) -> bool:
     return device.address(array) % (vector * array.dtype.itemsize) == 0
-
-
-def layout(key: Key, sizes: Sequence[int]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """The grid, which may have too many blocks, and the block of a launch."""
-    counts = [n + max(o.extras[axis] for o in key.outputs) for axis, n in enumerate(sizes)]
-    if key.march > 1:
-        counts[key.marched] = -(-counts[key.marched] // key.march)
-    across = -(-counts[-1] // key.vector)
-    x = min(BLOCK, 1 << max(across - 1, 0).bit_length())
-    y = BLOCK // x if key.ndim > 1 else 1
-    rows = counts[-2] if key.ndim > 1 else 1
-    return (-(-across // x), -(-rows // y), prod(counts[:-2])), (x, y, 1)

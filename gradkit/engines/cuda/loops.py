@@ -26,71 +26,87 @@ def offset_of(indices: Sequence[str], extras: Sequence[int | None]) -> str:
 
 def loops(key: Key, middle: Sequence[str]) -> Iterator[str]:
     """Which results a thread computes, given the functions of rows in the middle."""
-    last = key.ndim - 1
     counts = [max(output.extras[axis] for output in key.outputs) for axis in range(key.ndim)]
-    yield f"const I x0 = (I)blockIdx.x * blockDim.x * {key.vector};"
-    yield f"const I x = x0 + (I)threadIdx.x * {key.vector};"
+    heads = [*_planes(key, counts), *_rows(key, counts)]
+    yield from heads
+    yield from (f"  {line}" for line in _vectors(key, counts, middle))
     if has_ends(key):
-        yield from _ends_of_a_block(key, counts)
-    depth = 0
-    if key.ndim > 2:
-        others = [_steps(key, axis, counts) for axis in range(last - 1)]
-        total = " * ".join(others)
-        yield _turns(key, "z", "blockIdx.z", total, "gridDim.z")
-        depth += 1
-        yield from _decoded(key, others)
-    if key.ndim > 1:
-        steps = _steps(key, last - 1, counts)
-        yield _turns(key, "y0", "(I)blockIdx.y * blockDim.y", steps, "(I)gridDim.y * blockDim.y")
-        depth += 1
-    for line in _results(key, counts, middle):
-        yield f"  {line}"
-    yield "}" * depth
+        yield from (f"  {line}" for line in _singles(key, counts))
+    yield "}" * sum(line.endswith("{") for line in heads)
+
+
+def _planes(key: Key, counts: Sequence[int]) -> Iterator[str]:
+    """The loop over all axes but the last two, and their indices, from their common count."""
+    if key.ndim < 3:
+        return
+    blocks = [size_of(axis, counts[axis]) for axis in range(key.ndim - 2)]
+    names = [f"i{axis}" for axis in range(key.ndim - 2)]
+    if key.marched in range(key.ndim - 2):
+        blocks[key.marched] = f"(({blocks[key.marched]} + stretch - 1) / stretch)"
+        names[key.marched] = "walk"
+    yield _turns(key, "z", "blockIdx.z", " * ".join(blocks), "gridDim.z")
+    rest = "z"
+    for axis in reversed(range(1, len(blocks))):
+        yield f"  const I {names[axis]} = {rest} % {blocks[axis]};"
+        yield f"  const I rest{axis} = {rest} / {blocks[axis]};"
+        rest = f"rest{axis}"
+    yield f"  const I {names[0]} = {rest};"
+    if "walk" in names:
+        yield "  const I start = walk * stretch;"
+
+
+def _rows(key: Key, counts: Sequence[int]) -> Iterator[str]:
+    """The loop over the axis before the last one, along which a block begins at row y0."""
+    row = key.ndim - 2
+    if row >= 0:
+        rows = _rows_of_a_thread(key) if key.marched == row else "1"
+        first, step = (f"(I){of}.y * blockDim.y * {rows}" for of in ("blockIdx", "gridDim"))
+        yield _turns(key, "y0", first, size_of(row, counts[row]), step)
+
+
+def _rows_of_a_thread(key: Key) -> str:
+    """The number of rows along the marched axis, in all steps."""
+    return "stretch" if key.walks else str(key.march)
 
 
 def _turns(key: Key, index: str, first: str, count: str, step: str) -> str:
-    """The head of a loop, or of what is done once: what loops keep takes registers."""
+    """The head of a loop, where a grid may have too few blocks: what loops keep takes registers."""
     if key.turns:
         return f"for (I {index} = {first}; {index} < {count}; {index} += {step}) {{"
-    return f"if (const I {index} = {first}; {index} < {count}) {{"
+    return f"const I {index} = {first};"
 
 
-def _steps(key: Key, axis: int, counts: Sequence[int]) -> str:
-    """Number of turns of a loop along an axis."""
-    size = size_of(axis, counts[axis])
-    if key.marched != axis or key.march == 1:
-        return size
-    return f"(({size} + {key.march - 1}) / {key.march})"
-
-
-def _decoded(key: Key, counts: Sequence[str]) -> Iterator[str]:
-    """The indices of all axes but the last two, from their common count."""
-    if len(counts) == 1:
-        factor = f" * {key.march}" if key.marched == 0 else ""
-        yield f"  const I i0 = z{factor};"
-        return
-    yield "  I rest = z;"
-    for axis in reversed(range(len(counts))):
-        factor = f" * {key.march}" if key.marched == axis else ""
-        value = f"rest % {counts[axis]}" if axis else "rest"
-        yield f"  const I i{axis} = ({value}){factor};"
-        if axis:
-            yield f"  rest /= {counts[axis]};"
-
-
-def _results(key: Key, counts: Sequence[int], middle: Sequence[str]) -> Iterator[str]:
-    """What a thread computes: neighbours in its rows, and its share of the ends of rows."""
-    last, row = key.ndim - 1, key.ndim - 2
-    within = ["x >= first && x < stop" if has_ends(key) else f"x < {size_of(last, counts[last])}"]
-    if key.ndim > 1:
-        within = [f"const I y = y0 + threadIdx.y; y < {_steps(key, row, counts)}", *within]
-    yield f"if ({' && '.join(within)}) {{"
-    if key.ndim > 1:
-        yield f"  const I i{row} = y{f' * {key.march}' if key.marched == row else ''};"
+def _vectors(key: Key, counts: Sequence[int], middle: Sequence[str]) -> Iterator[str]:
+    """Neighbours in the rows of a thread, all but those at the ends of rows."""
+    sizes = [f"n{axis}" for axis in range(key.ndim)]
+    yield f"const auto vectors = [&]({', '.join(f'I {n}' for n in [*sizes, 'step'])}) INLINE {{"
+    yield from _indices(key, counts)
     yield from _many(key, counts, middle)
-    yield "}"
+    yield "};"
+    call = f"vectors({', '.join([*(f'fresh({n})' for n in sizes), 'step'])});"
+    if not key.walks:
+        yield call.replace("step", "0")
+        return
+    yield f'_Pragma("unroll 1") for (I step = 0; step < stretch; step += {key.march}) {call}'
+
+
+def _indices(key: Key, counts: Sequence[int]) -> Iterator[str]:
+    """The first results of a thread in a step, unless there are none."""
+    last, row = key.ndim - 1, key.ndim - 2
+    yield f"  const I x = fresh(blockIdx.x * blockDim.x + threadIdx.x) * {key.vector};"
+    outside = [f"x >= {size_of(last, counts[last])}"]
     if has_ends(key):
-        yield from _singles(key, counts)
+        outside = [f"x < {_ends(key, last, 0)}", f"x >= {_stop(key)}"]
+    if 0 <= key.marched < row:
+        yield f"  const I i{key.marched} = fresh(start) + step;"
+        outside.append(f"i{key.marched} >= {size_of(key.marched, counts[key.marched])}")
+    if row >= 0:
+        place = "threadIdx.y"
+        if key.marched == row:
+            place = f"threadIdx.y * {key.march} + blockDim.y * step"
+        yield f"  const I i{row} = fresh(y0 + (I)({place}));"
+        outside.append(f"i{row} >= {size_of(row, counts[row])}")
+    yield f"  if ({' || '.join(outside)}) return;"
 
 
 def _many(key: Key, counts: Sequence[int], middle: Sequence[str]) -> Iterator[str]:
@@ -157,22 +173,26 @@ def _rounded_up(count: int, unit: int) -> int:
     return -(-count // unit) * unit
 
 
-def _ends_of_a_block(key: Key, counts: Sequence[int]) -> Iterator[str]:
-    """How many results at the ends of a row lie in the columns of a block, and where they begin."""
-    last, n = key.ndim - 1, key.vector
+def _stop(key: Key) -> str:
+    """Where the results at the last end of a row begin, unless they are at its first end, too."""
+    last = key.ndim - 1
     size = size_of(last, min(output.extras[last] for output in key.outputs))
     stop = f"{size} - {_ends(key, last, 1)}"
-    yield f"const I first = {_ends(key, last, 0)};"
-    yield f"const I stop = most({f'({stop}) & -{n}' if key.ndim == 1 else stop}, first);"
-    yield f"const I end = least(x0 + (I)blockDim.x * {n}, {size_of(last, counts[last])});"
-    yield "const I tail = most(stop, x0);"
-    yield "const unsigned int at_first = most(least(end, first) - x0, 0);"
-    yield "const unsigned int at_ends = at_first + most(end - tail, 0);"
+    return f"(({stop}) & -{key.vector})" if key.ndim == 1 else stop
 
 
 def _singles(key: Key, counts: Sequence[int]) -> Iterator[str]:
-    """The ends of all rows of a block, one by one, dealt out over its threads."""
-    rows = f" * blockDim.y * {key.march}" if key.ndim > 1 else ""
+    """The ends of all rows of a block, one by one, dealt out over its threads.
+
+    What is computed from fresh numbers takes no registers before.
+    """
+    last, n = key.ndim - 1, key.vector
+    yield f"const I x0 = fresh(blockIdx.x) * blockDim.x * {n}, first = {_ends(key, last, 0)};"
+    yield f"const I end = least(x0 + (I)blockDim.x * {n}, {size_of(last, counts[last])});"
+    yield f"const I tail = most(most({_stop(key)}, first), x0);"
+    yield "const unsigned int at_first = most(least(end, first) - x0, 0);"
+    yield "const unsigned int at_ends = at_first + most(end - tail, 0);"
+    rows = f" * blockDim.y * {_rows_of_a_thread(key)}" if key.ndim > 1 else ""
     yield "for (unsigned int t = threadIdx.y * blockDim.x + threadIdx.x;"
     yield f"     t < at_ends{rows}; t += blockDim.x * blockDim.y) {{"
     yield "  const unsigned int r = t / at_ends, e = t - r * at_ends;"
@@ -184,16 +204,16 @@ def _singles(key: Key, counts: Sequence[int]) -> Iterator[str]:
 
 def _row_of_a_block(key: Key, counts: Sequence[int]) -> Iterator[str]:
     """The indices of row number r of a block, unless it lies beyond the last row."""
-    if key.ndim == 1:
-        return
     row, march = key.ndim - 2, key.march
-    if march == 1:
-        places = {f"i{row}": (row, "y0 + r")}
-    elif key.marched == row:
-        places = {"j": (row, f"y0 * {march} + r")}
-    else:
-        above = key.marched
-        places = {f"i{row}": (row, f"y0 + r / {march}"), "j": (above, f"i{above} + r % {march}")}
+    if row < 0:
+        return
+    marched = "j" if march > 1 else f"i{key.marched}"
+    places = {f"i{row}" if key.marched < 0 else marched: (row, "y0 + r")}
+    if 0 <= key.marched < row:
+        places = {
+            f"i{row}": (row, "y0 + r / stretch"),
+            marched: (key.marched, "start + r % stretch"),
+        }
     yield f"  const I {', '.join(f'{name} = {value}' for name, (_, value) in places.items())};"
     beyond = [f"{name} >= {size_of(axis, counts[axis])}" for name, (axis, _) in places.items()]
     yield f"  if ({' || '.join(beyond)}) continue;"

@@ -25,11 +25,19 @@ BLOCK = 256
 def source(key: Key) -> str:
     """The text of the kernel of a key.
 
-    Its arguments are, in order: the sizes; the weights, the scalars (two reals each where the
-    computation is complex); the inputs, the arrays, the weights of rows at ends, the tables, and
-    the outputs, as pointers.
+    Its arguments are, in order: the sizes; the rows of each thread, where threads walk; the
+    weights, the scalars (two reals each where the computation is complex); the inputs, the arrays,
+    the weights of rows at ends, the tables, and the outputs, as pointers.
     """
-    parts = [_head(key), [HALF, PREAMBLE], _readers(key), _ends(key), _kernel(key), [""]]
+    parts = [
+        _head(key),
+        [HALF, PREAMBLE],
+        _fresh(key),
+        _readers(key),
+        _ends(key),
+        _kernel(key),
+        [""],
+    ]
     return "\n".join(line for part in parts for line in part)
 
 
@@ -39,6 +47,18 @@ def _head(key: Key) -> Iterator[str]:
     yield f"typedef {real} R;  // weights"
     yield "template <class T> struct Complex;"
     yield f"typedef {'Complex<R>' if key.is_complex else 'R'} A;  // differences and sums"
+
+
+def _fresh(key: Key) -> Iterator[str]:
+    """A number of which compilers do not know that it is always the same.
+
+    What they know to be the same in all steps they compute before the first one, and keep.
+    """
+    register = "l" if key.is_wide else "r"
+    yield "DEVICE I fresh(I n) {"
+    yield f'  asm volatile("" : "+{register}"(n));'
+    yield "  return n;"
+    yield "}"
 
 
 def _readers(key: Key) -> Iterator[str]:
@@ -91,6 +111,8 @@ def _kernel(key: Key) -> Iterator[str]:
 
 def _arguments(key: Key) -> Iterator[str]:
     yield from (f"const I n{axis}" for axis in range(key.ndim))
+    if key.walks:
+        yield "const I stretch"
     yield from (f"const R w{i}" for i in range(_count_weights(key)))
     parts = ("r", "i") if key.is_complex else ("",)
     yield from (f"const R k{i}{part}" for i in range(_count_scalars(key)) for part in parts)

@@ -1,0 +1,77 @@
+"""How the results of a launch are dealt out over blocks of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
+
+from gradkit.engines.cuda.key import Key
+from gradkit.engines.cuda.source import BLOCK
+
+__all__ = ["Layout", "layout"]
+
+#: Blocks along the second and third axis of a grid, at most.
+MOST_BLOCKS = 65535
+#: Threads of a block along the rows, where it has neighbours of its rows to read, too.
+WARP = 32
+#: So many blocks keep all multiprocessors busy until the end; blocks walk where there are more,
+#: at most so many steps: what they read at their ends is then a few per cent.
+ENOUGH_BLOCKS, LONGEST_WALK = 4096, 16
+
+
+class Layout(NamedTuple):
+    """A grid, a block, whether threads take turns because the grid has too few blocks for all rows.
+
+    `stretch` is the number of rows of a thread along the marched axis.
+    """
+
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    turns: bool
+    stretch: int
+
+
+def layout(key: Key, sizes: Sequence[int]) -> Layout:
+    """The layout of a kernel on axes with so many cells."""
+    last, row = key.ndim - 1, key.ndim - 2
+    counts = [n + max(o.extras[axis] for o in key.outputs) for axis, n in enumerate(sizes)]
+    across = -(-counts[last] // key.vector)
+    x = min(WARP if _reads_rows_beside(key) else BLOCK, 1 << max(across - 1, 0).bit_length())
+    y = BLOCK // x if key.ndim > 1 else 1
+    # Blocks along the rows; along each axis before, and how many rows each has there.
+    blocks = [*counts[:last], -(-across // x)]
+    if key.ndim > 1:
+        blocks[row] = -(-counts[row] // y)
+    stretch = 1
+    if key.marched >= 0:
+        steps = -(-counts[key.marched] // (key.march * (y if key.marched == row else 1)))
+        blocks[key.marched] = steps
+        walk = _walk(key, steps, prod(blocks))
+        blocks[key.marched] = -(-steps // walk)
+        stretch = key.march * walk
+    grid = blocks[last], blocks[row] if key.ndim > 1 else 1, prod(blocks[: max(row, 0)])
+    turns = max(grid[1:]) > MOST_BLOCKS
+    return Layout(
+        (grid[0], min(grid[1], MOST_BLOCKS), min(grid[2], MOST_BLOCKS)), (x, y, 1), turns, stretch
+    )
+
+
+def _reads_rows_beside(key: Key) -> bool:
+    """Whether results take neighbours along the axis before the last one, and march along another.
+
+    Blocks of as many rows as possible read few of them that they have no results in.
+    """
+    row = key.ndim - 2
+    return key.marched != row and any(rule.axis == row and any(rule.spread) for rule in key.rules)
+
+
+def _walk(key: Key, steps: int, blocks: int) -> int:
+    """How many steps along the marched axis a block takes one after the other.
+
+    Most of what a step reads beside its results, the step before has read.
+    """
+    if not key.walks:
+        return 1
+    longest = max(min(blocks // ENOUGH_BLOCKS, LONGEST_WALK, steps), -(-steps // MOST_BLOCKS), 1)
+    return -(-steps // -(-steps // longest))
