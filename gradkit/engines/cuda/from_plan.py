@@ -36,10 +36,13 @@ __all__ = ["key_of", "reason_against"]
 #: Plans that read more points per result, all terms together, are left to the engine below; those
 #: that read more per thread take one row at a time. Compilers take seconds for more.
 MOST_READS, MOST_READS_OF_A_THREAD = 160, 200
-#: Of stencils along several axes, four rows per thread fit its 128 registers up to so many vectors
-#: of 16 bytes per row, and two up to so many. Of one row, more are not read without branches
-#: between, which would load more than registers hold.
-MOST_OF_FOUR_ROWS, MOST_OF_TWO_ROWS, MOST_OF_ONE_ROW = 31, 60, 100
+#: Threads of a block, of which two fit a multiprocessor: each may have 128 registers, or 168 where
+#: a row takes more vectors of 16 bytes than 31.
+THREADS, THREADS_OF_WIDE_ROWS, MOST_OF_NARROW_ROWS = 256, 192, 31
+#: Of stencils along several axes, four rows per thread fit its registers up to so many vectors per
+#: row, and two up to so many. Of one row, more are not read without branches between, which would
+#: load more than registers hold.
+MOST_OF_FOUR_ROWS, MOST_OF_TWO_ROWS, MOST_OF_ONE_ROW = 34, 100, 120
 #: Differences of rows at ends, at most, and offsets, which kernels list beside other points.
 MOST_ENDS, LARGEST_OFFSET = 8000, 2**30 - 1
 
@@ -112,13 +115,15 @@ class _Builder:
         arrays = [(slot, form, part) for (slot, form, _), part in self.arrays.items()]
         if self.reason is not None:
             return self.reason
-        marched, march = self._march()
+        vectors = self._vectors()
+        marched, march = self._march(vectors)
         real = self.precision.real
         key = Key(
             ndim=len(self.groups),
             is_wide=False,
-            turns=False,
+            is_flat=False,
             vector=1,
+            threads=THREADS if vectors <= MOST_OF_NARROW_ROWS else THREADS_OF_WIDE_ROWS,
             march=march,
             marched=marched,
             real=real,
@@ -138,7 +143,7 @@ class _Builder:
             tuple(arrays),
         )
 
-    def _march(self) -> tuple[int, int]:
+    def _march(self, vectors: int) -> tuple[int, int]:
         """The axis to take several rows along, and how many.
 
         It is the one before the last with the widest stencils, or the one just before it.
@@ -152,7 +157,6 @@ class _Builder:
             return -1, 1
         if not max(before):
             return len(before) - 1, 4
-        vectors = self._vectors()
         rows = self._rows(spreads, vectors)
         if rows * _reads(self.plan) > MOST_READS_OF_A_THREAD:
             rows = 1
@@ -161,13 +165,14 @@ class _Builder:
         return before.index(max(before)), rows
 
     def _vectors(self) -> int:
-        """How many vectors of 16 bytes a row reads and writes, which take registers."""
+        """How many vectors of 16 bytes a row takes registers for: what it reads, and addresses."""
         # Weights of tables take them like points; what is computed with may be wider than elements.
         tables = 2 if any(rule.is_table for rule in self.rule_keys) else 1
         stored = max(map(_dtypes.itemsize, (*self.names, self.precision.result)))
         parts = 2 if any(self.precision.splits) else 1
         wider = max(_dtypes.itemsize(self.precision.compute) * parts // stored, 1)
-        return (_reads(self.plan) * tables + len(set(self.plan.same))) * wider
+        arrays = 2 * (len(self.names) + len(set(self.plan.same)))
+        return (_reads(self.plan) * tables) * wider + arrays
 
     def _rows(self, spreads: Sequence[int], vectors: int) -> int:
         """How many rows a thread has registers for."""

@@ -128,10 +128,12 @@ class Key(NamedTuple):
         Number of axes, after merging.
     is_wide : bool
         Whether indices have 64 bits.
-    turns : bool
-        Whether threads take turns: a grid may have fewer blocks than there are rows.
+    is_flat : bool
+        Whether all blocks are along the first axis of the grid: the others may have too few.
     vector : int
         Neighbours along the last axis that a thread computes and loads at once.
+    threads : int
+        Threads of a block, at most: fewer have more registers each.
     march : int
         Rows along `marched`, an axis before the last one, that a thread computes in a step.
     marched : int
@@ -144,8 +146,9 @@ class Key(NamedTuple):
 
     ndim: int
     is_wide: bool
-    turns: bool
+    is_flat: bool
     vector: int
+    threads: int
     march: int
     marched: int
     real: str

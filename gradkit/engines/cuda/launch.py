@@ -29,6 +29,8 @@ __all__ = [
     "start",
 ]
 
+#: Blocks along the second and third axis of a grid, at most.
+MOST_BLOCKS = 65535
 #: Elements from which on indices have 64 bits: what threads beyond the end add still fits below.
 WIDE = 2**31 - 2**24
 #: Bytes that a thread loads at once.
@@ -194,15 +196,24 @@ def launch_of(made: Prepared, vector: int, device: Device) -> Launch:
 
 def _launch(made: Prepared, vector: int, device: Device) -> Launch:
     key = made.key.fitted(vector, made.is_wide)
-    grid, block, turns, stretch = layout(key, made.numbers.sizes)
-    key = key._replace(turns=turns)
+    grid, block, stretch = layout(key, made.numbers.sizes)
+    rows: tuple[Any, ...] = (stretch,) if key.walks else ()
+    blocks: tuple[Any, ...] = ()
+    if max(grid[1:]) > MOST_BLOCKS:
+        key = key._replace(is_flat=True)
+        blocks = tuple(map(np.uint32, grid[:2]))
+        grid = prod(grid), 1, 1
     index = np.int64 if key.is_wide else np.int32
     numbers, real = made.numbers, np.dtype(key.real).type
     scalars = (
         part for k in numbers.scalars for part in ((k.real, k.imag) if key.is_complex else (k,))
     )
-    rows = (*numbers.sizes, stretch) if key.walks else numbers.sizes
-    arguments = (*map(index, rows), *map(real, numbers.weights), *map(real, scalars))
+    arguments = (
+        *map(index, (*numbers.sizes, *rows)),
+        *blocks,
+        *map(real, numbers.weights),
+        *map(real, scalars),
+    )
     return Launch(device.kernel(key), grid, block, arguments)
 
 

@@ -7,12 +7,9 @@ from math import prod
 from typing import NamedTuple
 
 from gradkit.engines.cuda.key import Key
-from gradkit.engines.cuda.source import BLOCK
 
 __all__ = ["Layout", "layout"]
 
-#: Blocks along the second and third axis of a grid, at most.
-MOST_BLOCKS = 65535
 #: Threads of a block along the rows, where it has neighbours of its rows to read, too.
 WARP = 32
 #: So many blocks keep all multiprocessors busy until the end; blocks walk where there are more,
@@ -21,14 +18,10 @@ ENOUGH_BLOCKS, LONGEST_WALK = 4096, 16
 
 
 class Layout(NamedTuple):
-    """A grid, a block, whether threads take turns because the grid has too few blocks for all rows.
-
-    `stretch` is the number of rows of a thread along the marched axis.
-    """
+    """A grid of blocks, a block of threads, and the rows of a thread along the marched axis."""
 
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
-    turns: bool
     stretch: int
 
 
@@ -37,8 +30,9 @@ def layout(key: Key, sizes: Sequence[int]) -> Layout:
     last, row = key.ndim - 1, key.ndim - 2
     counts = [n + max(o.extras[axis] for o in key.outputs) for axis, n in enumerate(sizes)]
     across = -(-counts[last] // key.vector)
-    x = min(WARP if _reads_rows_beside(key) else BLOCK, 1 << max(across - 1, 0).bit_length())
-    y = BLOCK // x if key.ndim > 1 else 1
+    widest = WARP if _reads_rows_beside(key) else key.threads & -key.threads
+    x = min(widest, 1 << max(across - 1, 0).bit_length())
+    y = key.threads // x if key.ndim > 1 else 1
     # Blocks along the rows; along each axis before, and how many rows each has there.
     blocks = [*counts[:last], -(-across // x)]
     if key.ndim > 1:
@@ -51,10 +45,7 @@ def layout(key: Key, sizes: Sequence[int]) -> Layout:
         blocks[key.marched] = -(-steps // walk)
         stretch = key.march * walk
     grid = blocks[last], blocks[row] if key.ndim > 1 else 1, prod(blocks[: max(row, 0)])
-    turns = max(grid[1:]) > MOST_BLOCKS
-    return Layout(
-        (grid[0], min(grid[1], MOST_BLOCKS), min(grid[2], MOST_BLOCKS)), (x, y, 1), turns, stretch
-    )
+    return Layout(grid, (x, y, 1), stretch)
 
 
 def _reads_rows_beside(key: Key) -> bool:
@@ -73,5 +64,5 @@ def _walk(key: Key, steps: int, blocks: int) -> int:
     """
     if not key.walks:
         return 1
-    longest = max(min(blocks // ENOUGH_BLOCKS, LONGEST_WALK, steps), -(-steps // MOST_BLOCKS), 1)
+    longest = max(min(blocks // ENOUGH_BLOCKS, LONGEST_WALK, steps), 1)
     return -(-steps // -(-steps // longest))

@@ -27,53 +27,42 @@ def offset_of(indices: Sequence[str], extras: Sequence[int | None]) -> str:
 def loops(key: Key, middle: Sequence[str]) -> Iterator[str]:
     """Which results a thread computes, given the functions of rows in the middle."""
     counts = [max(output.extras[axis] for output in key.outputs) for axis in range(key.ndim)]
-    heads = [*_planes(key, counts), *_rows(key, counts)]
-    yield from heads
-    yield from (f"  {line}" for line in _vectors(key, counts, middle))
+    yield from _block(key, counts)
+    yield from _vectors(key, counts, middle)
     if has_ends(key):
-        yield from (f"  {line}" for line in _singles(key, counts))
-    yield "}" * sum(line.endswith("{") for line in heads)
+        yield from _singles(key, counts)
 
 
-def _planes(key: Key, counts: Sequence[int]) -> Iterator[str]:
-    """The loop over all axes but the last two, and their indices, from their common count."""
-    if key.ndim < 3:
-        return
-    blocks = [size_of(axis, counts[axis]) for axis in range(key.ndim - 2)]
-    names = [f"i{axis}" for axis in range(key.ndim - 2)]
-    if key.marched in range(key.ndim - 2):
-        blocks[key.marched] = f"(({blocks[key.marched]} + stretch - 1) / stretch)"
-        names[key.marched] = "walk"
-    yield _turns(key, "z", "blockIdx.z", " * ".join(blocks), "gridDim.z")
-    rest = "z"
-    for axis in reversed(range(1, len(blocks))):
-        yield f"  const I {names[axis]} = {rest} % {blocks[axis]};"
-        yield f"  const I rest{axis} = {rest} / {blocks[axis]};"
-        rest = f"rest{axis}"
-    yield f"  const I {names[0]} = {rest};"
-    if "walk" in names:
-        yield "  const I start = walk * stretch;"
-
-
-def _rows(key: Key, counts: Sequence[int]) -> Iterator[str]:
-    """The loop over the axis before the last one, along which a block begins at row y0."""
+def _block(key: Key, counts: Sequence[int]) -> Iterator[str]:
+    """Which block this is, and where it begins along all axes but the last one."""
+    if key.is_flat:
+        yield "const unsigned int plane = blockIdx.x / blocks_x, bx = blockIdx.x % blocks_x;"
+        yield "const unsigned int bz = plane / blocks_y, by = plane % blocks_y;"
+    else:
+        yield "const unsigned int bx = blockIdx.x, by = blockIdx.y, bz = blockIdx.z;"
     row = key.ndim - 2
     if row >= 0:
         rows = _rows_of_a_thread(key) if key.marched == row else "1"
-        first, step = (f"(I){of}.y * blockDim.y * {rows}" for of in ("blockIdx", "gridDim"))
-        yield _turns(key, "y0", first, size_of(row, counts[row]), step)
+        yield f"const I y0 = (I)by * blockDim.y * {rows};"
+    blocks = [size_of(axis, counts[axis]) for axis in range(row)]
+    names = [f"i{axis}" for axis in range(row)]
+    if key.marched in range(row):
+        blocks[key.marched] = f"(({blocks[key.marched]} + stretch - 1) / stretch)"
+        names[key.marched] = "walk"
+    rest = "bz"
+    for axis in reversed(range(1, row)):
+        yield f"const I {names[axis]} = {rest} % {blocks[axis]};"
+        yield f"const I rest{axis} = {rest} / {blocks[axis]};"
+        rest = f"rest{axis}"
+    if names:
+        yield f"const I {names[0]} = {rest};"
+    if "walk" in names:
+        yield "const I start = walk * stretch;"
 
 
 def _rows_of_a_thread(key: Key) -> str:
     """The number of rows along the marched axis, in all steps."""
     return "stretch" if key.walks else str(key.march)
-
-
-def _turns(key: Key, index: str, first: str, count: str, step: str) -> str:
-    """The head of a loop, where a grid may have too few blocks: what loops keep takes registers."""
-    if key.turns:
-        return f"for (I {index} = {first}; {index} < {count}; {index} += {step}) {{"
-    return f"const I {index} = {first};"
 
 
 def _vectors(key: Key, counts: Sequence[int], middle: Sequence[str]) -> Iterator[str]:
@@ -93,7 +82,7 @@ def _vectors(key: Key, counts: Sequence[int], middle: Sequence[str]) -> Iterator
 def _indices(key: Key, counts: Sequence[int]) -> Iterator[str]:
     """The first results of a thread in a step, unless there are none."""
     last, row = key.ndim - 1, key.ndim - 2
-    yield f"  const I x = fresh(blockIdx.x * blockDim.x + threadIdx.x) * {key.vector};"
+    yield f"  const I x = fresh(bx * blockDim.x + threadIdx.x) * {key.vector};"
     outside = [f"x >= {size_of(last, counts[last])}"]
     if has_ends(key):
         outside = [f"x < {_ends(key, last, 0)}", f"x >= {_stop(key)}"]
@@ -187,7 +176,7 @@ def _singles(key: Key, counts: Sequence[int]) -> Iterator[str]:
     What is computed from fresh numbers takes no registers before.
     """
     last, n = key.ndim - 1, key.vector
-    yield f"const I x0 = fresh(blockIdx.x) * blockDim.x * {n}, first = {_ends(key, last, 0)};"
+    yield f"const I x0 = fresh(bx) * blockDim.x * {n}, first = {_ends(key, last, 0)};"
     yield f"const I end = least(x0 + (I)blockDim.x * {n}, {size_of(last, counts[last])});"
     yield f"const I tail = most(most({_stop(key)}, first), x0);"
     yield "const unsigned int at_first = most(least(end, first) - x0, 0);"

@@ -19,8 +19,8 @@ def name(key: Key) -> str:
     arrays = [f"{'c' if a.is_complex else 'r'}{_signed(a.extras)}" for a in key.arrays]
     parts = [
         "gradkit",
-        f"{key.ndim}d{64 if key.is_wide else 32}{'t' if key.turns else ''}v{key.vector}"
-        f"m{key.march}x{_signed([key.marched])}",
+        f"{key.ndim}d{64 if key.is_wide else 32}{'f' if key.is_flat else ''}v{key.vector}"
+        f"b{key.threads}m{key.march}x{_signed([key.marched])}",
         f"{key.real}_{key.compute}_{key.result}",
         "in",
         *inputs,

@@ -16,18 +16,16 @@ from gradkit.engines.cuda.loops import has_ends, has_middle, loops
 from gradkit.engines.cuda.names import name
 from gradkit.engines.cuda.preamble import DTYPES, HALF, PREAMBLE
 
-__all__ = ["BLOCK", "source"]
-
-#: Threads of a block.
-BLOCK = 256
+__all__ = ["source"]
 
 
 def source(key: Key) -> str:
     """The text of the kernel of a key.
 
-    Its arguments are, in order: the sizes; the rows of each thread, where threads walk; the
-    weights, the scalars (two reals each where the computation is complex); the inputs, the arrays,
-    the weights of rows at ends, the tables, and the outputs, as pointers.
+    Its arguments are, in order: the sizes; the rows of each thread, where threads walk; the blocks
+    along the last two axes, where the grid is flat; the weights, the scalars (two reals each where
+    the computation is complex); the inputs, the arrays, the weights of rows at ends, the tables,
+    and the outputs, as pointers.
     """
     parts = [
         _head(key),
@@ -102,7 +100,7 @@ def _ends(key: Key) -> Iterator[str]:
 
 
 def _kernel(key: Key) -> Iterator[str]:
-    yield f'extern "C" __global__ void __launch_bounds__({BLOCK}, 2)'
+    yield f'extern "C" __global__ void __launch_bounds__({key.threads}, 2)'
     yield f"{name(key)}({', '.join(_arguments(key))}) {{"
     for text in _body(key):
         yield f"  {text}"
@@ -113,6 +111,8 @@ def _arguments(key: Key) -> Iterator[str]:
     yield from (f"const I n{axis}" for axis in range(key.ndim))
     if key.walks:
         yield "const I stretch"
+    if key.is_flat:
+        yield from ("const unsigned int blocks_x", "const unsigned int blocks_y")
     yield from (f"const R w{i}" for i in range(_count_weights(key)))
     parts = ("r", "i") if key.is_complex else ("",)
     yield from (f"const R k{i}{part}" for i in range(_count_scalars(key)) for part in parts)

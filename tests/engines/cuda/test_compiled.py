@@ -22,7 +22,7 @@ from gradkit import (
 from gradkit.engines.cuda.from_plan import key_of, reason_against
 from gradkit.engines.cuda.key import Key
 from gradkit.engines.cuda.names import name as name_of
-from gradkit.engines.cuda.source import BLOCK, source
+from gradkit.engines.cuda.source import source
 
 from .conftest import compiled, find
 from .cubins import together
@@ -151,7 +151,7 @@ def test_hot_paths_stay_within_their_budgets(built, kernel, dtype, architecture)
     key, registers, spilled, blocks = built(tuple(KERNELS), dtype, architecture)[kernel]
     assert spilled == 0, "registers are spilled"
     # Two blocks of threads fit a multiprocessor.
-    assert registers <= 65536 // (2 * BLOCK)
+    assert registers <= 65536 // (2 * key.threads)
     hot = max(blocks, key=stores)
     assert stores(hot) == key.march * len(key.outputs)
     assert any("LDG.E.128" in i for i in hot)
@@ -170,7 +170,7 @@ def test_wide_stencils_stay_within_their_budgets(built, kernel, dtype, architect
     """On the architectures of which one has the most spills where rows per thread are too many."""
     key, registers, spilled, blocks = built(tuple(WIDE_KERNELS), dtype, architecture)[kernel]
     assert spilled == 0, "registers are spilled"
-    assert registers <= 65536 // (2 * BLOCK)
+    assert registers <= 65536 // (2 * key.threads)
     hot = max(blocks, key=stores)
     assert stores(hot) == key.march * len(key.outputs)
     assert any("LDG.E.128" in i for i in hot)

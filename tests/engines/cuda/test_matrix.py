@@ -26,7 +26,7 @@ from gradkit import (
     Symmetric,
 )
 from gradkit.engines.cuda.launch import launched, prepared
-from gradkit.engines.cuda.source import BLOCK, source
+from gradkit.engines.cuda.source import source
 
 from .conftest import Host, compiled, launchers
 
@@ -69,8 +69,6 @@ BOUNDARIES = {
 }
 DTYPES = ("float16", "float32", "float64", "complex64", "complex128", "int32", "uint8")
 ARCHITECTURES = (75, 80, 90, 100, 120)
-#: Registers of a thread, so that two blocks fit a multiprocessor.
-REGISTERS = 65536 // (2 * BLOCK)
 #: Whether indices have 64 bits, and whether elements come one by one.
 WIDTHS = tuple(product((False, True), (False, True)))
 
@@ -148,10 +146,10 @@ def test_kernels_compile(nvrtc, rng, family, boundary):
     for dtype, is_wide, is_single, architecture in dealt(family, boundary):
         made = prepared(plan, inputs_of(plan, dtype, rng), Host(None))
         width = 1 if is_single else made.vectors[0]
-        text = source(made.key.fitted(width, is_wide))
-        found = compiled(nvrtc, text, architecture)
+        key = made.key.fitted(width, is_wide)
+        found = compiled(nvrtc, source(key), architecture)
         case = (dtype, is_wide, is_single, architecture)
-        assert found.registers <= REGISTERS, case
+        assert found.registers <= 65536 // (2 * key.threads), case
         assert found.spilled == 0, case
 
 
