@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gradkit.engines.cuda.key import Key
 
-__all__ = ["Layout", "layout"]
+__all__ = ["ENOUGH_BLOCKS", "Layout", "layout"]
 
 #: Threads of a block along the rows, where it has neighbours of its rows to read, too.
 WARP = 32

@@ -50,7 +50,7 @@ extern "C" void run(long n, void** arrays) {{
   }}
 }}
 """
-C_TYPES = {"int32": ctypes.c_int32, "int64": ctypes.c_int64}
+C_TYPES = {"int32": ctypes.c_int32, "int64": ctypes.c_int64, "uint32": ctypes.c_uint32}
 C_TYPES |= {"float32": ctypes.c_float, "float64": ctypes.c_double}
 
 

@@ -8,7 +8,8 @@ import pytest
 import gradkit
 from gradkit import Axis, D, Gradient, Grid, Laplacian, Stencil
 from gradkit.engines import cuda
-from gradkit.engines.cuda.launch import WIDE, launched, layout, prepared, reject
+from gradkit.engines.cuda.launch import WIDE, launched, prepared, reject
+from gradkit.engines.cuda.layout import ENOUGH_BLOCKS, layout
 from gradkit.errors import EngineError
 
 
@@ -23,39 +24,54 @@ def key_and_sizes(operator, shape, device, dtype="float32"):
     [(3,), (257,), (10**7,), (5, 3), (10**6, 4), (300, 500, 3), (70000, 70000, 3), (3, 4, 5, 6)],
 )
 @pytest.mark.parametrize("vector", [1, 4])
-def test_threads_cover_all_results(host, shape, vector):
+@pytest.mark.parametrize("enough", [1, 7, ENOUGH_BLOCKS])
+def test_threads_cover_all_results(host, monkeypatch, shape, vector, enough):
+    monkeypatch.setattr("gradkit.engines.cuda.layout.ENOUGH_BLOCKS", enough)
     key, sizes = key_and_sizes(Laplacian(len(shape)), shape, host())
-    grid, block = layout(key._replace(vector=vector), sizes)
-    assert block[0] * block[1] * block[2] <= 256
-    assert grid[0] * block[0] * vector >= sizes[-1]
-    assert grid[1] * block[1] >= (sizes[-2] if len(sizes) > 1 else 1) / key.march
-    assert grid[2] >= prod(sizes[:-2]) / key.march
+    grid, block, stretch = layout(key._replace(vector=vector), sizes)
+    assert block[0] * block[1] * block[2] <= key.threads
     assert all(part >= 1 for part in (*grid, *block))
-    # No more than one block too many along the last axis, whose threads do not loop.
-    assert (grid[0] - 1) * block[0] * vector < sizes[-1]
+    # No more than one block too many along any axis.
+    columns = block[0] * vector
+    assert sizes[-1] <= grid[0] * columns < sizes[-1] + columns
+    if len(shape) == 1:
+        return
+    rows = [1] * (len(sizes) - 2) + [block[1]]
+    rows[key.marched] *= stretch
+    *planes, along = [-(-n // of_block) for n, of_block in zip(sizes[:-1], rows, strict=True)]
+    assert grid[1:] == (along, prod(planes))
 
 
-@pytest.mark.parametrize("most", [2, 3, 4, 5, 8, 9])
-def test_threads_take_turns_where_a_grid_has_too_few_blocks_alone(host, monkeypatch, rng, most):
+def test_blocks_walk_where_there_are_many_of_them(host):
+    """Where steps read the same, along the marched axis, as far as leaves enough blocks."""
+    for operator, shape, wanted in (
+        (D(0), (64, 64, 64), 4),  # one step of four rows
+        (D(0), (512, 512, 512), 4 * 8),
+        (D(0), (4096, 512, 512), 4 * 16),
+        (D(0), (20, 4096, 4096), 4 * 5),
+        (D(2), (512, 512, 512), 4),
+        (Laplacian(3), (512, 512, 512), 4 * 8),
+    ):
+        key, sizes = key_and_sizes(operator, shape, host())
+        assert layout(key._replace(vector=4), sizes).stretch == wanted
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 5, 8, 9])
+@pytest.mark.parametrize("operator", [D(1), D(2), Laplacian(3), D(0, 2) + D(2)])
+def test_grids_are_flat_where_they_have_too_few_blocks_along_an_axis(
+    host, monkeypatch, rng, operator, most
+):
     monkeypatch.setattr("gradkit.engines.cuda.launch.MOST_BLOCKS", most)
-    plan = D(1).on(Grid(None, Axis(0.3), Axis(0.3)), (4, 5, 1024), edge_order=1)
-    f, device = rng.normal(size=(4, 5, 1024)), host()
-    (found,) = launched(plan, [f], prepared(plan, [f], device), device)
+    monkeypatch.setattr("gradkit.engines.cuda.layout.ENOUGH_BLOCKS", 20)
+    plan = operator.on(Grid(Axis(0.3), Axis(0.3), Axis(0.3)), (12, 70, 260), edge_order=1)
+    f, device = rng.normal(size=(12, 70, 260)), host()
+    made = prepared(plan, [f], device)
+    (found,) = launched(plan, [f], made, device)
     np.testing.assert_allclose(found, plan(f), atol=1e-11)
     ((key, grid, _),) = device.launches
-    assert key.turns is (most < 4)
-    assert max(grid[1:]) <= most
-
-
-def test_grids_smaller_than_the_rows_are_looped_over(host, monkeypatch, rng):
-    monkeypatch.setattr("gradkit.engines.cuda.launch.MOST_BLOCKS", 2)
-    plan = Laplacian(3).on(Grid(Axis(0.3), Axis(0.3), Axis(0.3)), (30, 70, 5), edge_order=1)
-    f, device = rng.normal(size=(30, 70, 5)), host()
-    (found,) = launched(plan, [f], prepared(plan, [f], device), device)
-    np.testing.assert_allclose(found, plan(f), atol=1e-11)
-    ((key, grid, _),) = device.launches
-    assert key.turns
-    assert grid[1:] == (2, 2)
+    needed = layout(key, made.numbers.sizes).grid
+    assert key.is_flat is (max(needed[1:]) > most)
+    assert grid == ((prod(needed), 1, 1) if key.is_flat else needed)
 
 
 def test_arrays_beyond_2_to_the_31_elements_have_wide_indices(host):

@@ -1,6 +1,7 @@
 """Families of kernels x boundaries x dtypes x widths of indices x vectors or single elements.
 
-All 2156 combinations are executed and compared with the reference. NVRTC compiles some for each of
+All 2156 combinations are executed and compared with the reference, with blocks of one step and with
+blocks that walk. NVRTC compiles some for each of
 the 77 families and boundaries: every pair with another factor, of which there are the five
 architectures, too, and all of float32 and float64.
 """
@@ -26,6 +27,7 @@ from gradkit import (
     Symmetric,
 )
 from gradkit.engines.cuda.launch import launched, prepared
+from gradkit.engines.cuda.layout import ENOUGH_BLOCKS
 from gradkit.engines.cuda.source import source
 
 from .conftest import Host, compiled, launchers
@@ -135,8 +137,12 @@ def test_kernels_give_what_the_reference_gives(kernels, rng, monkeypatch, family
         sizes = plan.magnitude.apply([abs(np.asarray(f, compute)) for f in inputs[dtype]])
         for widths in WIDTHS:
             made, device, key = cases[dtype, *widths]
-            assert_as_reference(plan, inputs[dtype], made, device, wanted, sizes)
-            assert device.launches[0][0] == key
+            for enough in (1, ENOUGH_BLOCKS):
+                monkeypatch.setattr("gradkit.engines.cuda.layout.ENOUGH_BLOCKS", enough)
+                made.launches.clear()
+                device.launches.clear()
+                assert_as_reference(plan, inputs[dtype], made, device, wanted, sizes)
+                assert device.launches[0][0] == key
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)

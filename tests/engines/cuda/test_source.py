@@ -25,6 +25,7 @@ from gradkit import (
     operator_from_offsets,
 )
 from gradkit.engines.cuda.launch import launched, prepared
+from gradkit.engines.cuda.layout import layout
 
 ROUGH = np.cumsum(
     [0.0, 0.5, 1.0, 0.25, 2.0, 1.5, 0.5, 1.0, 0.75, 1.25, 0.5, 1.0, 2.0, 0.5, 1.0, 1.5]
@@ -60,6 +61,7 @@ def assert_as_reference(plan, device, inputs):
     made = prepared(plan, inputs, device)
     assert not isinstance(made, str), made
     found = launched(plan, inputs, made, device)
+    assert_walks_change_nothing(plan, inputs, made, device, found)
     with np.errstate(all="ignore"):
         wanted = plan.apply(inputs)
         sizes = plan.magnitude.apply([abs(np.asarray(f, made.key.compute)) for f in inputs])
@@ -73,6 +75,17 @@ def assert_as_reference(plan, device, inputs):
         )
 
 
+def assert_walks_change_nothing(plan, inputs, made, device, found):
+    """Blocks that take one step after the other give, bit for bit, what blocks of one step give."""
+    for enough in (1, 2):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("gradkit.engines.cuda.layout.ENOUGH_BLOCKS", enough)
+            made.launches.clear()
+            again = launched(plan, inputs, made, device)
+        for got, want in zip(again, found, strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
 def inputs_of(plan, rng, dtype="float64"):
     """Random inputs whose values all dtypes hold."""
     kind = np.dtype(dtype).kind
@@ -81,6 +94,23 @@ def inputs_of(plan, rng, dtype="float64"):
         return [(rng.normal(size=s) + 1j * rng.normal(size=s)).astype(dtype) for s in shapes]
     values = [rng.integers(0 if kind == "u" else -99, 100, s) for s in shapes]
     return [(v / (1 if kind in "iu" else 8)).astype(dtype) for v in values]
+
+
+@pytest.mark.parametrize("kind", ["one-sided", "periodic", "periodic coordinates", "dirichlet"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("operator", [D(0), D(0, 2) + D(1), Laplacian(2), Gradient(2)])
+def test_blocks_walk_along_the_rows_of_a_plane(host, rng, kind, dtype, operator):
+    axes = axis_of(kind, 16), Axis(0.7, boundary="periodic")
+    shape = (16 if kind == "periodic coordinates" else 70, 1028)
+    plan, device = operator.on(Grid(*axes), shape), host()
+    inputs = inputs_of(plan, rng, dtype)
+    assert_as_reference(plan, device, inputs)
+    key, *launched_first = device.launches[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gradkit.engines.cuda.layout.ENOUGH_BLOCKS", 1)
+        walking = layout(key, shape)
+    assert walking.stretch > key.march
+    assert [walking.grid, walking.block] != launched_first
 
 
 # --- one axis -------------------------------------------------------------------------------------
@@ -198,7 +228,7 @@ def test_axes_without_derivatives_are_merged(host, rng, axis):
     plan = D(axis).on(Grid(*axes), (4, 3, 5, 4, 6), edge_order=1)
     device = host()
     assert_as_reference(plan, device, inputs_of(plan, rng))
-    ((key, _, _),) = device.launches
+    key = device.launches[0][0]
     assert key.ndim <= 3
 
 
