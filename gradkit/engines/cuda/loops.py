@@ -82,7 +82,7 @@ def _vectors(key: Key, counts: Sequence[int], middle: Sequence[str]) -> Iterator
 def _indices(key: Key, counts: Sequence[int]) -> Iterator[str]:
     """The first results of a thread in a step, unless there are none."""
     last, row = key.ndim - 1, key.ndim - 2
-    yield f"  const I x = fresh(bx * blockDim.x + threadIdx.x) * {key.vector};"
+    yield f"  const I x = fresh((I)bx * blockDim.x + threadIdx.x) * {key.vector};"
     outside = [f"x >= {size_of(last, counts[last])}"]
     if has_ends(key):
         outside = [f"x < {_ends(key, last, 0)}", f"x >= {_stop(key)}"]
