@@ -14,6 +14,7 @@ from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.grid import Axis
 
 __all__ = [
+    "MOST_LAYOUTS",
     "check_coefficients",
     "check_times",
     "checked_inputs",
@@ -24,17 +25,20 @@ __all__ = [
 
 Shape = tuple[int, ...]
 
+#: Layouts of arrays that a plan keeps calls for.
+MOST_LAYOUTS = 64
 
-def layout(f: np.ndarray, out: Any) -> tuple[Any, ...] | None:
+
+def layout(f: Array, out: Any) -> tuple[Any, ...] | None:
     """What is alike in calls whose arrays differ in values, addresses and flags alone.
 
-    None where a target is no array of NumPy's own type, as `f` must be.
+    None where a target is not of the type of `f`, which is that of NumPy's or CuPy's own arrays.
     """
     if out is None:
         return (f.dtype, f.shape, f.strides)
-    if type(out) is np.ndarray:
+    if type(out) is type(f):
         return (f.dtype, f.shape, f.strides, out.dtype, out.shape, out.strides)
-    if not isinstance(out, list | tuple) or not all(type(part) is np.ndarray for part in out):
+    if not isinstance(out, list | tuple) or not all(type(part) is type(f) for part in out):
         return None
     parts = [(part.dtype, part.shape, part.strides) for part in out]
     return (f.dtype, f.shape, f.strides, *parts)

@@ -15,6 +15,7 @@ from gradkit._array import Array
 from gradkit.blocks import Region
 from gradkit.bound import Bound
 from gradkit.calls import (
+    MOST_LAYOUTS,
     check_coefficients,
     check_times,
     checked_inputs,
@@ -118,9 +119,9 @@ class Plan(Renderings):
     memo: dict[Any, Any] = field(
         default_factory=dict[Any, Any], init=False, compare=False, repr=False
     )
-    #: What an engine does with an array, and targets, of a `layout` that it has served before: it
-    #: returns the results, or None if this call must be checked again.
-    ready: dict[Any, Callable[[np.ndarray, Any], Any]] = field(
+    #: What an engine does with an array of some type, and targets, of a `layout` that it has served
+    #: before: it returns the results, or None if this call must be checked again.
+    ready: dict[type, dict[Any, Callable[[Any, Any], Any]]] = field(
         default_factory=dict[Any, Any], init=False, compare=False, repr=False
     )
 
@@ -151,8 +152,9 @@ class Plan(Renderings):
         ArgumentTypeError, ArgumentValueError
             If an argument does not fit the plan; nothing has been written then.
         """
-        if self.ready and type(f) is np.ndarray:
-            call = self.ready.get(layout(f, out))
+        calls = self.ready.get(type(f))
+        if calls is not None:
+            call = calls.get(layout(f, out))
             result = None if call is None else call(f, out)
             if result is not None:
                 return result
@@ -422,6 +424,14 @@ class Plan(Renderings):
             if is_kept:
                 self.memo[key] = found
         return found
+
+    def keep_ready(self, f: Array, out: Any, call: Callable[[Any, Any], Any]) -> None:
+        """Let an engine serve calls like this one, with arrays and targets of the same layout."""
+        calls, key = self.ready.setdefault(type(f), {}), layout(f, out)
+        if len(calls) >= MOST_LAYOUTS:
+            calls.clear()
+        if key is not None:
+            calls[key] = call
 
     def _run_plain(self, inputs: Sequence[Array], out: Sequence[Array] | None) -> Sequence[Array]:
         return Plan.runner(self, inputs, out)

@@ -17,7 +17,6 @@ import numpy as np
 
 from gradkit import _array, _dtypes, _targets
 from gradkit._array import Array
-from gradkit.calls import layout
 from gradkit.engines import reference
 from gradkit.engines.cpu import blocked, compiled, straight
 from gradkit.engines.cpu.floating import wants_errors
@@ -213,9 +212,6 @@ def _keep_ready(
     # New results of an array in another order than NumPy's own have that order, too.
     is_kept = f.flags.c_contiguous if out is None else results[0] is out[0]
     given = None if out is None else results if len(results) > 1 else results[0]
-    key = layout(f, given)
-    if is_kept and key is not None:
-        if len(plan.ready) >= compiled.MOST_LAYOUTS:
-            plan.ready.clear()
+    if is_kept:
         shapes = tuple(result.shape for result in results)
-        plan.ready[key] = Ready(call, shapes, results[0].dtype)
+        plan.keep_ready(f, given, Ready(call, shapes, results[0].dtype))

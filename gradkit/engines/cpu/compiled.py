@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradkit import _dtypes
+from gradkit.calls import MOST_LAYOUTS
 from gradkit.engines.cpu.addresses import address
 from gradkit.engines.cpu.compiling import KernelError, has_half_precision, reason_against_numba
 from gradkit.engines.cpu.kernel_source import SCRATCH, slots
@@ -28,7 +29,7 @@ from gradkit.engines.cpu.threads import in_parallel
 from gradkit.engines.program import program_of
 from gradkit.plan import Plan
 
-__all__ = ["MOST_LAYOUTS", "Call", "call_for", "reason_against", "run"]
+__all__ = ["Call", "call_for", "reason_against", "run"]
 
 #: Bytes of the input that the rows of a box take at once, so that they stay in the second cache.
 BOX = 2**18
@@ -38,8 +39,6 @@ SHARED = 2**20
 SHORTEST_LINE = 2**14
 #: Boxes per thread, at least, so that none waits long for the others.
 BOXES_PER_THREAD = 4
-#: Layouts of arrays that a plan keeps calls for.
-MOST_LAYOUTS = 64
 #: Memory to work in that no call is using, and where it begins.
 _spare: list[tuple[np.ndarray, int]] = []
 

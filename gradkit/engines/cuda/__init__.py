@@ -19,6 +19,7 @@ from gradkit.engines.choice import ENGINE
 from gradkit.engines.cuda.device import Device, ElementwiseDevice, OnCuPy
 from gradkit.engines.cuda.jax_arrays import OnJax, called, device_of_array, reason_against_array
 from gradkit.engines.cuda.launch import launched, prepared, reject
+from gradkit.engines.cuda.ready import keep_ready
 from gradkit.engines.cuda.tensors import (
     OnTorch,
     device_of_tensor,
@@ -94,7 +95,9 @@ def _run(
             try:
                 if isinstance(device, OnJax):
                     return called(plan, inputs, made, device)
-                return launched(plan, inputs, made, device, out)
+                results = launched(plan, inputs, made, device, out)
+                keep_ready(plan, inputs[0], made, device, results, out)
+                return results
             except device.compile_error as error:
                 reason = reject(plan, inputs, device, error)
     if ENGINE.get() == "cuda":

@@ -36,6 +36,10 @@ class Device(Protocol):
         """A block in which kernels are launched here."""
         ...
 
+    def is_current(self, array: Array) -> bool:
+        """Whether a kernel that is launched now, as it is, runs where an array lives."""
+        ...
+
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         """A new array of the device."""
         ...
@@ -142,6 +146,10 @@ class _Compiler:
 class ByAddress(_Compiler):
     """A CUDA device with the arrays of a library other than CuPy, which kernels take by address."""
 
+    def is_current(self, array: Array) -> bool:
+        """False: streams and gradients of other libraries are looked at in each call."""
+        return False
+
     def address(self, array: Array) -> int:
         """Where the first element lies."""
         raise NotImplementedError
@@ -174,6 +182,10 @@ class OnCuPy(_Compiler):
     def current(self) -> AbstractContextManager[Any]:
         """A block in which this is the current device."""
         return self.cupy.cuda.Device(self.number)
+
+    def is_current(self, array: Array) -> bool:
+        """Whether an array lives on the current device, and that is this one."""
+        return array.data.device_id == self.number == self.cupy.cuda.runtime.getDevice()
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         """A new array of the device."""
