@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from gradkit.engines.cuda.key import Key
 
-__all__ = ["ENOUGH_BLOCKS", "Layout", "layout"]
+__all__ = ["ENOUGH_BLOCKS", "LONGEST_WALK", "WARP", "Layout", "layout"]
 
 #: Threads of a block along the rows, where it has neighbours of its rows to read, too.
 WARP = 32
-#: So many blocks keep all multiprocessors busy until the end; blocks walk where there are more,
-#: at most so many steps: what they read at their ends is then a few per cent.
-ENOUGH_BLOCKS, LONGEST_WALK = 4096, 16
+#: So many blocks keep all multiprocessors busy until the end; where there are more, blocks walk.
+ENOUGH_BLOCKS = 4096
+#: Steps of a walk, at most: what is read beside its results is a few per cent of them then.
+LONGEST_WALK = 16
 
 
 class Layout(NamedTuple):
