@@ -18,7 +18,7 @@ from gradkit import (
     Neumann,
     Robin,
 )
-from gradkit.errors import EngineError
+from gradkit.errors import ArgumentValueError, EngineError
 
 pytestmark = pytest.mark.gpu
 
@@ -84,6 +84,39 @@ def test_indices_of_64_bits(cupy, rng, monkeypatch, name, space):
     # A plan of its own: what another test has prepared has indices of 32 bits.
     plan = OPERATORS[name].on(Grid(*SPACES[space]), (64, 64, 64), edge_order=1)
     assert_alike(cupy, plan, [cupy.asarray(rng.standard_normal(s)) for s in plan.input_shapes])
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("most", [3, 65535])
+def test_blocks_that_walk_and_flat_grids(cupy, rng, monkeypatch, name, space, most):
+    monkeypatch.setattr("gradkit.engines.cuda.layout.ENOUGH_BLOCKS", 1)
+    monkeypatch.setattr("gradkit.engines.cuda.launch.MOST_BLOCKS", most)
+    plan = OPERATORS[name].on(Grid(*SPACES[space]), (64, 64, 64), edge_order=1)
+    assert_alike(cupy, plan, [cupy.asarray(rng.standard_normal(s)) for s in plan.input_shapes])
+
+
+@pytest.mark.parametrize("shape", [(512, 512, 512), (1200, 300, 260), (4096, 4096)])
+@pytest.mark.parametrize("accuracy", [2, 8])
+def test_large_arrays(cupy, shape, accuracy):
+    f = cupy.random.default_rng(1).standard_normal(shape).astype("float32")
+    for operator in [D(axis) for axis in range(len(shape))] + [Laplacian(len(shape))]:
+        method = FiniteDifference(accuracy)
+        assert_alike(cupy, operator.on(Grid(*[Axis(0.3)] * len(shape)), shape, method=method), [f])
+
+
+def test_calls_like_one_before(cupy, rng):
+    plan = Gradient(3).on(Grid(*SPACES["one-sided"]), (64, 64, 64))
+    for _ in range(3):
+        f = cupy.asarray(rng.standard_normal((64, 64, 64)))
+        out = [cupy.full_like(f, cupy.nan) for _ in range(3)]
+        assert plan(f, out=out) is out
+        for got, again in zip(out, plan(f), strict=True):
+            assert bool((got == again).all())
+        assert_alike(cupy, plan, [f])
+    assert len(plan.ready[cupy.ndarray]) == 2
+    with pytest.raises(ArgumentValueError, match="share"):
+        plan(f, out=[f, *out[1:]])
 
 
 @pytest.mark.parametrize("size", [2, 3, 5, 31, 32, 33, 127, 128, 129, 1025])

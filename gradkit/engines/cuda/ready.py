@@ -39,7 +39,7 @@ class Ready(NamedTuple):
     def __call__(self, f: Array, out: Any) -> Any:
         """The results; None where nothing has been done, because the call must go the long way."""
         device, launch = self.device, self.launch
-        if choice.ENGINE.get() != choice.AUTO or not device.is_current(f):
+        if choice.ENGINE.get() not in (choice.AUTO, "cuda") or not device.is_current(f):
             return None
         if out is None:
             results = [device.empty(shape, self.dtype) for shape in self.shapes]
