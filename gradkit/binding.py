@@ -280,7 +280,7 @@ class _Binder:
         for axis, step in zip(offsets.axes, steps, strict=True):
             if step is None:
                 raise ArgumentValueError(
-                    f"axis {axis} is not equally spaced, as a stencil of your own needs"
+                    f"axis {axis} is not equally spaced, as the weights of {offsets!r} need"
                 )
         spacing = [step for step in steps if step is not None]
         if offsets.spacing is None:

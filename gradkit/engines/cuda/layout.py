@@ -34,7 +34,7 @@ def layout(key: Key, sizes: Sequence[int]) -> Layout:
     widest = WARP if _reads_rows_beside(key) else key.threads & -key.threads
     x = min(widest, 1 << max(across - 1, 0).bit_length())
     y = key.threads // x if key.ndim > 1 else 1
-    # Blocks along the rows; along each axis before, and how many rows each has there.
+    # Blocks along each axis: as many as rows, but along the last two and the marched one.
     blocks = [*counts[:last], -(-across // x)]
     if key.ndim > 1:
         blocks[row] = -(-counts[row] // y)
