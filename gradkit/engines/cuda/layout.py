@@ -12,9 +12,10 @@ __all__ = ["ENOUGH_BLOCKS", "Layout", "layout"]
 
 #: Threads of a block along the rows, where it has neighbours of its rows to read, too.
 WARP = 32
-#: So many blocks keep all multiprocessors busy until the end; blocks walk where there are more,
-#: at most so many steps: what they read at their ends is then a few per cent.
-ENOUGH_BLOCKS, LONGEST_WALK = 4096, 16
+#: So many blocks keep all multiprocessors busy until the end; blocks walk where there are more.
+ENOUGH_BLOCKS = 4096
+#: Steps of a walk, at most: what blocks read at their ends is then a few per cent.
+LONGEST_WALK = 16
 
 
 class Layout(NamedTuple):

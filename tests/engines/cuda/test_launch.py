@@ -31,6 +31,8 @@ def test_threads_cover_all_results(host, monkeypatch, shape, vector, enough):
     grid, block, stretch = layout(key._replace(vector=vector), sizes)
     assert block[0] * block[1] * block[2] <= key.threads
     assert all(part >= 1 for part in (*grid, *block))
+    # Neighbouring threads have neighbouring vectors.
+    assert block[0] >= min(32, -(-sizes[-1] // vector))
     # No more than one block too many along any axis.
     columns = block[0] * vector
     assert sizes[-1] <= grid[0] * columns < sizes[-1] + columns
