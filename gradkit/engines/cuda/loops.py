@@ -250,7 +250,9 @@ def _margin(key: Key, output: OutputKey, axis: int, side: int) -> int:
                 continue
             rule = key.rules[step.rule]
             low, high = rule.spread
-            inner = found + _rounded_up(high if side else -low, unit)
+            reach = high if side else -low
+            # Whole vectors are read, that of the results themselves always.
+            inner = found + (reach if unit == 1 else _rounded_up(max(reach, 0), unit))
             if side:
                 # Counted from the end of the results, of which there may be more or fewer.
                 inner += rule.targets - rule.sources

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from gradkit import Average, Axis, Curl, D, Dirichlet, FiniteDifference, Gradient, Grid, Hessian
-from gradkit import Laplacian, operator_from_offsets
+from gradkit import Laplacian, Stencil, operator_from_offsets
 from gradkit.engines.cuda.launch import launched, prepared
 from gradkit.engines.cuda.loops import has_middle
 from gradkit.engines.cuda.source import source
@@ -91,6 +91,11 @@ for axes, shape, operator, accuracy, dtype in (
     made = cases[-1][2]
     assert made.vectors[0] == 16 // np.dtype(dtype).itemsize
     assert has_middle(made.key._replace(vector=made.vectors[0]))
+# Differences that all lie on one side, of what takes others at the ends.
+for offsets in ((-5, -4), (4, 5)):
+    operator = D(1, stencil=Stencil(offsets, 1)) @ D(1)
+    add(operator.on(Grid(LINE, LINE), (5, 32), edge_order=1))
+    assert cases[-1][2].vectors[0] == 4
 # An axis so short that its middle takes a wall, before neighbours along the last axis are taken.
 wall = Axis(0.3, boundary=Dirichlet(np.arange(8.0).reshape(1, 8)))
 corner = operator_from_offsets({(0, -1): -1, (1, -1): 1}, axes=(2, 0))
