@@ -96,6 +96,10 @@ for offsets in ((-5, -4), (4, 5)):
     operator = D(1, stencil=Stencil(offsets, 1)) @ D(1)
     add(operator.on(Grid(LINE, LINE), (5, 32), edge_order=1))
     assert cases[-1][2].vectors[0] == 4
+# Threads of two rows, of which the last has one; no rows take others at the last end.
+operator = D(0, stencil=Stencil(range(-15, 1), 1)) + D(1, stencil=Stencil(range(-8, 9), 1))
+add(operator.on(Grid(LINE, LINE), (33, 40)), "float64")
+assert cases[-1][2].key.march == 2
 # An axis so short that its middle takes a wall, before neighbours along the last axis are taken.
 wall = Axis(0.3, boundary=Dirichlet(np.arange(8.0).reshape(1, 8)))
 corner = operator_from_offsets({(0, -1): -1, (1, -1): 1}, axes=(2, 0))

@@ -285,6 +285,16 @@ def test_rows_near_ends_of_one_step_are_rows_at_ends_of_the_next(host, rng, name
     assert_as_reference(plan, host(), inputs_of(plan, rng))
 
 
+@pytest.mark.parametrize("accuracy", [2, 4, 6])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_results_of_different_sizes(host, rng, accuracy, axis):
+    """The middle of one ends before that of another one."""
+    parts = [D(axis, to="inner"), D(axis, to="outer"), D(0) + D(1)]
+    operator = Operator.matrix([[part] for part in parts])
+    plan = operator.on(plane(), (21, 20), method=FiniteDifference(accuracy))
+    assert_as_reference(plan, host(), inputs_of(plan, rng))
+
+
 @pytest.mark.parametrize("name", ["dirichlet", "neumann", "robin by arrays", "complex"])
 def test_arrays_along_walls(host, rng, name):
     known = np.arange(16.0)
