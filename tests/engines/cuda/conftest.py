@@ -152,6 +152,9 @@ class Host:
     def settle(self):
         pass
 
+    def is_current(self, array):
+        return False
+
     def address(self, array):
         return array.ctypes.data
 

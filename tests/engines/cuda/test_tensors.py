@@ -308,6 +308,8 @@ def test_whoever_traces_records_the_reference(launches, rng):
     assert launches == []
 
 
+# Torch itself calls what it deprecates, where forward mode is first used in a process.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script.:DeprecationWarning")
 def test_tangents_of_coefficients_are_left_to_the_reference(launches, rng):
     f, a, t = torch.tensor(rng.normal(size=(3, 7, 8)))
     with torch.autograd.forward_ad.dual_level():
