@@ -75,14 +75,16 @@ def keep_ready(
     if not (is_plain and is_direct and device.is_current(f) and device.is_contiguous(f)):
         return
     vector = made.vectors[0]
-    widest = vector * max(array.dtype.itemsize for array in (f, *results))
+    alignment = vector * max(array.dtype.itemsize for array in (f, *results))
+    if any(device.address(array) % alignment for array in (f, *results)):
+        return  # a kernel for narrower vectors was launched; the widest may not compile
     ready = Ready(
         launch_of(made, vector, device),
         (*made.arrays, made.edges, *made.tables),
         plan.output_shapes,
         results[0].dtype,
         device,
-        widest,
+        alignment,
     )
     given = None if out is None else out if len(out) > 1 else out[0]
     plan.keep_ready(f, given, ready)

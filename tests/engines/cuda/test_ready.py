@@ -119,6 +119,17 @@ def test_what_is_unusual_goes_the_long_way(device, rng, monkeypatch):
     assert device.long == 3
 
 
+def test_calls_of_narrower_vectors_are_not_kept(device, rng):
+    plan = D(0).on(GRID, SHAPE, edge_order=1)
+    moved = device.empty((9 * 16 + 1,), "float64")[1:].reshape(SHAPE)
+    moved[...] = rng.normal(size=SHAPE)
+    for _ in range(2):
+        np.testing.assert_allclose(plan(moved), *wanted(plan, moved), rtol=1e-11, atol=1e-11)
+    assert device.long == 2
+    assert not plan.ready
+    assert {key.vector for key, _, _ in device.launches} == {1}
+
+
 def test_the_engine_may_be_asked_for(device, rng):
     plan = D(0).on(GRID, SHAPE, edge_order=1)
     with use_engine("cuda"):
