@@ -1,5 +1,7 @@
 """Calls like one before, which are launches at once; arrays of NumPy's stand for those of CuPy."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -18,15 +20,18 @@ class Arrays(np.ndarray):
     """Arrays of a library of their own."""
 
 
+class CompileError(Exception):
+    """What a kernel that does not compile would raise; g++ compiles all of them here."""
+
+
 class OnHost(Host):
     """A device of such arrays, which may be on another device than the current one."""
 
     is_elsewhere = False
+    compile_error = CompileError
 
     def current(self):
-        return np.errstate()
-
-    compile_error = NotImplementedError
+        return nullcontext()
 
     def empty(self, shape, dtype):
         return super().empty(shape, dtype).view(Arrays)
