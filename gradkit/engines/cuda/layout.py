@@ -12,7 +12,7 @@ __all__ = ["ENOUGH_BLOCKS", "LONGEST_WALK", "WARP", "Layout", "layout"]
 
 #: Threads of a block along the rows, where it has neighbours of its rows to read, too.
 WARP = 32
-#: So many blocks keep all multiprocessors busy until the end; where there are more, blocks walk.
+#: So many blocks should keep all multiprocessors busy to the end; where there are more, they walk.
 ENOUGH_BLOCKS = 4096
 #: Steps of a walk, at most: what is read beside its results is a few per cent of them then.
 LONGEST_WALK = 16
