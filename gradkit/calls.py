@@ -32,13 +32,16 @@ MOST_LAYOUTS = 64
 def layout(f: Array, out: Any) -> tuple[Any, ...] | None:
     """What is alike in calls whose arrays differ in values, addresses and flags alone.
 
-    None where a target is not of the type of `f`, which is that of NumPy's or CuPy's own arrays.
+    None where there is no target, or one is not of the type of `f`, which is that of NumPy's or
+    CuPy's own arrays.
     """
     if out is None:
         return (f.dtype, f.shape, f.strides)
     if type(out) is type(f):
         return (f.dtype, f.shape, f.strides, out.dtype, out.shape, out.strides)
-    if not isinstance(out, list | tuple) or not all(type(part) is type(f) for part in out):
+    if not isinstance(out, list | tuple) or not out:
+        return None
+    if not all(type(part) is type(f) for part in out):
         return None
     parts = [(part.dtype, part.shape, part.strides) for part in out]
     return (f.dtype, f.shape, f.strides, *parts)

@@ -75,6 +75,16 @@ def test_several_results_go_where_each_is_wanted(taken):
     assert len(taken) == 3 + 3 + 1
 
 
+@pytest.mark.parametrize("out", [[], ()])
+@pytest.mark.parametrize("operator", [D(0), Gradient(2)])
+def test_no_targets_at_all_are_refused_after_a_call_without_out(operator, out):
+    plan = operator.on(GRID, SHAPE, edge_order=1)
+    f = RNG.random(SHAPE)
+    plan(f)
+    with pytest.raises(ArgumentTypeError, match="out"):
+        plan(f, out=out)
+
+
 def test_an_array_changed_in_place_is_read_again(taken):
     plan = plan_of()
     f, out = RNG.random(SHAPE), np.empty(SHAPE)

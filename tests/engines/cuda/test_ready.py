@@ -9,6 +9,7 @@ import gradkit
 from gradkit import Axis, D, Gradient, Grid, Hessian, use_engine
 from gradkit.engines import cuda
 from gradkit.engines.cuda import launch
+from gradkit.errors import ArgumentTypeError
 
 from .conftest import Host
 
@@ -95,6 +96,17 @@ def test_targets_are_written_at_once(device, rng, operator):
         for got, want in zip(targets, wanted(plan, f), strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-11)
     assert device.long == 1
+
+
+@pytest.mark.parametrize("out", [[], ()])
+@pytest.mark.parametrize("operator", [D(0), Gradient(2)])
+def test_no_targets_at_all_are_refused_after_a_call_without_out(device, rng, operator, out):
+    plan = operator.on(GRID, SHAPE, edge_order=1)
+    f = random(device, rng)
+    plan(f)
+    with pytest.raises(ArgumentTypeError, match="out"):
+        plan(f, out=out)
+    assert len(device.launches) == 1
 
 
 def test_arrays_of_another_layout_go_the_long_way_once(device, rng):
