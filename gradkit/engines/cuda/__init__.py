@@ -1,8 +1,9 @@
 """The CUDA engine: one fused kernel per plan, made for it and compiled when it is first called.
 
-`key` settles what a kernel must do, `source` writes it, `launch` fits it to a call. One derivative
-of an array that is not contiguous is left to an elementwise kernel on views of it (`views`).
-Arrays are CuPy's, torch tensors (`tensors`), or JAX's (`jax_arrays`).
+`key` settles what a kernel must do, `source` writes it, `launch` fits it to a call. What is too
+much for one kernel has several, of some results each (`parts`). One derivative of an array that is
+not contiguous is left to an elementwise kernel on views of it (`views`). Arrays are CuPy's, torch
+tensors (`tensors`), or JAX's (`jax_arrays`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from gradkit.engines.choice import ENGINE
 from gradkit.engines.cuda.device import Device, ElementwiseDevice, OnCuPy
 from gradkit.engines.cuda.jax_arrays import OnJax, called, device_of_array, reason_against_array
 from gradkit.engines.cuda.launch import launched, prepared, reject
+from gradkit.engines.cuda.parts import in_parts, parts_of
 from gradkit.engines.cuda.ready import keep_ready
 from gradkit.engines.cuda.tensors import (
     OnTorch,
@@ -68,13 +70,16 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
         reason = reason_against_array(plan, inputs)
     if reason is not None:
         return reason
+    plans = [part for _, part in parts_of(plan)] or [plan]
     with device.current():
-        made = prepared(plan, inputs, device)
-    return made if isinstance(made, str) else None
+        made = (prepared(part, inputs, device) for part in plans)
+        return next((reason for reason in made if isinstance(reason, str)), None)
 
 
 def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None) -> Sequence[Array]:
     """Apply a plan to arrays on a CUDA device; returns one array per output."""
+    if parts_of(plan):
+        return in_parts(plan, inputs, out)
     device = device_of(inputs[0])
     assert not isinstance(device, str)  # `supports` has been asked
     if _array.is_torch(inputs[0]) and is_recording(inputs):

@@ -6,7 +6,7 @@ of a plan are counted from its own first row and point, so that blocks share ker
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from math import prod
 from typing import Any
@@ -31,11 +31,13 @@ from gradkit.engines.cuda.key import (
 from gradkit.methods import Rows, Rule
 from gradkit.plan import Plan
 
-__all__ = ["key_of", "reason_against"]
+__all__ = ["MOST_READS", "key_of", "reads_of", "reason_against"]
 
-#: Plans that read more points per result, all terms together, are left to the engine below; those
-#: that read more per thread take one row at a time. Compilers take seconds for more.
-MOST_READS, MOST_READS_OF_A_THREAD = 160, 200
+#: Plans that read more points per result, all terms together, have no kernel of their own.
+#: Compilers take seconds for more.
+MOST_READS = 160
+#: Plans that read more in a thread take one row at a time.
+MOST_READS_OF_A_THREAD = 200
 #: Threads of a block, of which two fit a multiprocessor: each may have 128 registers, or 168 where
 #: a row takes more vectors of 16 bytes than 31.
 THREADS, THREADS_OF_WIDE_ROWS, MOST_OF_NARROW_ROWS = 256, 192, 31
@@ -54,18 +56,19 @@ def reason_against(plan: Plan) -> str | None:
         return "has no kernels for arrays without elements"
     if not plan.shape:
         return "has no kernels for arrays without dimensions"
-    reads = _reads(plan)
+    reads = reads_of(plan)
     if reads > MOST_READS:
         return f"would read inputs {reads} times per result: wanted at most {MOST_READS}"
     return None
 
 
-def _reads(plan: Plan) -> int:
-    """How often a plan evaluates its inputs for all its distinct results at one point."""
-    return sum(_reads_of(chain) for i in set(plan.same) for chain in plan.bound.outputs[i])
+def reads_of(plan: Plan, results: Iterable[int] | None = None) -> int:
+    """How often a plan evaluates its inputs for some results at one point; for all it writes."""
+    numbers = set(plan.same) if results is None else results
+    return sum(_reads(chain) for i in numbers for chain in plan.bound.outputs[i])
 
 
-def _reads_of(chain: Chain) -> int:
+def _reads(chain: Chain) -> int:
     steps = (step for step in chain.steps if isinstance(step, Along))
     return prod(max(map(_points, step.rule.rows), default=0) for step in steps)
 
@@ -159,7 +162,7 @@ class _Builder:
         if not max(before):
             return len(before) - 1, 4
         rows = self._rows(spreads, vectors)
-        if rows * _reads(self.plan) > MOST_READS_OF_A_THREAD:
+        if rows * reads_of(self.plan) > MOST_READS_OF_A_THREAD:
             rows = 1
         if rows == 1 and vectors > MOST_OF_ONE_ROW:
             return -1, 1
@@ -173,7 +176,7 @@ class _Builder:
         parts = 2 if any(self.precision.splits) else 1
         wider = max(_dtypes.itemsize(self.precision.compute) * parts // stored, 1)
         arrays = 2 * (len(self.names) + len(set(self.plan.same)))
-        return (_reads(self.plan) * tables) * wider + arrays
+        return (reads_of(self.plan) * tables) * wider + arrays
 
     def _rows(self, spreads: Sequence[int], vectors: int) -> int:
         """How many rows a thread has registers for."""

@@ -178,6 +178,15 @@ def test_a_program_is_made_once(launches, rng, monkeypatch):
     assert len(launches) == 3
 
 
+def test_parts_of_a_plan_are_programs_of_their_own(launches, rng, monkeypatch):
+    monkeypatch.setattr("gradkit.engines.cuda.parts.MOST_READS", 14)
+    plan = fresh(PLANS["hessian"])
+    f = jnp.asarray(rng.normal(size=(7, 8)))
+    for _ in range(2):
+        assert_alike(plan.apply([f]), reference(plan, f))
+    assert [len(key.outputs) for key in launches] == [2, 1, 2, 1]
+
+
 @pytest.mark.parametrize(
     "transform",
     [

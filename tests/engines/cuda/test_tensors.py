@@ -369,6 +369,21 @@ def test_gradients_are_had_where_the_adjoint_has_no_kernel(launches, rng, monkey
         torch.testing.assert_close(found, gradient_of(plan, f))
 
 
+def test_parts_of_a_plan_have_gradients_of_their_own(launches, rng, monkeypatch):
+    monkeypatch.setattr("gradkit.engines.cuda.parts.MOST_READS", 14)
+    plan = Hessian(2).on(Grid(Axis(0.3), Axis(0.2)), (7, 8))
+    f = torch.tensor(rng.normal(size=(7, 8)))
+    found = gradient_of(plan, f)
+    assert sorted((len(key.inputs), len(key.outputs)) for key in launches) == [
+        (1, 1),
+        (1, 1),
+        (1, 2),
+        (2, 1),
+    ]
+    with gradkit.use_engine("reference"):
+        torch.testing.assert_close(found, gradient_of(plan, f))
+
+
 def test_gradients_that_nobody_wants_are_not_computed(launches, rng):
     plan = PLANS["divergence"]
     inputs = [torch.tensor(rng.normal(size=(7, 8)), requires_grad=k == 1) for k in range(2)]
