@@ -65,7 +65,7 @@ TABLE = (
     CHUNKED,
     Engine(
         "cuda",
-        "cupy, torch and jax arrays on a GPU, in one kernel",
+        "cupy, torch and jax arrays on a GPU, in fused kernels",
         cuda.supports,
         cuda.run,
         takes_numpy=False,
