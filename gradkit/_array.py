@@ -82,6 +82,8 @@ def library(array: Array) -> str:
     """The name by which users know an array's library, such as ``"numpy"`` or ``"torch"``."""
     if isinstance(array, np.ndarray):
         return "numpy"
+    if is_torch(array):
+        return "torch"
     if is_dask(array):
         return "dask"
     name: str = namespace(array).__name__

@@ -22,14 +22,9 @@ from gradkit.engines.cuda.jax_arrays import OnJax, called, device_of_array, reas
 from gradkit.engines.cuda.launch import launched, prepared, reject
 from gradkit.engines.cuda.parts import in_parts, parts_of
 from gradkit.engines.cuda.ready import keep_ready
-from gradkit.engines.cuda.tensors import (
-    OnTorch,
-    device_of_tensor,
-    is_recording,
-    reason_against_tensor,
-    recorded,
-)
+from gradkit.engines.cuda.tensors import OnTorch, device_of_tensor
 from gradkit.engines.cuda.views import differentiated, give_up, kept_passage
+from gradkit.engines.tensors import is_recording, reason_against_tensor, recorded
 from gradkit.errors import EngineError
 from gradkit.plan import Plan
 
