@@ -20,9 +20,9 @@ from gradkit._array import Array
 from gradkit.engines import reference
 from gradkit.engines.cpu import blocked, compiled, straight
 from gradkit.engines.cpu.floating import wants_errors
+from gradkit.engines.cpu.hosted import is_hosted, reason_against, run_as_arrays, seen_as_array
 from gradkit.engines.cpu.ready import Ready
 from gradkit.engines.cpu.strips import REPEATED
-from gradkit.engines.cpu.tensors import reason_against, run_as_arrays, seen_as_array
 from gradkit.engines.cpu.threads import limit
 from gradkit.engines.program import Passage, Program, program_of
 from gradkit.plan import Plan
@@ -64,8 +64,8 @@ class _Service(NamedTuple):
 
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
-    """None for NumPy arrays, or tensors, of sizes where this engine pays, else the reason."""
-    if _array.is_torch(inputs[0]):
+    """None for arrays of sizes where this engine pays, else the reason."""
+    if is_hosted(inputs[0]):
         reason = reason_against(plan, inputs)
         if reason is not None:
             return reason
@@ -74,7 +74,7 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
         if type(f) is not np.ndarray:
             if isinstance(f, np.ndarray):
                 return f"serves plain numpy arrays, the input is a {type(f).__name__}"
-            return f"serves numpy and torch arrays, the input is a {_array.library(f)} array"
+            return f"serves numpy, torch and jax arrays, the input is a {_array.library(f)} array"
     service = _service(plan, inputs)
     if service.reason is None and not service.is_whole and inputs[0].size < SMALL:
         return f"leaves fewer than {SMALL} complex numbers or wide integers to the reference"
@@ -174,8 +174,8 @@ def _given_results(service: _Service, out: Sequence[Array]) -> list[Array] | Non
 
 
 def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None) -> Sequence[Array]:
-    """Apply a plan to NumPy arrays, or tensors; returns one array per output."""
-    if _array.is_torch(inputs[0]):
+    """Apply a plan to arrays in the memory of the host; returns one array per output."""
+    if is_hosted(inputs[0]):
         return run_as_arrays(run, plan, inputs, out)
     service = _service(plan, inputs)
     total = service.total
