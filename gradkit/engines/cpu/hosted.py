@@ -26,8 +26,7 @@ __all__ = ["is_hosted", "reason_against", "run_as_arrays", "seen_as_array"]
 
 #: Elements from which on the adjoint plan, made once, is worth it where gradients are recorded.
 SMALL = 2**15
-#: What NumPy computes with as others do: integers become the default dtype of each.
-_DTYPES = {"float16", "float32", "float64", "complex64", "complex128"}
+_INEXACT = {"float16", "float32", "float64", "complex64", "complex128"}
 _Run = Callable[[Plan, Sequence[Array], Sequence[Array] | None], Sequence[Array]]
 
 
@@ -77,9 +76,11 @@ def _against_arrays(plan: Plan, inputs: Sequence[Array]) -> Iterator[str]:
 
 def _against_plan(plan: Plan, inputs: Sequence[Array]) -> Iterator[str]:
     names = [_dtypes.dtype_name(f.dtype) for f in inputs]
-    strange = [name for name in names if name not in _DTYPES]
+    strange = [name for name in names if not hasattr(np, name)]
     if strange:
         yield f"leaves arrays of {strange[0]} to the reference"
+    if not _INEXACT.issuperset(names) and _array.default_real(inputs[0]) != "float64":
+        yield "leaves integers to the reference where they do not become float64"
     if plan.dtype is not None and plan.dtype not in names:
         yield f"leaves results of another dtype, {plan.dtype}, to the reference"
     if any(is_hosted(parameter.array) for parameter in plan.parameters):
