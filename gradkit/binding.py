@@ -20,6 +20,7 @@ from gradkit.errors import ArgumentValueError, UnsupportedError
 from gradkit.grid import Axis, Grid
 from gradkit.line import PLACES, Line
 from gradkit.methods import Method, Rule, weighted_rule
+from gradkit.methods.walls import is_open
 from gradkit.operators import Operator
 from gradkit.places import Places, places_of
 from gradkit.terms import Coefficient, Factor, Offsets, Partial, Term
@@ -49,11 +50,15 @@ def bind(
 
 
 class _Act(NamedTuple):
-    """What a step along an axis does to the values along the walls of other axes."""
+    """What a step along an axis does to the values along the walls of other axes.
+
+    `ends` is what was known at the ends of the axis, `rule` makes the rule for other ends.
+    """
 
     axis: int
     total: Fraction
-    rule: Callable[[], Rule]
+    ends: Ends
+    rule: Callable[[Ends], Rule]
 
 
 class _State(NamedTuple):
@@ -122,7 +127,12 @@ class _Binder:
         at = state.places[axis]
         line = self._line(axis, state, at, factor.to or at)
         rule = self._rule(order, line, own)
-        act = _Act(axis, rule.total, lambda: self._rule(order, _unknown(line), own))
+        act = _Act(
+            axis,
+            rule.total,
+            line.ends,
+            lambda ends: self._rule(order, replace(line, ends=ends), own),
+        )
         after = state._replace(
             places=_replaced(state.places, axis, line.to),
             ends=_replaced(state.ends, axis, _after(line, order)),
@@ -195,8 +205,7 @@ class _Binder:
             )
         values = _array.to_host(end.value.array, "value at a wall").reshape(shape)
         for act in state.acts:
-            # Along the wall nothing is known beyond its ends.
-            rule = act.rule()
+            rule = act.rule(tuple(_in_corner(met, end) for met in act.ends))  # pyright: ignore[reportArgumentType]
             full = _replaced(values.shape, act.axis, rule.size)
             values = _applied_to(np.broadcast_to(values, full), act.axis, rule)
         return end.with_value(values)
@@ -260,7 +269,8 @@ class _Binder:
                 act = _Act(
                     axis,
                     rule.total,
-                    partial(weighted_rule, weights, _unknown(line), points, divisor),
+                    line.ends,
+                    partial(_weighted, weights, line, points, divisor),
                 )
                 after = self._with(after._replace(acts=(*after.acts, act)), after, axis, rule)
             yield after._replace(ends=self._ends_after(offsets, state))
@@ -338,10 +348,24 @@ def _homogeneous(ends: Ends) -> Ends:
     return tuple(end.with_value(0) if isinstance(end, Condition) else end for end in ends)  # pyright: ignore[reportReturnType]
 
 
-def _unknown(line: Line) -> Line:
-    """The same line, of whose ends no more is known than that they reflect."""
-    ends = tuple(end if isinstance(end, Reflection) else None for end in line.ends)
-    return replace(line, ends=ends)
+def _in_corner(met: Boundary | None, end: Condition) -> Boundary | None:
+    """What holds for the values along a wall where that meets another one, of which `met` holds.
+
+    If nothing did, rows near the corner would err in another way than those of the samples beside
+    the wall, and the next derivative would divide what they differ by by the spacing.
+    """
+    if not isinstance(met, Condition):
+        return met
+    if is_open(met) or any(isinstance(part, ArrayValue) for part in (met.value, end.a)):
+        return None
+    # Along the other wall its value is the same, so that its slope is 0.
+    return met.with_value(met.value * end.a)
+
+
+def _weighted(
+    weights: Mapping[int, Fraction], line: Line, points: int, scale: Fraction, ends: Ends
+) -> Rule:
+    return weighted_rule(weights, replace(line, ends=ends), points, scale)
 
 
 def _fits(size: int, wanted: int) -> bool:
@@ -351,7 +375,10 @@ def _fits(size: int, wanted: int) -> bool:
 def _applied_to(values: np.ndarray, axis: int, rule: Rule) -> np.ndarray:
     """A rule applied to a small array on the host."""
     moved = np.moveaxis(values, axis, -1)
-    parts = [(moved[..., columns] * entries).sum(axis=-1) for columns, entries in rule.tables()]
+    parts = [
+        (moved[..., columns] * entries).sum(axis=-1) + known
+        for (columns, entries), known in zip(rule.tables(), rule.at_walls(), strict=True)
+    ]
     return np.moveaxis(np.concatenate(parts, axis=-1), -1, axis)
 
 
