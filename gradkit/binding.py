@@ -16,6 +16,7 @@ from gradkit._values import ArrayValue
 from gradkit.bound import Bound
 from gradkit.boundaries import Boundary, Condition, Reflection
 from gradkit.chains import Along, Chain, Parameter, Step, Times, Wall
+from gradkit.corners import applied_to, at_wall, points_in_corner
 from gradkit.errors import ArgumentValueError, UnsupportedError
 from gradkit.grid import Axis, Grid
 from gradkit.line import PLACES, Line
@@ -52,12 +53,15 @@ def bind(
 class _Act(NamedTuple):
     """What a step along an axis does to the values along the walls of other axes.
 
-    `ends` is what was known at the ends of the axis, `rule` makes the rule for other ends.
+    `places` and `ends` are those of the field before the step, `rule` makes the rule for other
+    ends; as many `points` settle what is known at an end where another wall begins.
     """
 
     axis: int
     total: Fraction
+    places: Places
     ends: Ends
+    points: int
     rule: Callable[[Ends], Rule]
 
 
@@ -127,12 +131,11 @@ class _Binder:
         at = state.places[axis]
         line = self._line(axis, state, at, factor.to or at)
         rule = self._rule(order, line, own)
-        act = _Act(
-            axis,
-            rule.total,
-            line.ends,
-            lambda ends: self._rule(order, replace(line, ends=ends), own),
-        )
+
+        def rule_for(ends: Ends) -> Rule:
+            return self._rule(order, replace(line, ends=ends), own)
+
+        act = _Act(axis, rule.total, state.places, line.ends, points_in_corner(rule), rule_for)
         after = state._replace(
             places=_replaced(state.places, axis, line.to),
             ends=_replaced(state.ends, axis, _after(line, order)),
@@ -152,7 +155,7 @@ class _Binder:
                 yield corrected._replace(coefficient=corrected.coefficient * correction.factor)
 
     def _line(self, number: int, state: _State, at: str, to: str) -> Line:
-        ends = tuple(self._after_acts(end, number, state) for end in state.ends[number])
+        ends = tuple(self._after_acts(side, number, state) for side in (0, 1))
         return Line(self._axis(number), self.shape[number], f"axis {number}", at, to, ends)  # pyright: ignore[reportArgumentType]
 
     def _axis(self, number: int) -> Axis:
@@ -185,8 +188,9 @@ class _Binder:
 
     # --- what is known at walls ---------------------------------------------------------------
 
-    def _after_acts(self, end: Boundary | None, axis: int, state: _State) -> Boundary | None:
+    def _after_acts(self, side: int, axis: int, state: _State) -> Boundary | None:
         """What holds at a wall after steps along other axes: they act on its values, too."""
+        end = state.ends[axis][side]
         if not isinstance(end, Condition) or not state.acts:
             return end
         if isinstance(end.a, ArrayValue) or isinstance(end.b, ArrayValue):
@@ -203,12 +207,38 @@ class _Binder:
                 "along other axes must act on its values when the plan is made: wanted numbers "
                 "that are known"
             )
-        values = _array.to_host(end.value.array, "value at a wall").reshape(shape)
+        values = _array.widened(_array.to_host(end.value.array, "value at a wall")).reshape(shape)
         for act in state.acts:
-            rule = act.rule(tuple(_in_corner(met, end) for met in act.ends))  # pyright: ignore[reportArgumentType]
+            rule = act.rule(tuple(self._in_corner(met, act, side, axis, state) for met in act.ends))  # pyright: ignore[reportArgumentType]
             full = _replaced(values.shape, act.axis, rule.size)
-            values = _applied_to(np.broadcast_to(values, full), act.axis, rule)
+            values = applied_to(np.broadcast_to(values, full), act.axis, rule)
         return end.with_value(values)
+
+    def _in_corner(
+        self, met: Boundary | None, act: _Act, side: int, axis: int, state: _State
+    ) -> Boundary | None:
+        """What holds for the values along a wall where it meets another one, of which `met` holds.
+
+        If nothing did, rows near the corner would err in another way than those of the samples
+        beside the wall, and the next derivative would divide that difference by the spacing.
+        """
+        if not isinstance(met, Condition):
+            return met
+        end = state.ends[axis][side]
+        assert isinstance(end, Condition)
+        if is_open(met):
+            return None
+        if not isinstance(met.value, ArrayValue):
+            # It is the same all along the other wall, so that its slope is 0.
+            return met.with_value(met.value * end.a)
+        if _array.is_dask(met.value.array) or not _array.is_comparable(met.value.array):
+            return None
+        shape = self._wall_shape(met.value, act.axis, act.places)
+        values = _array.widened(_array.to_host(met.value.array, "value at a wall")).reshape(shape)
+        at = act.places[axis]
+        line = Line(self._axis(axis), self.shape[axis], f"axis {axis}", at, at, state.ends[axis])
+        values = np.broadcast_to(values, _replaced(shape, axis, line.sources))
+        return met.with_value(at_wall(values, axis, line, side, act.points))
 
     def _wall_shape(self, array: ArrayValue, axis: int, places: Places) -> tuple[int, ...]:
         """Shape of an array along a wall, with 1 for the axis that the wall ends."""
@@ -269,7 +299,9 @@ class _Binder:
                 act = _Act(
                     axis,
                     rule.total,
+                    after.places,
                     line.ends,
+                    points_in_corner(rule) + offsets.accuracy,
                     partial(_weighted, weights, line, points, divisor),
                 )
                 after = self._with(after._replace(acts=(*after.acts, act)), after, axis, rule)
@@ -348,20 +380,6 @@ def _homogeneous(ends: Ends) -> Ends:
     return tuple(end.with_value(0) if isinstance(end, Condition) else end for end in ends)  # pyright: ignore[reportReturnType]
 
 
-def _in_corner(met: Boundary | None, end: Condition) -> Boundary | None:
-    """What holds for the values along a wall where that meets another one, of which `met` holds.
-
-    If nothing did, rows near the corner would err in another way than those of the samples beside
-    the wall, and the next derivative would divide what they differ by by the spacing.
-    """
-    if not isinstance(met, Condition):
-        return met
-    if is_open(met) or any(isinstance(part, ArrayValue) for part in (met.value, end.a)):
-        return None
-    # Along the other wall its value is the same, so that its slope is 0.
-    return met.with_value(met.value * end.a)
-
-
 def _weighted(
     weights: Mapping[int, Fraction], line: Line, points: int, scale: Fraction, ends: Ends
 ) -> Rule:
@@ -370,16 +388,6 @@ def _weighted(
 
 def _fits(size: int, wanted: int) -> bool:
     return size in (1, wanted)
-
-
-def _applied_to(values: np.ndarray, axis: int, rule: Rule) -> np.ndarray:
-    """A rule applied to a small array on the host."""
-    moved = np.moveaxis(values, axis, -1)
-    parts = [
-        (moved[..., columns] * entries).sum(axis=-1) + known
-        for (columns, entries), known in zip(rule.tables(), rule.at_walls(), strict=True)
-    ]
-    return np.moveaxis(np.concatenate(parts, axis=-1), -1, axis)
 
 
 def _separated(

@@ -37,7 +37,7 @@ FLOORS = {
     "capabilities": 2,
     "methods": 3,
     "chains": 4,
-    "binding": 4,
+    "binding", "corners": 4,
     "bound": 4,
     "blocks": 4,
     "calls": 4,

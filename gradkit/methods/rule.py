@@ -293,24 +293,13 @@ class Rule:
             columns = np.arange(rows.start, rows.stop)[:, None] + np.array([*weights], int)
             values = np.empty((size, len(weights)))
             for i, weight in enumerate(weights.values()):
-                values[:, i] = self._values(weight)
+                values[:, i] = self.rounded(weight)
             turns, columns = np.divmod(columns, self.size)
             values[turns % 2 != 0] *= self.wrap or 1
             order = np.argsort(columns, axis=1)
             yield np.take_along_axis(columns, order, 1), np.take_along_axis(values, order, 1)
 
-    def at_walls(self) -> Iterator[Any]:
-        """What the numbers known at the walls add to the rows, run by run."""
-        for rows in self.rows:
-            weights = rows.collected()
-            known = zip(WALL, self.walls, strict=True)
-            yield sum(
-                self._values(weights[name]) * (wall if isinstance(wall, complex) else float(wall))
-                for name, wall in known
-                if name in weights
-            )
-
-    def _values(self, weight: Any) -> Any:
+    def rounded(self, weight: Any) -> Any:
         """A weight, or one per row, over the scale, rounded to float64."""
         if not isinstance(weight, np.ndarray):
             return nearest_float(Fraction(weight) / self.scale)
