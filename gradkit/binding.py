@@ -16,7 +16,7 @@ from gradkit._values import ArrayValue
 from gradkit.bound import Bound
 from gradkit.boundaries import Boundary, Condition, Reflection
 from gradkit.chains import Along, Chain, Parameter, Step, Times, Wall
-from gradkit.corners import applied_to, at_wall, points_in_corner
+from gradkit.corners import applied_to, at_wall, narrowed, points_in_corner
 from gradkit.errors import ArgumentValueError, UnsupportedError
 from gradkit.grid import Axis, Grid
 from gradkit.line import PLACES, Line
@@ -207,12 +207,13 @@ class _Binder:
                 "along other axes must act on its values when the plan is made: wanted numbers "
                 "that are known"
             )
-        values = _array.widened(_array.to_host(end.value.array, "value at a wall")).reshape(shape)
+        given = _array.widened(_array.to_host(end.value.array, "value at a wall"))
+        values = given.reshape(shape)
         for act in state.acts:
             rule = act.rule(tuple(self._in_corner(met, act, side, axis, state) for met in act.ends))  # pyright: ignore[reportArgumentType]
             full = _replaced(values.shape, act.axis, rule.size)
             values = applied_to(np.broadcast_to(values, full), act.axis, rule)
-        return end.with_value(values)
+        return end.with_value(narrowed(values, given))
 
     def _in_corner(
         self, met: Boundary | None, act: _Act, side: int, axis: int, state: _State
