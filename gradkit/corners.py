@@ -72,7 +72,7 @@ def applied_to(values: np.ndarray, axis: int, rule: Rule) -> np.ndarray:
 
 def narrowed(values: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Values rounded to double precision, unless others that they are made of have more."""
-    if like.dtype in (np.longdouble, np.clongdouble):
+    if like.dtype.char in "gG":
         return values
     return values.astype(np.complex128 if np.iscomplexobj(values) else np.float64)
 
