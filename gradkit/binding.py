@@ -16,10 +16,12 @@ from gradkit._values import ArrayValue
 from gradkit.bound import Bound
 from gradkit.boundaries import Boundary, Condition, Reflection
 from gradkit.chains import Along, Chain, Parameter, Step, Times, Wall
+from gradkit.corners import applied_to, at_wall, narrowed, points_in_corner
 from gradkit.errors import ArgumentValueError, UnsupportedError
 from gradkit.grid import Axis, Grid
 from gradkit.line import PLACES, Line
 from gradkit.methods import Method, Rule, weighted_rule
+from gradkit.methods.walls import is_open
 from gradkit.operators import Operator
 from gradkit.places import Places, places_of
 from gradkit.terms import Coefficient, Factor, Offsets, Partial, Term
@@ -49,11 +51,18 @@ def bind(
 
 
 class _Act(NamedTuple):
-    """What a step along an axis does to the values along the walls of other axes."""
+    """What a step along an axis does to the values along the walls of other axes.
+
+    `places` and `ends` are those of the field before the step, `rule` makes the rule for other
+    ends; as many `points` settle what is known at an end where another wall begins.
+    """
 
     axis: int
     total: Fraction
-    rule: Callable[[], Rule]
+    places: Places
+    ends: Ends
+    points: int
+    rule: Callable[[Ends], Rule]
 
 
 class _State(NamedTuple):
@@ -122,7 +131,11 @@ class _Binder:
         at = state.places[axis]
         line = self._line(axis, state, at, factor.to or at)
         rule = self._rule(order, line, own)
-        act = _Act(axis, rule.total, lambda: self._rule(order, _unknown(line), own))
+
+        def rule_for(ends: Ends) -> Rule:
+            return self._rule(order, replace(line, ends=ends), own)
+
+        act = _Act(axis, rule.total, state.places, line.ends, points_in_corner(rule), rule_for)
         after = state._replace(
             places=_replaced(state.places, axis, line.to),
             ends=_replaced(state.ends, axis, _after(line, order)),
@@ -142,7 +155,7 @@ class _Binder:
                 yield corrected._replace(coefficient=corrected.coefficient * correction.factor)
 
     def _line(self, number: int, state: _State, at: str, to: str) -> Line:
-        ends = tuple(self._after_acts(end, number, state) for end in state.ends[number])
+        ends = tuple(self._after_acts(side, number, state) for side in (0, 1))
         return Line(self._axis(number), self.shape[number], f"axis {number}", at, to, ends)  # pyright: ignore[reportArgumentType]
 
     def _axis(self, number: int) -> Axis:
@@ -175,8 +188,9 @@ class _Binder:
 
     # --- what is known at walls ---------------------------------------------------------------
 
-    def _after_acts(self, end: Boundary | None, axis: int, state: _State) -> Boundary | None:
+    def _after_acts(self, side: int, axis: int, state: _State) -> Boundary | None:
         """What holds at a wall after steps along other axes: they act on its values, too."""
+        end = state.ends[axis][side]
         if not isinstance(end, Condition) or not state.acts:
             return end
         if isinstance(end.a, ArrayValue) or isinstance(end.b, ArrayValue):
@@ -193,13 +207,39 @@ class _Binder:
                 "along other axes must act on its values when the plan is made: wanted numbers "
                 "that are known"
             )
-        values = _array.to_host(end.value.array, "value at a wall").reshape(shape)
+        given = _array.widened(_array.to_host(end.value.array, "value at a wall"))
+        values = given.reshape(shape)
         for act in state.acts:
-            # Along the wall nothing is known beyond its ends.
-            rule = act.rule()
+            rule = act.rule(tuple(self._in_corner(met, act, side, axis, state) for met in act.ends))  # pyright: ignore[reportArgumentType]
             full = _replaced(values.shape, act.axis, rule.size)
-            values = _applied_to(np.broadcast_to(values, full), act.axis, rule)
-        return end.with_value(values)
+            values = applied_to(np.broadcast_to(values, full), act.axis, rule)
+        return end.with_value(narrowed(values, given))
+
+    def _in_corner(
+        self, met: Boundary | None, act: _Act, side: int, axis: int, state: _State
+    ) -> Boundary | None:
+        """What holds for the values along a wall where it meets another one, of which `met` holds.
+
+        If nothing did, rows near the corner would err in another way than those of the samples
+        beside the wall, and the next derivative would divide that difference by the spacing.
+        """
+        if not isinstance(met, Condition):
+            return met
+        end = state.ends[axis][side]
+        assert isinstance(end, Condition)
+        if is_open(met):
+            return None
+        if not isinstance(met.value, ArrayValue):
+            # It is the same all along the other wall, so that its slope is 0.
+            return met.with_value(met.value * end.a)
+        if _array.is_dask(met.value.array) or not _array.is_comparable(met.value.array):
+            return None
+        shape = self._wall_shape(met.value, act.axis, act.places)
+        values = _array.widened(_array.to_host(met.value.array, "value at a wall")).reshape(shape)
+        at = act.places[axis]
+        line = Line(self._axis(axis), self.shape[axis], f"axis {axis}", at, at, state.ends[axis])
+        values = np.broadcast_to(values, _replaced(shape, axis, line.sources))
+        return met.with_value(at_wall(values, axis, line, side, act.points))
 
     def _wall_shape(self, array: ArrayValue, axis: int, places: Places) -> tuple[int, ...]:
         """Shape of an array along a wall, with 1 for the axis that the wall ends."""
@@ -260,7 +300,10 @@ class _Binder:
                 act = _Act(
                     axis,
                     rule.total,
-                    partial(weighted_rule, weights, _unknown(line), points, divisor),
+                    after.places,
+                    line.ends,
+                    points_in_corner(rule) + offsets.accuracy,
+                    partial(_weighted, weights, line, points, divisor),
                 )
                 after = self._with(after._replace(acts=(*after.acts, act)), after, axis, rule)
             yield after._replace(ends=self._ends_after(offsets, state))
@@ -338,21 +381,14 @@ def _homogeneous(ends: Ends) -> Ends:
     return tuple(end.with_value(0) if isinstance(end, Condition) else end for end in ends)  # pyright: ignore[reportReturnType]
 
 
-def _unknown(line: Line) -> Line:
-    """The same line, of whose ends no more is known than that they reflect."""
-    ends = tuple(end if isinstance(end, Reflection) else None for end in line.ends)
-    return replace(line, ends=ends)
+def _weighted(
+    weights: Mapping[int, Fraction], line: Line, points: int, scale: Fraction, ends: Ends
+) -> Rule:
+    return weighted_rule(weights, replace(line, ends=ends), points, scale)
 
 
 def _fits(size: int, wanted: int) -> bool:
     return size in (1, wanted)
-
-
-def _applied_to(values: np.ndarray, axis: int, rule: Rule) -> np.ndarray:
-    """A rule applied to a small array on the host."""
-    moved = np.moveaxis(values, axis, -1)
-    parts = [(moved[..., columns] * entries).sum(axis=-1) for columns, entries in rule.tables()]
-    return np.moveaxis(np.concatenate(parts, axis=-1), -1, axis)
 
 
 def _separated(

@@ -44,9 +44,12 @@ class ErrorEstimate:
     @property
     def advice(self) -> str:
         """Which part dominates, and what would make the result better."""
+        parts = [_on_host(values) for values in (self.truncation, self.rounding)]
+        if all(part.size and np.isnan(part).all() for part in parts[0]):
+            return "nothing is known: all results are NaN or masked"
         truncation, rounding = (
-            max(float(np.fmax.reduce(part, axis=None, initial=0)) for part in _on_host(values))
-            for values in (self.truncation, self.rounding)
+            max(float(np.fmax.reduce(part, axis=None, initial=0)) for part in values)
+            for values in parts
         )
         if truncation == rounding == 0:
             return "neither dominates: both are 0 at all points"

@@ -136,6 +136,20 @@ class Line:
             return self._known_distance(side, end.at)
         return exact_spacing(end.at, self.axis.unit, "at") if end.at else Fraction(0)
 
+    def distances(self, side: int, count: int) -> list[Fraction]:
+        """Exact distances of the values nearest to a wall from it, inwards."""
+        shift = PLACES[self.at].shift
+        inwards = shift if side == 0 else 2 * (self.cells - self.sources) - shift
+        reach = 2 * count + inwards
+        if self.axis.uniform_spacing:
+            steps = [abs(self.axis.uniform_spacing) / 2] * reach
+        else:
+            given = self.axis.half_steps()[:: 1 if side == 0 else -1][:reach]
+            steps = [abs(exact_number(step)) for step in given]
+        # From the outermost face to the points behind it: centres and faces in turn.
+        places = [sum(steps[:k], Fraction(0)) for k in range(reach)]
+        return [places[k] - steps[0] + self.distance(side) for k in range(1 + inwards, reach, 2)]
+
     def _known_distance(self, side: int, word: str) -> Fraction:
         if self.axis.uniform_spacing:
             return abs(self.axis.uniform_spacing) * WALLS[word] / 2

@@ -372,6 +372,91 @@ def test_values_at_walls_are_acted_on_by_steps_along_them(step, wanted, position
     np.testing.assert_allclose(plan(f(x, y)), exact, rtol=0, atol=1e-9)
 
 
+def plate(n, places, is_even, x_wall, y_wall):
+    """The plate 0 <= x, y <= 1 of n x n samples, walls all around, and u = (1 + x)^2 sin(3 y)."""
+
+    def u(x, y, dx=0, dy=0):
+        return ((1 + x) ** 2, 2 * (1 + x), 2 + 0 * x)[dx] * 3**dy * np.sin(3 * y + dy * np.pi / 2)
+
+    lead = {"face": 0.5, "sample": 0.0, "next": 1.0}[places]
+    s = (np.arange(n) + lead) / (n - 1 + 2 * lead)
+    if not is_even:
+        s = s + 0.3 * s * (1 - s) * (0.3 - s)
+    steps = np.diff(s)
+    gaps = (lead * steps[0], lead * steps[-1])
+    ends = (s[0] - gaps[0], s[-1] + gaps[1])
+    points = {"spacing": steps[0]} if is_even else {"coordinates": s}
+
+    def known(kind, side, value, slope):
+        normal = (-1, 1)[side]
+        if kind == "Dirichlet":
+            return Dirichlet(value, at=places)
+        if kind == "Neumann":
+            return Neumann(normal * slope, at=places)
+        return Robin(2.0, 0.5, 2 * value + 0.5 * normal * slope, at=places)
+
+    across = tuple(known(x_wall, i, u(w, s), u(w, s, dx=1)) for i, w in enumerate(ends))
+    along = tuple(known(y_wall, i, u(s, w), u(s, w, dy=1)) for i, w in enumerate(ends))
+    grid = Grid(Axis(**points, boundary=across), Axis(**points, boundary=along))
+    return grid, np.meshgrid(s, s, indexing="ij"), u
+
+
+@pytest.mark.parametrize("places", ["face", "sample", "next"])
+@pytest.mark.parametrize("is_even", [True, False])
+@pytest.mark.parametrize(
+    ("x_wall", "y_wall"),
+    [("Dirichlet", "Dirichlet"), ("Dirichlet", "Neumann"), ("Neumann", "Dirichlet"),
+     ("Robin", "Dirichlet"), ("Neumann", "Robin")],
+)  # fmt: skip
+def test_mixed_derivatives_keep_their_order_where_walls_meet(places, is_even, x_wall, y_wall):
+    """Rows of a wall near its ends err as those of the samples beside it, of order 2 at least.
+
+    Without the conditions of the walls that it meets, u_xxy is wrong by as much on every grid.
+    """
+    errors = []
+    for n in (20, 40):
+        grid, (x, y), u = plate(n, places, is_even, x_wall, y_wall)
+        plan = (D(0) ** 2 * D(1)).on(grid, (n, n), method=FiniteDifference(4), edge_order=2)
+        errors.append(abs(plan(u(x, y)) - u(x, y, 2, 1))[:, [0, 1, -2, -1]].max())
+    assert errors[1] < 0.05  # of values up to 6
+    assert errors[0] > 3 * errors[1]
+
+
+@pytest.mark.parametrize("known", [7.0, np.full(9, 7.0), np.full(9, 7, np.uint8), np.full(1, 7.0)])
+@pytest.mark.parametrize("number", [Dirichlet, lambda v: Robin(2.0, 3.0, 2 * v)])
+def test_flat_fields_stay_flat_where_walls_meet(known, number):
+    profile = Axis(spacing=0.3, boundary=number(np.full(9, 7.0)))
+    other = Axis(coordinates=np.linspace(0, 2, 9) ** 2, boundary=(Dirichlet(known), "one-sided"))
+    for operator in (D(0) * D(1), D(0) ** 2 * D(1) ** 2):
+        plan = operator.on(Grid(profile, other), (9, 9), method=FiniteDifference(4))
+        assert plan(np.full((9, 9), 7.0)).tolist() == np.zeros((9, 9)).tolist()
+
+
+@pytest.mark.parametrize("to", ["left", "right", "inner", "outer"])
+def test_steps_to_faces_along_a_wall_keep_their_order_where_it_ends(to):
+    errors = []
+    for n in (20, 40):
+        grid, (x, y), u = plate(n, "face", True, "Dirichlet", "Dirichlet")
+        at = (np.arange(n + 1) / n)[{"left": slice(-1), "right": slice(1, None),
+                                     "inner": slice(1, -1), "outer": slice(None)}[to]]  # fmt: skip
+        plan = (D(0) @ D(1, to=to)).on(grid, (n, n))
+        errors.append(abs(plan(u(x, y)) - u(x[:, :1], at[None, :], 1, 1)).max())
+    assert errors[0] > 3 * errors[1]
+
+
+def test_corners_know_the_values_of_faces_that_a_component_lies_at():
+    """A velocity at the faces of x, along walls of y; its profile at the first face of x."""
+    errors = []
+    for n in (20, 40):
+        grid, (x, y), u = plate(n, "face", True, "Dirichlet", "Dirichlet")
+        faces = (np.arange(n + 1) / n)[:, None]
+        along = tuple(Dirichlet(u(faces[:, 0], w)) for w in (0.0, 1.0))
+        grid = Grid(grid.axes[0], Axis(spacing=1 / n, boundary=along))
+        plan = (D(0, at="outer", to="centre") @ D(1)).on(grid, (n, n))
+        errors.append(abs(plan(u(faces, y[:1])) - u(x, y, 1, 1)).max())
+    assert errors[0] > 3 * errors[1]
+
+
 def test_numbers_at_walls_become_0_under_derivatives_along_them(rng):
     """The value is the same all along the wall: its slope there is 0, that of Dirichlet(0)."""
     f = rng.normal(size=(6, 7))

@@ -457,6 +457,19 @@ def test_advice_where_rounding_dominates():
     assert repr(estimate) == f"ErrorEstimate: {estimate.advice}"
 
 
+@pytest.mark.parametrize(
+    "f", [np.full(N, np.nan), np.ma.masked_array(np.sin(X), True)], ids=["NaN", "masked"]
+)
+def test_advice_on_data_that_is_not_known(f):
+    estimate = D(0).on(PERIOD, (N,)).error_estimate(f)
+    assert estimate.advice == "nothing is known: all results are NaN or masked"
+    partly = np.ma.masked_array(np.sin(X), X < 1)
+    known = D(0).on(PERIOD, (N,)).error_estimate(partly)
+    assert known.advice.startswith("truncation dominates")
+    empty = D(0).on(Grid(PERIOD.axes[0], None), (N, 0)).error_estimate(np.ones((N, 0)))
+    assert empty.advice == "neither dominates: both are 0 at all points"
+
+
 def test_advice_on_a_coarse_grid_and_on_one_that_is_too_fine():
     coarse = D(0).on(PERIOD, (N,)).error_estimate(np.sin(X))
     # Truncation is h**2/6 |cos|, rounding at most eps/h: it wins next to the zeros of cos alone.

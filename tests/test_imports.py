@@ -38,6 +38,7 @@ FLOORS = {
     "methods": 3,
     "chains": 4,
     "binding": 4,
+    "corners": 4,
     "bound": 4,
     "blocks": 4,
     "calls": 4,

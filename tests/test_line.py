@@ -273,3 +273,30 @@ def test_a_wall_on_or_beyond_the_end_value_is_accepted(place, at, side):
 @pytest.mark.parametrize("at", ["left", "outer"])
 def test_where_results_lie_does_not_matter_to_a_wall(at):
     assert line_with(Dirichlet(0, at="sample"), to=at).wall(0) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "first", "last"),
+    [
+        ("centre", [0.5, 1.75, 3.25], [0.75, 2.0]),
+        ("left", [0.0, 1.0, 2.5], [1.5, 2.5]),
+        ("right", [1.0, 2.5, 4.0], [0.0, 1.5]),
+        ("inner", [1.0, 2.5, 4.0], [1.5, 2.5]),
+        ("outer", [0.0, 1.0, 2.5], [0.0, 1.5]),
+    ],
+)
+def test_values_are_counted_from_a_wall_inwards(place, first, last):
+    """Cells of the lengths 1, 1.5, 1.5, 1 and 1.5, with the centres in their middle."""
+    faces = np.asarray([0, 1, 2.5, 4, 5, 6.5])
+    for sign in (1, -1):
+        axis = Axis(coordinates=sign * (faces[1:] + faces[:-1]) / 2, faces=sign * faces)
+        walls = (Dirichlet(0), Neumann(0))
+        line = Line(axis, 5, at=place, to=place, ends=walls)
+        assert (line.distances(0, 3), line.distances(1, 2)) == (first, last)
+
+
+@pytest.mark.parametrize(("at", "lead"), [("face", 0.5), ("sample", 0), ("next", 1), (0.75, 0.375)])
+def test_values_on_equal_spacing_are_counted_from_a_wall_inwards(at, lead):
+    line = Line(Axis(spacing=-2.0), 5, ends=(Dirichlet(0, at=at), Neumann(0, at=at)))
+    for side in (0, 1):
+        assert line.distances(side, 3) == [2 * lead, 2 * lead + 2, 2 * lead + 4]

@@ -299,13 +299,18 @@ class Rule:
             order = np.argsort(columns, axis=1)
             yield np.take_along_axis(columns, order, 1), np.take_along_axis(values, order, 1)
 
-    def _values(self, weight: Any) -> Any:
-        """A weight, or one per row, over the scale, rounded to float64."""
+    def over_scale(self, weight: Any) -> Any:
+        """A weight over the scale, as an exact fraction, or one per row in longdouble."""
         if not isinstance(weight, np.ndarray):
-            return nearest_float(Fraction(weight) / self.scale)
+            return Fraction(weight) / self.scale
         # The scale of tables is a power of two.
         exponent = self.scale.numerator.bit_length() - self.scale.denominator.bit_length()
-        return np.ldexp(weight, -exponent).astype(np.float64)
+        return np.ldexp(weight, -exponent)
+
+    def _values(self, weight: Any) -> Any:
+        """A weight, or one per row, over the scale, rounded to float64."""
+        value = self.over_scale(weight)
+        return nearest_float(value) if isinstance(value, Fraction) else value.astype(np.float64)
 
     def linear(self) -> Rule:
         """The same rule with 0 for the values at the walls."""
