@@ -72,7 +72,7 @@ TABLE = (
     ),
     Engine(
         "cpu",
-        "numpy arrays in the caches of all cores",
+        "numpy, torch and jax arrays in the caches of all cores",
         cpu.supports,
         cpu.run,
     ),
