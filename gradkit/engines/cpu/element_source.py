@@ -1,7 +1,7 @@
 """The text before that of a kernel: what all share, and functions that read elements of its inputs.
 
-Elements are read one by one, or as lanes: as many as a line of the cache has results. `settle` and
-`settle_line` compute the rows that are not written out in a kernel, from tables.
+Elements are read one by one, or as lanes: as many as a line of the cache has results. `settle`
+computes the rows that are not written out in a kernel, from tables.
 """
 
 from __future__ import annotations
@@ -99,12 +99,20 @@ def _lanes(kind: str, term: Term) -> Iterator[str]:
 
 def _tables(kind: str, term: Term, key: Key) -> Iterator[str]:
     """Functions that compute a run of rows from the tables, element by element, or as a line."""
+    arguments, shortest = ", ".join(_ARGUMENTS), "LANES" if term.is_unit else "1"
     yield "@inner"
-    yield f"def settle_{kind}({', '.join(_ARGUMENTS)}):"
+    yield f"def settle_singly_{kind}({arguments}):"
     yield from indented(_settled(kind, term, key))
     yield "@inner"
-    yield f"def settle_line_{kind}({', '.join(_ARGUMENTS)}):"
+    yield f"def settle_line_{kind}({arguments}):"
     yield from indented(_settled_line(kind, term, key))
+    yield "@inner"
+    yield f"def settle_{kind}({arguments}):"
+    # Along a line weights must not differ from row to row.
+    yield f"    if entry(run, 7) > column_step and count >= {shortest}:"
+    yield f"        settle_line_{kind}({arguments})"
+    yield "    else:"
+    yield f"        settle_singly_{kind}({arguments})"
 
 
 _ARGUMENTS = (

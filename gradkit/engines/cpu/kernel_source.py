@@ -12,13 +12,13 @@ term.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 
 import numpy as np
 
-from gradkit.engines.cpu.element_source import ENTRIES_OF_RUN, division, indented, kind_of
+from gradkit.engines.cpu.element_source import ENTRIES_OF_RUN, division, indented
 from gradkit.engines.cpu.key import DTYPES, MOST_DIFFERENCES, Key, Term
 from gradkit.engines.cpu.preamble import LINE
+from gradkit.engines.cpu.term_source import added, end_of, finished, named, settled, value_of
 
 __all__ = ["CHUNK", "SCRATCH", "arrays", "slots", "source"]
 
@@ -208,15 +208,15 @@ def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
         yield f"    x = {place if is_left else f'size - {-place}'} - begin"
         for number, term in enumerate(key.terms):
             if term.ends:
-                yield from indented(_end_of(key, number, term, e))
+                yield from indented(end_of(key, number, term, e))
             elif _has_buffers(key):
                 yield "    if is_face:"
                 yield f"        v{number} = again(b{number}, x)"
                 yield "    else:"
-                yield from indented(_value_of(key, number, term, ""), 2)
+                yield from indented(value_of(key, number, term, ""), 2)
             else:
-                yield from indented(_value_of(key, number, term, ""))
-        values = (_finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
+                yield from indented(value_of(key, number, term, ""))
+        values = (finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
         yield f"    write(row, {i}, {_divided(key, ' + '.join(values))})"
     if _has_lanes(key):
         yield "    if is_lined:"
@@ -224,43 +224,11 @@ def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
         yield f"        line, front, filled = flushed(line, front, {count}, held)"
 
 
-def _end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
-    """The differences of a term at a place near an end of a line."""
-    name, kind, last = f"t{number}", kind_of(term), key.ndim - 1
-    # Weights and divisors of all places follow each other.
-    first = sum(sum(weighted for *_, weighted in end.pairs) + end.divisors for end in term.ends[:e])
-    numbers = (f"read_R(real, {name}_numbers + {first + n})" for n in count())
-
-    def read(place: int) -> str:
-        index = f"{place}" if place >= 0 else f"{name}_size - {-place}"
-        if term.is_unit:
-            return f"read_{kind}(row_{name}_f, {index})"
-        return f"read_{kind}(row_{name}_f + ({index}) * {name}_f_{last}, 0)"
-
-    end, total = term.ends[e], ""
-    for high, low, weighted in end.pairs:
-        part = _form(kind, *(None if place is None else read(place) for place in (high, low)))
-        part = f"{part} * {next(numbers)}" if weighted else part
-        total = f"{total} + {part}" if total else part
-    for _ in range(end.divisors):
-        total = f"({total}) {division(key)} {next(numbers)}"
-    yield f"v{number} = {total or 'R(0)'}"
-    if not end.is_full:
-        yield f"v{number} = R(0) + v{number}"
-
-
-def _form(kind: str, high: str | None, low: str | None) -> str:
-    """A difference of two elements, or one of them against nothing."""
-    if high is None:
-        return f"(-value_{kind}({low}))"
-    return f"value_{kind}({high})" if low is None else f"minus_{kind}({high}, {low})"
-
-
 def _filled(key: Key) -> Iterator[str]:
     """Differences across a chunk of a line, from the tables, into the buffer of each term."""
     for j, number in enumerate(_across(key)):
         term = key.terms[number]
-        yield from _settled(key, number, term, f"run{number}", f"buffer{j}", ("x0", "x1"))
+        yield from settled(key, number, term, f"run{number}", f"buffer{j}", ("x0", "x1"))
 
 
 def _ends(key: Key, number: int, term: Term) -> Iterator[str]:
@@ -269,8 +237,8 @@ def _ends(key: Key, number: int, term: Term) -> Iterator[str]:
     total = "spare" if term.products or term.has_factor or not is_first else "out"
     if term.axis != key.ndim - 1:
         yield "out = total + (y0 - x0) * SIZE"
-        yield from _settled(key, number, term, f"run{number}", total, ("y0", "y1"))
-        yield from _added(number, term, ("y0", "y1"))
+        yield from settled(key, number, term, f"run{number}", total, ("y0", "y1"))
+        yield from added(number, term, ("y0", "y1"))
         return
     # Rows before the middle, or after it, or any.
     yield f"r0, r1 = {name}_runs, {name}_ends"
@@ -282,62 +250,8 @@ def _ends(key: Key, number: int, term: Term) -> Iterator[str]:
     yield "    if z0 >= z1:"
     yield "        continue"
     yield "    out = total + (z0 - x0) * SIZE"
-    yield from indented(_settled(key, number, term, "run", total, ("z0", "z1")))
-    yield from indented(_added(number, term, ("z0", "z1")))
-
-
-def _settled(
-    key: Key, number: int, term: Term, run: str, total: str, part: tuple[str, str]
-) -> Iterator[str]:
-    """Compute the differences of a term in a part of a line from the tables."""
-    name, last, (start, stop) = f"t{number}", key.ndim - 1, part
-    shortest = "LANES" if term.is_unit else "1"
-    if term.axis == last:
-        column, step, plain = f"{start} - entry({run}, 0)", 1, f"entry({run}, 7) == 2"
-    else:
-        column, step, plain = f"i{term.axis} - entry({run}, 0)", 0, f"entry({run}, 7)"
-    arguments = [total, run, "pairs", "real", f"row_{name}_f + {start} * {name}_f_{last}"]
-    arguments += [f"{name}_f_{term.axis}", f"{name}_f_{last}"]
-    for j in range(2):
-        along = f"{name}_k{j}_{last}"
-        given = [f"row_{name}_k{j} + {start} * {along}", along]
-        arguments += given if j < term.known else ["int64(0)"] * 2
-    arguments += [column, f"int64({step})", f"{stop} - {start}"]
-    yield f"if {plain} and {stop} - {start} >= {shortest}:"
-    yield f"    settle_line_{kind_of(term)}({', '.join(arguments)})"
-    yield "else:"
-    yield f"    settle_{kind_of(term)}({', '.join(arguments)})"
-
-
-def _added(number: int, term: Term, part: tuple[str, str]) -> Iterator[str]:
-    """Multiply what was computed of a term in a part of a line, and add it to those before."""
-    start, stop = part
-    if number == 0 and not term.products and not term.has_factor:
-        return
-    yield from _factors(number, term, start)
-    yield f"for x in range({stop} - {start}):"
-    value = _finished(number, term, "again(spare, x)")
-    yield f"    write(out, x, {value if number == 0 else f'again(out, x) + {value}'})"
-
-
-def _factors(number: int, term: Term, start: str) -> Iterator[str]:
-    """Name the arrays and the number that a part of a line is multiplied by."""
-    name = f"t{number}"
-    for j, varies in enumerate(term.products):
-        at = f"row_{name}_p{j}"
-        value = f"{at} + {start} * SIZE" if varies else f"read_R({at}, 0)"
-        yield f"p{number}_{j} = {value}"
-    if term.has_factor:
-        yield f"c{number} = read_R(real, {name}_c)"
-
-
-def _finished(number: int, term: Term, value: str, lanes: str = "") -> str:
-    """A value times the arrays and the number in front."""
-    for j, varies in enumerate(term.products):
-        factor = f"p{number}_{j}"
-        read = "line_R" if lanes else "read_R"
-        value = f"({value} * {f'{read}({factor}, x)' if varies else factor})"
-    return f"({value} * c{number})" if term.has_factor else value
+    yield from indented(settled(key, number, term, "run", total, ("z0", "z1")))
+    yield from indented(added(number, term, ("z0", "z1")))
 
 
 def _divided(key: Key, total: str) -> str:
@@ -350,7 +264,7 @@ def _divided(key: Key, total: str) -> str:
 def _middle(key: Key) -> Iterator[str]:
     """The part of a line where all terms are written out, and the ends of the line with it."""
     for number, term in enumerate(key.terms):
-        yield from _named(key, number, term)
+        yield from named(key, number, term)
     if _has_buffers(key):
         for j, number in enumerate(_across(key)):
             yield f"b{number} = buffer{j} + (begin - x0) * SIZE"
@@ -428,65 +342,9 @@ def _result(key: Key, lanes: str, is_face: bool = False) -> Iterator[str]:
         if is_face and number in across:
             yield f"v{number} = {'line_again' if lanes else 'again'}(b{number}, x)"
             continue
-        yield from _value_of(key, number, term, lanes)
+        yield from value_of(key, number, term, lanes)
         if lanes and term.leads and not is_face:
             # Ask for what the next line across needs: it is far away in memory.
             yield f"fetch(ahead{number} + x * {_SIZES_OF_ELEMENTS[term.dtype]})"
-    values = (_finished(number, term, f"v{number}", lanes) for number, term in terms)
+    values = (finished(number, term, f"v{number}", lanes) for number, term in terms)
     yield f"value = {_divided(key, ' + '.join(values))}"
-
-
-def _named(key: Key, number: int, term: Term) -> Iterator[str]:
-    """Name the places and the numbers of a term."""
-    name, last = f"t{number}", key.ndim - 1
-    in_line = term.axis == last
-    row = "begin" if in_line else f"i{term.axis}"
-    yield f"field = row_{name}_f + begin * {name}_f_{last}"
-    if _has_lanes(key) and term.leads:
-        yield f"ahead{number} = field + {name}_ahead"
-    for i, owner in enumerate(key.points):
-        if owner == number:
-            yield f"p{i} = field + q{i}"
-    for p, pair in enumerate(term.pairs):
-        if pair.weight == "column":
-            # At a face it is not used, and must be somewhere.
-            column = f"{row} - {name}_start"
-            column = column if in_line else f"(0 if is_face else {column})"
-            place = f"{name}_w{p} + {column}"
-            value = f"real + ({place}) * SIZE" if in_line else f"read_R(real, {place})"
-            yield f"w{number}_{p} = {value}"
-        elif pair.weight:
-            yield f"w{number}_{p} = read_R(real, {name}_w{p})"
-    yield from (f"d{number}_{j} = read_R(real, {name}_d{j})" for j in range(term.divisors))
-    yield from _factors(number, term, "begin")
-
-
-def _value_of(key: Key, number: int, term: Term, lanes: str) -> Iterator[str]:
-    """The weighted differences of a term, over its divisors."""
-    read = "line_R" if lanes else "read_R"
-    total = ""
-    for p, pair in enumerate(term.pairs):
-        part = _difference(key, number, p, lanes)
-        if pair.weight:
-            weight = f"w{number}_{p}"
-            is_column = pair.weight == "column" and term.axis == key.ndim - 1
-            part = f"{part} * {f'{read}({weight}, x)' if is_column else weight}"
-        total = f"{total} + {part}" if total else part
-    yield f"v{number} = {total or 'R(0)'}"
-    for j in range(term.divisors):
-        yield f"v{number} = v{number} {division(key)} d{number}_{j}"
-
-
-def _difference(key: Key, number: int, p: int, lanes: str) -> str:
-    term = key.terms[number]
-    kind, pair = kind_of(term), term.pairs[p]
-    high, low = (None if i is None else f"p{i}" for i in (pair.high, pair.low))
-    if lanes:
-        if high is None:
-            return f"(-value_lanes_{kind}({low}, x))"
-        if low is None:
-            return f"value_lanes_{kind}({high}, x)"
-        return f"minus_lanes_{kind}({high}, {low}, x)"
-    index = "{}, x" if term.is_unit else f"{{}} + x * t{number}_f_{key.ndim - 1}, 0"
-    elements = (place and f"read_{kind}({index.format(place)})" for place in (high, low))
-    return _form(kind, *elements)
