@@ -1,7 +1,7 @@
 """The text before that of a kernel: what all share, and functions that read elements of its inputs.
 
-Elements are read one by one, or as lanes: as many as a line of the cache has results. `settle` and
-`settle_line` compute the rows that are not written out in a kernel, from tables.
+Elements are read one by one, or as lanes: as many as a line of the cache has results. `settle`
+computes the rows that are not written out in a kernel, from tables.
 """
 
 from __future__ import annotations
@@ -99,12 +99,20 @@ def _lanes(kind: str, term: Term) -> Iterator[str]:
 
 def _tables(kind: str, term: Term, key: Key) -> Iterator[str]:
     """Functions that compute a run of rows from the tables, element by element, or as a line."""
+    arguments, shortest = ", ".join(_ARGUMENTS), "LANES" if term.is_unit else "1"
     yield "@inner"
-    yield f"def settle_{kind}({', '.join(_ARGUMENTS)}):"
+    yield f"def settle_singly_{kind}({arguments}):"
     yield from indented(_settled(kind, term, key))
     yield "@inner"
-    yield f"def settle_line_{kind}({', '.join(_ARGUMENTS)}):"
+    yield f"def settle_line_{kind}({arguments}):"
     yield from indented(_settled_line(kind, term, key))
+    yield "@inner"
+    yield f"def settle_{kind}({arguments}):"
+    # Along a line weights must not differ from row to row.
+    yield f"    if entry(run, 7) > column_step and count >= {shortest}:"
+    yield f"        settle_line_{kind}({arguments})"
+    yield "    else:"
+    yield f"        settle_singly_{kind}({arguments})"
 
 
 _ARGUMENTS = (
@@ -158,22 +166,29 @@ def _settled(kind: str, term: Term, key: Key) -> Iterator[str]:
 
 
 def _settled_line(kind: str, term: Term, key: Key) -> Iterator[str]:
-    """Rows whose points are values of the input as they are, with the same weights."""
-    index = "{}, x" if term.is_unit else "{} + x * along, 0"
-    difference = f"minus_{kind}({', '.join(f'read_{kind}({index.format(s)})' for s in 'hl')})"
-    yield "first, last = entry(run, 2), entry(run, 3)"
-    yield "for p in range(first, last):"
-    yield f"    pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
-    yield "    h, l = field + entry(pair, 1) * step, field + entry(pair, 3) * step"
-    yield "    w = read_R(real, entry(pair, 4) + entry(pair, 5) * column)"
-    yield "    is_first = p == first"
-    yield "    for x in range(count):"
-    yield f"        d = {difference} * w"
-    yield "        write(total, x, d if is_first else again(total, x) + d)"
-    yield "for j in range(entry(run, 4), entry(run, 5)):"
-    yield "    divisor = read_R(real, j)"
-    yield "    for x in range(count):"
-    yield f"        write(total, x, again(total, x) {division(key)} divisor)"
+    """Rows whose points are values of the input as they are, with the same weights.
+
+    As lanes where neighbours are neighbours in memory: then there are `LANES` of them at least.
+    """
+    if term.is_unit:
+        yield "for n in range(-(-count // LANES)):"
+        yield "    x = min(n * LANES, count - LANES)"
+        yield "    v = nothing()"
+        difference, write = f"minus_lanes_{kind}(high, low, x)", "keep(total + x * SIZE, 0, v)"
+    else:
+        yield "for x in range(count):"
+        yield "    v = R(0)"
+        elements = (f"read_{kind}({place} + x * along, 0)" for place in ("high", "low"))
+        difference, write = f"minus_{kind}({', '.join(elements)})", "write(total, x, v)"
+    yield "    for p in range(entry(run, 2), entry(run, 3)):"
+    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
+    yield "        high, low = field + entry(pair, 1) * step, field + entry(pair, 3) * step"
+    yield f"        d = {difference}"
+    yield "        d = d * read_R(real, entry(pair, 4) + entry(pair, 5) * column)"
+    yield "        v = d if p == entry(run, 2) else v + d"
+    yield "    for j in range(entry(run, 4), entry(run, 5)):"
+    yield f"        v = v {division(key)} read_R(real, j)"
+    yield f"    {write}"
 
 
 def division(key: Key) -> str:

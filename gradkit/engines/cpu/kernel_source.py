@@ -3,28 +3,33 @@
 A kernel computes a box of rows. It goes from line to line (along the last axis), and takes each in
 chunks. Where all terms of a sum are written out, results come as lanes and are written past the
 caches, in whole lines of the cache: what is short of one is held back for the next line of the
-box. Near the ends of a line differences are written out element by element. All other rows are
-read from tables, term by term.
+box. Near the ends of a line differences are written out element by element. On lines at a face,
+where differences across lines are not those of most rows, these come from tables, by way of a
+buffer for each term, and the rest is written out. All other rows are read from tables, term by
+term.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 
 import numpy as np
 
-from gradkit.engines.cpu.element_source import ENTRIES_OF_RUN, division, indented, kind_of
+from gradkit.engines.cpu.element_source import ENTRIES_OF_RUN, division, indented
 from gradkit.engines.cpu.key import DTYPES, MOST_DIFFERENCES, Key, Term
 from gradkit.engines.cpu.preamble import LINE
+from gradkit.engines.cpu.term_source import added, end_of, finished, named, settled, value_of
 
 __all__ = ["CHUNK", "SCRATCH", "arrays", "slots", "source"]
 
 #: Bytes of a chunk, a multiple of a line of a cache.
 CHUNK = 2**13
 _ROOM = CHUNK + LINE
+#: Terms across lines, at most, that have a buffer on lines at a face, and where buffers begin.
+_MOST_BUFFERS = 4
+_BUFFERS = 2 * _ROOM + 4 * LINE + 8 * MOST_DIFFERENCES
 #: Bytes that a call of a kernel needs to work in, from the beginning of a line on.
-SCRATCH = 2 * _ROOM + 4 * LINE + 8 * MOST_DIFFERENCES
+SCRATCH = _BUFFERS + _MOST_BUFFERS * _ROOM
 
 _SIZES_OF_ELEMENTS = {name: np.dtype(name).itemsize for name in DTYPES}
 
@@ -89,6 +94,9 @@ def _kernel(key: Key) -> Iterator[str]:
     if _has_lanes(key):
         yield f"    held = spare + {_ROOM + LINE}"
         yield "    line, front, filled = int64(0), int64(0), int64(0)"
+    if _has_buffers(key):
+        buffers = range(len(_across(key)))
+        yield from (f"    buffer{j} = scratch + {_BUFFERS + j * _ROOM}" for j in buffers)
     for axis in range(key.ndim - 1):
         line = f"for i{axis} in range(entry(box, {2 * axis}), entry(box, {2 * axis + 1})):"
         yield from indented([line], 1 + axis)
@@ -104,6 +112,16 @@ def _has_lanes(key: Key) -> bool:
     return key.is_direct and all(term.is_unit and term.pairs for term in key.terms)
 
 
+def _across(key: Key) -> list[int]:
+    """The terms that take differences across lines."""
+    return [number for number, term in enumerate(key.terms) if term.axis != key.ndim - 1]
+
+
+def _has_buffers(key: Key) -> bool:
+    """Whether lines at a face are written out but for the differences across them."""
+    return 0 < len(_across(key)) < len(key.terms) and len(_across(key)) <= _MOST_BUFFERS
+
+
 def _row(key: Key, name: str) -> str:
     """Where a line of an array begins."""
     terms = [name, *(f"i{axis} * {name}_{axis}" for axis in range(key.ndim - 1))]
@@ -116,6 +134,12 @@ def _along_line(key: Key) -> Iterator[str]:
     for number, term in enumerate(key.terms):
         for word in _operands(term):
             yield f"row_t{number}_{word} = {_row(key, f't{number}_{word}')}"
+    yield "is_face = False"
+    for number in _across(key):
+        name, row = f"t{number}", f"i{key.terms[number].axis}"
+        yield f"run{number} = runs + {name}_middle * {ENTRIES_OF_RUN * 8}"
+        yield f"if {row} < {name}_start or {row} >= {name}_stop:"
+        yield f"    is_face, run{number} = True, run_with({row}, runs, {name}_runs)"
     yield f"x0, stop = entry(box, {2 * last}), entry(box, {2 * last + 1})"
     yield "while x0 < stop:"
     # Chunks end where lines of the cache end in the result.
@@ -145,12 +169,15 @@ def _sum(key: Key) -> Iterator[str]:
         start, stop = f"t{number}_start", f"t{number}_stop"
         if term.axis == key.ndim - 1:
             yield f"begin, end = max(begin, {start}), min(end, {stop})"
-        else:
-            yield f"end = end if {start} <= i{term.axis} < {stop} else x0"
+    if not _has_buffers(key):
+        yield "end = x0 if is_face else end"
     # What is left for the tables is from left to begin, and from end to right.
     yield "left, right = x0, x1"
     yield "is_written = begin < end"
     yield "if is_written:"
+    if _has_buffers(key):
+        yield "    if is_face:"
+        yield from indented(_filled(key), 2)
     yield from indented(_middle(key))
     yield "else:"
     yield "    begin = end = x0"
@@ -180,9 +207,16 @@ def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
     for i, (e, place) in enumerate(places):
         yield f"    x = {place if is_left else f'size - {-place}'} - begin"
         for number, term in enumerate(key.terms):
-            value = _end_of(key, number, term, e) if term.ends else _value_of(key, number, term, "")
-            yield from indented(value)
-        values = (_finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
+            if term.ends:
+                yield from indented(end_of(key, number, term, e))
+            elif _has_buffers(key):
+                yield "    if is_face:"
+                yield f"        v{number} = again(b{number}, x)"
+                yield "    else:"
+                yield from indented(value_of(key, number, term, ""), 2)
+            else:
+                yield from indented(value_of(key, number, term, ""))
+        values = (finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
         yield f"    write(row, {i}, {_divided(key, ' + '.join(values))})"
     if _has_lanes(key):
         yield "    if is_lined:"
@@ -190,100 +224,34 @@ def _written_ends(key: Key, is_left: bool) -> Iterator[str]:
         yield f"        line, front, filled = flushed(line, front, {count}, held)"
 
 
-def _end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
-    """The differences of a term at a place near an end of a line."""
-    name, kind, last = f"t{number}", kind_of(term), key.ndim - 1
-    # Weights and divisors of all places follow each other.
-    first = sum(sum(weighted for *_, weighted in end.pairs) + end.divisors for end in term.ends[:e])
-    numbers = (f"read_R(real, {name}_numbers + {first + n})" for n in count())
-
-    def read(place: int) -> str:
-        index = f"{place}" if place >= 0 else f"{name}_size - {-place}"
-        if term.is_unit:
-            return f"read_{kind}(row_{name}_f, {index})"
-        return f"read_{kind}(row_{name}_f + ({index}) * {name}_f_{last}, 0)"
-
-    end, total = term.ends[e], ""
-    for high, low, weighted in end.pairs:
-        part = _form(kind, *(None if place is None else read(place) for place in (high, low)))
-        part = f"{part} * {next(numbers)}" if weighted else part
-        total = f"{total} + {part}" if total else part
-    for _ in range(end.divisors):
-        total = f"({total}) {division(key)} {next(numbers)}"
-    yield f"v{number} = {total or 'R(0)'}"
-    if not end.is_full:
-        yield f"v{number} = R(0) + v{number}"
-
-
-def _form(kind: str, high: str | None, low: str | None) -> str:
-    """A difference of two elements, or one of them against nothing."""
-    if high is None:
-        return f"(-value_{kind}({low}))"
-    return f"value_{kind}({high})" if low is None else f"minus_{kind}({high}, {low})"
+def _filled(key: Key) -> Iterator[str]:
+    """Differences across a chunk of a line, from the tables, into the buffer of each term."""
+    for j, number in enumerate(_across(key)):
+        term = key.terms[number]
+        yield from settled(key, number, term, f"run{number}", f"buffer{j}", ("x0", "x1"))
 
 
 def _ends(key: Key, number: int, term: Term) -> Iterator[str]:
     """Add a term where not all are written out, from the tables."""
-    name, last, is_first = f"t{number}", key.ndim - 1, number == 0
-    in_line = term.axis == last
+    name, is_first = f"t{number}", number == 0
+    total = "spare" if term.products or term.has_factor or not is_first else "out"
+    if term.axis != key.ndim - 1:
+        yield "out = total + (y0 - x0) * SIZE"
+        yield from settled(key, number, term, f"run{number}", total, ("y0", "y1"))
+        yield from added(number, term, ("y0", "y1"))
+        return
     # Rows before the middle, or after it, or any.
     yield f"r0, r1 = {name}_runs, {name}_ends"
     yield "if is_written:"
-    if in_line:
-        yield f"    r0, r1 = ({name}_middle, r1) if side else (r0, {name}_middle + 1)"
-    else:
-        yield f"    r0, r1 = {name}_middle, {name}_middle + 1"
+    yield f"    r0, r1 = ({name}_middle, r1) if side else (r0, {name}_middle + 1)"
     yield "for r in range(r0, r1):"
     yield f"    run = runs + r * {ENTRIES_OF_RUN * 8}"
-    yield "    first, after = entry(run, 0), entry(run, 1)"
-    if in_line:
-        yield "    z0, z1 = max(y0, first), min(y1, after)"
-        column, step, plain = "z0 - first", 1, "entry(run, 7) == 2 and z1 - z0 >= 16"
-    else:
-        yield f"    z0, z1 = y0, y1 if first <= i{term.axis} < after else y0"
-        column, step, plain = f"i{term.axis} - first", 0, "entry(run, 7)"
+    yield "    z0, z1 = max(y0, entry(run, 0)), min(y1, entry(run, 1))"
     yield "    if z0 >= z1:"
     yield "        continue"
     yield "    out = total + (z0 - x0) * SIZE"
-    arguments = ["run", "pairs", "real", f"row_{name}_f + z0 * {name}_f_{last}"]
-    arguments += [f"{name}_f_{term.axis}", f"{name}_f_{last}"]
-    for j in range(2):
-        along = f"{name}_k{j}_{last}"
-        given = [f"row_{name}_k{j} + z0 * {along}", along] if j < term.known else ["int64(0)"] * 2
-        arguments += given
-    is_finished = is_first and not term.products and not term.has_factor
-    arguments = ["out" if is_finished else "spare", *arguments, column, f"int64({step})", "z1 - z0"]
-    yield f"    if {plain}:"
-    yield f"        settle_line_{kind_of(term)}({', '.join(arguments)})"
-    yield "    else:"
-    yield f"        settle_{kind_of(term)}({', '.join(arguments)})"
-    if is_finished:
-        return
-    yield from indented(_factors(number, term, "z0"))
-    yield "    for x in range(z1 - z0):"
-    value = _finished(number, term, "again(spare, x)")
-    value = value if is_first else f"again(out, x) + {value}"
-    yield f"        write(out, x, {value})"
-
-
-def _factors(number: int, term: Term, start: str) -> Iterator[str]:
-    """Name the arrays and the number that a part of a line is multiplied by."""
-    name = f"t{number}"
-    for j, varies in enumerate(term.products):
-        at = f"row_{name}_p{j}"
-        value = f"{at} + {start} * SIZE" if varies else f"read_R({at}, 0)"
-        yield f"p{number}_{j} = {value}"
-    if term.has_factor:
-        yield f"c{number} = read_R(real, {name}_c)"
-
-
-def _finished(number: int, term: Term, value: str, lanes: str = "") -> str:
-    """A value times the arrays and the number in front."""
-    for j, varies in enumerate(term.products):
-        factor = f"p{number}_{j}"
-        read = "line_R" if lanes else "read_R"
-        value = f"({value} * {f'{read}({factor}, x)' if varies else factor})"
-    return f"({value} * c{number})" if term.has_factor else value
+    yield from indented(settled(key, number, term, "run", total, ("z0", "z1")))
+    yield from indented(added(number, term, ("z0", "z1")))
 
 
 def _divided(key: Key, total: str) -> str:
@@ -296,23 +264,27 @@ def _divided(key: Key, total: str) -> str:
 def _middle(key: Key) -> Iterator[str]:
     """The part of a line where all terms are written out, and the ends of the line with it."""
     for number, term in enumerate(key.terms):
-        yield from _named(key, number, term)
+        yield from named(key, number, term)
+    if _has_buffers(key):
+        for j, number in enumerate(_across(key)):
+            yield f"b{number} = buffer{j} + (begin - x0) * SIZE"
     yield "out, count = total + (begin - x0) * SIZE, end - begin"
     if _has_lanes(key):
         ends = sum(place >= 0 for place in key.ends)
         before = f" - ({ends} * SIZE if left == 0 else 0)" if ends else ""
-        yield "is_lined = is_past > 0 and count >= LANES"
+        yield "is_lined = is_past > 0 and count >= LANES and not is_face"
         yield "if is_lined:"
         yield f"    line, front, filled = begun(out{before}, line, front, filled, held)"
     yield from _written_ends(key, True)
-    if _has_lanes(key):
-        yield from _lines(key)
-        yield from _lanes(key)
-        yield "for x in range(0 if is_lined or count >= LANES else count):"
+    if _has_buffers(key):
+        yield "if is_face:"
+        yield from indented(_lanes(key, True))
+        yield "else:"
+        yield from indented(_lines(key) if _has_lanes(key) else ())
+        yield from indented(_lanes(key))
     else:
-        yield "for x in range(count):"
-    yield from indented(_result(key, ""))
-    yield "    write(out, x, value)"
+        yield from _lines(key) if _has_lanes(key) else ()
+        yield from _lanes(key)
     yield from _written_ends(key, False)
 
 
@@ -346,74 +318,33 @@ def _lines(key: Key) -> Iterator[str]:
     yield "    write_line(line - LINE, 0, before)"
 
 
-def _lanes(key: Key) -> Iterator[str]:
-    """Lanes that are left in the caches, each written where it belongs; the last ones overlap."""
-    yield "for n in range(0 if is_lined or count < LANES else -(-count // LANES)):"
-    yield "    x = min(n * LANES, count - LANES)"
-    yield from indented(_result(key, "lanes_"))
-    yield "    keep(out + x * SIZE, 0, value)"
+def _lanes(key: Key, is_face: bool = False) -> Iterator[str]:
+    """Lanes that are left in the caches, each written where it belongs; the last ones overlap.
+
+    Short lines, and those that are not taken as lanes, are written element by element.
+    """
+    if _has_lanes(key):
+        yield "for n in range(0 if is_lined or count < LANES else -(-count // LANES)):"
+        yield "    x = min(n * LANES, count - LANES)"
+        yield from indented(_result(key, "lanes_", is_face))
+        yield "    keep(out + x * SIZE, 0, value)"
+        yield "for x in range(0 if is_lined or count >= LANES else count):"
+    else:
+        yield "for x in range(count):"
+    yield from indented(_result(key, "", is_face))
+    yield "    write(out, x, value)"
 
 
-def _result(key: Key, lanes: str) -> Iterator[str]:
+def _result(key: Key, lanes: str, is_face: bool = False) -> Iterator[str]:
     """The sum of all terms at x, or from x on."""
-    terms = list(enumerate(key.terms))
+    terms, across = list(enumerate(key.terms)), _across(key)
     for number, term in terms:
-        yield from _value_of(key, number, term, lanes)
-        if lanes and term.leads:
+        if is_face and number in across:
+            yield f"v{number} = {'line_again' if lanes else 'again'}(b{number}, x)"
+            continue
+        yield from value_of(key, number, term, lanes)
+        if lanes and term.leads and not is_face:
             # Ask for what the next line across needs: it is far away in memory.
             yield f"fetch(ahead{number} + x * {_SIZES_OF_ELEMENTS[term.dtype]})"
-    values = (_finished(number, term, f"v{number}", lanes) for number, term in terms)
+    values = (finished(number, term, f"v{number}", lanes) for number, term in terms)
     yield f"value = {_divided(key, ' + '.join(values))}"
-
-
-def _named(key: Key, number: int, term: Term) -> Iterator[str]:
-    """Name the places and the numbers of a term."""
-    name, last = f"t{number}", key.ndim - 1
-    in_line = term.axis == last
-    row = "begin" if in_line else f"i{term.axis}"
-    yield f"field = row_{name}_f + begin * {name}_f_{last}"
-    if _has_lanes(key) and term.leads:
-        yield f"ahead{number} = field + {name}_ahead"
-    for i, owner in enumerate(key.points):
-        if owner == number:
-            yield f"p{i} = field + q{i}"
-    for p, pair in enumerate(term.pairs):
-        if pair.weight == "column":
-            place = f"{name}_w{p} + {row} - {name}_start"
-            value = f"real + ({place}) * SIZE" if in_line else f"read_R(real, {place})"
-            yield f"w{number}_{p} = {value}"
-        elif pair.weight:
-            yield f"w{number}_{p} = read_R(real, {name}_w{p})"
-    yield from (f"d{number}_{j} = read_R(real, {name}_d{j})" for j in range(term.divisors))
-    yield from _factors(number, term, "begin")
-
-
-def _value_of(key: Key, number: int, term: Term, lanes: str) -> Iterator[str]:
-    """The weighted differences of a term, over its divisors."""
-    read = "line_R" if lanes else "read_R"
-    total = ""
-    for p, pair in enumerate(term.pairs):
-        part = _difference(key, number, p, lanes)
-        if pair.weight:
-            weight = f"w{number}_{p}"
-            is_column = pair.weight == "column" and term.axis == key.ndim - 1
-            part = f"{part} * {f'{read}({weight}, x)' if is_column else weight}"
-        total = f"{total} + {part}" if total else part
-    yield f"v{number} = {total or 'R(0)'}"
-    for j in range(term.divisors):
-        yield f"v{number} = v{number} {division(key)} d{number}_{j}"
-
-
-def _difference(key: Key, number: int, p: int, lanes: str) -> str:
-    term = key.terms[number]
-    kind, pair = kind_of(term), term.pairs[p]
-    high, low = (None if i is None else f"p{i}" for i in (pair.high, pair.low))
-    if lanes:
-        if high is None:
-            return f"(-value_lanes_{kind}({low}, x))"
-        if low is None:
-            return f"value_lanes_{kind}({high}, x)"
-        return f"minus_lanes_{kind}({high}, {low}, x)"
-    index = "{}, x" if term.is_unit else f"{{}} + x * t{number}_f_{key.ndim - 1}, 0"
-    elements = (place and f"read_{kind}({index.format(place)})" for place in (high, low))
-    return _form(kind, *elements)

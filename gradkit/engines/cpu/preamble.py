@@ -285,6 +285,15 @@ line_again = line_reader(R, number_of(R), is_apart=False)
 
 
 @inner
+def run_with(row, runs, r):
+    """The run of a row, the r-th in the tables or one after it."""
+    run = runs + r * 64
+    while row >= entry(run, 1):
+        run += 64
+    return run
+
+
+@inner
 def release(line, first, filled, held):
     """Write what is held back of a line, element by element."""
     for x in range(first, filled):

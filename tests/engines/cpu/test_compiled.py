@@ -285,6 +285,65 @@ def test_results_begin_anywhere_in_a_line_of_the_cache(operator):
             assert np.all(room == np.pi), "something else was written to"
 
 
+# Lines at a face, an edge or a corner: differences across them are not those of most lines.
+
+FACES = {
+    "one-sided": (Axis(0.3), Axis(0.7), Axis(0.1)),
+    "periodic": (Axis(0.3, boundary="periodic"), Axis(0.7, boundary="antiperiodic"), Axis(0.1)),
+    "walls": (Axis(0.3, boundary=(Dirichlet(2.5), Neumann(1.0))), Axis(0.7), Axis(0.1)),
+}
+
+
+@pytest.mark.parametrize("axes", FACES.values(), ids=FACES)
+def test_faces_edges_and_corners(axes):
+    # Lines shorter and longer than lanes, and one of two chunks.
+    for columns in (7, 9, 20, 33, 1100):
+        plan = Laplacian(3).on(Grid(*axes), (6, 7, columns))
+        compare(plan, [values((6, 7, columns))])
+
+
+@pytest.mark.parametrize("accuracy", [4, 8])
+def test_faces_of_wide_differences(accuracy):
+    shape = (19, 31)
+    plan = Laplacian(2).on(
+        Grid(Axis(0.3), coordinates(31)), shape, method=FiniteDifference(accuracy)
+    )
+    compare(plan, [values(shape)])
+
+
+def test_faces_of_terms_with_factors_in_any_order():
+    shape = (7, 8, 33)
+    axes = (coordinates(7), Axis(0.7), Axis(0.1, boundary="periodic"))
+    operator = values((33,)) * D(2) - 2.5 * D(0, 2) + values(shape) * D(1, 2)
+    compare(operator.on(Grid(*axes), shape), [values(shape)])
+
+
+def test_faces_where_ends_of_lines_are_in_the_tables():
+    shape = (7, 8, 33)
+    axes = (Axis(0.3), Axis(0.7, boundary="periodic"), Axis(0.1, boundary=Robin(2.0, 1.0, 0.5)))
+    compare(Laplacian(3).on(Grid(*axes), shape), [values(shape)])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int16", "uint64", "complex128"])
+def test_faces_of_other_dtypes(dtype):
+    shape = (6, 7, 20)
+    plan = Laplacian(3).on(Grid(Axis(0.3), Axis(0.7), Axis(0.1)), shape)
+    compare(plan, [values(shape, dtype)])
+
+
+@pytest.mark.parametrize("steps", [(1, 1, 2), (-1, 2, 1)])
+def test_faces_of_inputs_with_gaps(steps):
+    shape = (6, 7, 20)
+    plan = Laplacian(3).on(Grid(Axis(0.3), Axis(0.7), Axis(0.1)), shape)
+    compare(plan, [values(shape)], steps)
+
+
+def test_faces_of_more_terms_than_there_are_buffers():
+    shape = (7, 8, 20)
+    operator = D(0) + D(0, 2) + D(1) + D(1, 2) + D(1, 3) + D(2)
+    compare(operator.on(Grid(Axis(0.3), Axis(0.7), Axis(0.1)), shape), [values(shape)])
+
+
 def test_results_that_are_not_aligned():
     plan = D(1).on(Grid(Axis(0.3), Axis(0.7)), (6, 40))
     f = values((6, 40))

@@ -1,0 +1,147 @@
+"""The text of one term of a sum: its numbers by name, its value, its rows from the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+from gradkit.engines.cpu.element_source import division, kind_of
+from gradkit.engines.cpu.key import Key, Term
+
+__all__ = ["added", "end_of", "factors", "finished", "named", "settled", "value_of"]
+
+
+def named(key: Key, number: int, term: Term) -> Iterator[str]:
+    """Name the places and the numbers of a term."""
+    name, last = f"t{number}", key.ndim - 1
+    in_line = term.axis == last
+    row = "begin" if in_line else f"i{term.axis}"
+    yield f"field = row_{name}_f + begin * {name}_f_{last}"
+    if term.leads:
+        yield f"ahead{number} = field + {name}_ahead"
+    for i, owner in enumerate(key.points):
+        if owner == number:
+            yield f"p{i} = field + q{i}"
+    for p, pair in enumerate(term.pairs):
+        if pair.weight == "column":
+            # At a face it is not used, and must be somewhere.
+            column = f"{row} - {name}_start"
+            column = column if in_line else f"(0 if is_face else {column})"
+            place = f"{name}_w{p} + {column}"
+            value = f"real + ({place}) * SIZE" if in_line else f"read_R(real, {place})"
+            yield f"w{number}_{p} = {value}"
+        elif pair.weight:
+            yield f"w{number}_{p} = read_R(real, {name}_w{p})"
+    yield from (f"d{number}_{j} = read_R(real, {name}_d{j})" for j in range(term.divisors))
+    yield from factors(number, term, "begin")
+
+
+def value_of(key: Key, number: int, term: Term, lanes: str) -> Iterator[str]:
+    """The weighted differences of a term, over its divisors."""
+    read = "line_R" if lanes else "read_R"
+    total = ""
+    for p, pair in enumerate(term.pairs):
+        part = _difference(key, number, p, lanes)
+        if pair.weight:
+            weight = f"w{number}_{p}"
+            is_column = pair.weight == "column" and term.axis == key.ndim - 1
+            part = f"{part} * {f'{read}({weight}, x)' if is_column else weight}"
+        total = f"{total} + {part}" if total else part
+    yield f"v{number} = {total or 'R(0)'}"
+    for j in range(term.divisors):
+        yield f"v{number} = v{number} {division(key)} d{number}_{j}"
+
+
+def _difference(key: Key, number: int, p: int, lanes: str) -> str:
+    term = key.terms[number]
+    kind, pair = kind_of(term), term.pairs[p]
+    high, low = (None if i is None else f"p{i}" for i in (pair.high, pair.low))
+    if lanes:
+        if high is None:
+            return f"(-value_lanes_{kind}({low}, x))"
+        if low is None:
+            return f"value_lanes_{kind}({high}, x)"
+        return f"minus_lanes_{kind}({high}, {low}, x)"
+    index = "{}, x" if term.is_unit else f"{{}} + x * t{number}_f_{key.ndim - 1}, 0"
+    elements = (place and f"read_{kind}({index.format(place)})" for place in (high, low))
+    return _form(kind, *elements)
+
+
+def _form(kind: str, high: str | None, low: str | None) -> str:
+    """A difference of two elements, or one of them against nothing."""
+    if high is None:
+        return f"(-value_{kind}({low}))"
+    return f"value_{kind}({high})" if low is None else f"minus_{kind}({high}, {low})"
+
+
+def end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
+    """The differences of a term at a place near an end of a line."""
+    name, kind, last = f"t{number}", kind_of(term), key.ndim - 1
+    # Weights and divisors of all places follow each other.
+    first = sum(sum(weighted for *_, weighted in end.pairs) + end.divisors for end in term.ends[:e])
+    numbers = (f"read_R(real, {name}_numbers + {first + n})" for n in count())
+
+    def read(place: int) -> str:
+        index = f"{place}" if place >= 0 else f"{name}_size - {-place}"
+        if term.is_unit:
+            return f"read_{kind}(row_{name}_f, {index})"
+        return f"read_{kind}(row_{name}_f + ({index}) * {name}_f_{last}, 0)"
+
+    end, total = term.ends[e], ""
+    for high, low, weighted in end.pairs:
+        part = _form(kind, *(None if place is None else read(place) for place in (high, low)))
+        part = f"{part} * {next(numbers)}" if weighted else part
+        total = f"{total} + {part}" if total else part
+    for _ in range(end.divisors):
+        total = f"({total}) {division(key)} {next(numbers)}"
+    yield f"v{number} = {total or 'R(0)'}"
+    if not end.is_full:
+        yield f"v{number} = R(0) + v{number}"
+
+
+def settled(
+    key: Key, number: int, term: Term, run: str, total: str, part: tuple[str, str]
+) -> Iterator[str]:
+    """Compute the differences of a term in a part of a line from the tables."""
+    name, last, (start, stop) = f"t{number}", key.ndim - 1, part
+    in_line = term.axis == last
+    column = f"{start if in_line else f'i{term.axis}'} - entry({run}, 0)"
+    arguments = [total, run, "pairs", "real", f"row_{name}_f + {start} * {name}_f_{last}"]
+    arguments += [f"{name}_f_{term.axis}", f"{name}_f_{last}"]
+    for j in range(2):
+        along = f"{name}_k{j}_{last}"
+        given = [f"row_{name}_k{j} + {start} * {along}", along]
+        arguments += given if j < term.known else ["int64(0)"] * 2
+    arguments += [column, f"int64({int(in_line)})", f"{stop} - {start}"]
+    yield f"settle_{kind_of(term)}({', '.join(arguments)})"
+
+
+def added(number: int, term: Term, part: tuple[str, str]) -> Iterator[str]:
+    """Multiply what was computed of a term in a part of a line, and add it to those before."""
+    start, stop = part
+    if number == 0 and not term.products and not term.has_factor:
+        return
+    yield from factors(number, term, start)
+    yield f"for x in range({stop} - {start}):"
+    value = finished(number, term, "again(spare, x)")
+    yield f"    write(out, x, {value if number == 0 else f'again(out, x) + {value}'})"
+
+
+def factors(number: int, term: Term, start: str) -> Iterator[str]:
+    """Name the arrays and the number that a part of a line is multiplied by."""
+    name = f"t{number}"
+    for j, varies in enumerate(term.products):
+        at = f"row_{name}_p{j}"
+        value = f"{at} + {start} * SIZE" if varies else f"read_R({at}, 0)"
+        yield f"p{number}_{j} = {value}"
+    if term.has_factor:
+        yield f"c{number} = read_R(real, {name}_c)"
+
+
+def finished(number: int, term: Term, value: str, lanes: str = "") -> str:
+    """A value times the arrays and the number in front."""
+    for j, varies in enumerate(term.products):
+        factor = f"p{number}_{j}"
+        read = "line_R" if lanes else "read_R"
+        value = f"({value} * {f'{read}({factor}, x)' if varies else factor})"
+    return f"({value} * c{number})" if term.has_factor else value
