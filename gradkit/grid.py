@@ -239,7 +239,8 @@ class Axis:
             object.__setattr__(self, "period", to_host(self.period, "period")[()])
         if self.coordinates is None:
             spacing = 1 if self.spacing is None else self.spacing
-            spacing = to_host(spacing, "spacing")[()] if is_array(spacing) else spacing
+            is_own = is_array(spacing)
+            spacing = to_host(spacing, "spacing")[()] if is_own else _unlabelled(spacing)
             if self.period is not None:
                 raise ArgumentTypeError(
                     "period goes with coordinates: an axis of n points given by its spacing has "
@@ -414,6 +415,7 @@ def exact_spacing(spacing: Any, unit: str, name: str = "spacing") -> Fraction:
     is_bfloat16 = isinstance(spacing, np.generic) and spacing.dtype.kind == "V"
     if is_bfloat16 or (is_array(spacing) and spacing.ndim == 0):
         spacing = to_host(spacing, name)[()]
+    spacing = _unlabelled(spacing)
     if isinstance(spacing, datetime.timedelta):
         spacing = np.timedelta64(spacing)
     if isinstance(spacing, np.timedelta64):
@@ -431,6 +433,13 @@ def exact_spacing(spacing: Any, unit: str, name: str = "spacing") -> Fraction:
     if exact == 0:
         raise ArgumentValueError(f"{name}={spacing} must not be 0")
     return exact
+
+
+def _unlabelled(value: Any) -> Any:
+    """The number in an array without dimensions of xarray and its like; others as they are."""
+    if isinstance(value, np.generic) or getattr(value, "ndim", None) != 0:
+        return value
+    return np.asarray(value)[()] if hasattr(value, "__array__") else value
 
 
 def _exact_real(value: Any, name: str) -> Fraction:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from itertools import accumulate, pairwise
 from math import prod
@@ -196,38 +197,28 @@ def linear_operator(plan: Plan, dtype: Any, xp: ModuleType | None) -> Any:
     sizes = [sum(map(prod, p.output_shapes)) for p in (forward, backward)]
     return linalg.LinearOperator(
         tuple(sizes),
-        matvec=_on_vectors(forward),
-        rmatvec=_on_vectors(backward),
-        matmat=_on_columns(forward),
-        rmatmat=_on_columns(backward),
+        matvec=partial(_on_vector, forward),
+        rmatvec=partial(_on_vector, backward),
+        matmat=partial(_on_columns, forward),
+        rmatmat=partial(_on_columns, backward),
         dtype=entries,
     )
 
 
-def _on_vectors(plan: Plan) -> Callable[[Array], Array]:
-    shapes = plan.input_shapes
-    bounds = list(pairwise(accumulate(map(prod, shapes), initial=0)))
-
-    def apply(vector: Array) -> Array:
-        xp = namespace(vector)
-        flat = xp.reshape(vector, (-1,))
-        parts = [
-            xp.reshape(flat[start:stop], shape)
-            for (start, stop), shape in zip(bounds, shapes, strict=True)
-        ]
-        flattened = [xp.reshape(result, (-1,)) for result in plan.apply(parts)]
-        return flattened[0] if len(flattened) == 1 else xp.concat(flattened)
-
-    return apply
+def _on_vector(plan: Plan, vector: Array) -> Array:
+    shapes, xp = plan.input_shapes, namespace(vector)
+    flat = xp.reshape(vector, (-1,))
+    bounds = pairwise(accumulate(map(prod, shapes), initial=0))
+    parts = [
+        xp.reshape(flat[start:stop], shape)
+        for (start, stop), shape in zip(bounds, shapes, strict=True)
+    ]
+    flattened = [xp.reshape(result, (-1,)) for result in plan.apply(parts)]
+    return flattened[0] if len(flattened) == 1 else xp.concat(flattened)
 
 
-def _on_columns(plan: Plan) -> Callable[[Array], Array]:
-    apply, rows = _on_vectors(plan), sum(map(prod, plan.output_shapes))
-
-    def apply_to_columns(columns: Array) -> Array:
-        xp = namespace(columns)
-        if not columns.shape[1]:
-            return xp.zeros((rows, 0), dtype=columns.dtype)
-        return xp.stack([apply(columns[:, i]) for i in range(columns.shape[1])], axis=1)
-
-    return apply_to_columns
+def _on_columns(plan: Plan, columns: Array) -> Array:
+    xp = namespace(columns)
+    if not columns.shape[1]:
+        return xp.zeros((sum(map(prod, plan.output_shapes)), 0), dtype=columns.dtype)
+    return xp.stack([_on_vector(plan, columns[:, i]) for i in range(columns.shape[1])], axis=1)

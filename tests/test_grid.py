@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gradkit import Antisymmetric, Axis, Dirichlet, Grid, Neumann, Robin, Symmetric
+from gradkit import Antisymmetric, Axis, Dirichlet, Grid, Neumann, Robin, Symmetric, gradient
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.grid import UNIFORM_TOLERANCE, Coordinates
 
@@ -286,6 +286,20 @@ def test_every_axis_is_a_value(spacing):
     assert hash(axis) == hash(Axis(spacing=spacing))
     assert axis == Axis(spacing=spacing)
     assert axis != Axis(spacing=spacing, boundary="periodic")
+
+
+def test_spacings_may_be_numbers_of_a_labelled_array():
+    """As `DataArray` of xarray has: no dimensions, no hash, and `__array__`."""
+
+    class Labelled:
+        ndim = 0
+        __hash__ = None
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array(0.5, dtype)
+
+    assert Axis(spacing=Labelled()) == Axis(spacing=0.5)
+    np.testing.assert_array_equal(gradient([0.0, 1.0, 4.0], Labelled()), [2, 4, 6])
 
 
 def test_an_axis_does_not_change_with_the_array_that_it_was_made_from():

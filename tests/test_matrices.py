@@ -1,6 +1,7 @@
 """Plans as sparse matrices and linear operators: entries, formats, dtypes, solvers."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -378,6 +379,14 @@ def test_a_linear_operator_says_its_shape_and_dtype():
     assert plan.linear_operator().dtype == np.float64
     assert (1j * D(0)).on(RING, (5,)).linear_operator().dtype == np.complex128
     assert plan.linear_operator(dtype="float32").dtype == np.float32
+
+
+def test_a_linear_operator_can_be_pickled(rng):
+    plan = Gradient(2).on(PLANE, (5, 4))
+    found = pickle.loads(pickle.dumps(plan.linear_operator()))
+    f, matrix = rng.normal(size=20), plan.matrix("array")
+    np.testing.assert_allclose(found @ f, matrix @ f, atol=1e-13)
+    np.testing.assert_allclose(found.H @ (matrix @ f), matrix.T @ (matrix @ f), atol=1e-12)
 
 
 def test_values_known_at_walls_are_not_part_of_a_linear_operator():
