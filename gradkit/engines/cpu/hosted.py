@@ -72,6 +72,8 @@ def _against_arrays(plan: Plan, inputs: Sequence[Array]) -> Iterator[str]:
             yield "serves arrays with values on one device"
         elif not _array.is_on_host(f):
             yield f"serves arrays in the memory of the host, the input is on {_array.device(f)}"
+    if all(f.weak_type for f in inputs):
+        yield "leaves arrays of weak types to XLA, whose results are weak, too"
 
 
 def _against_plan(plan: Plan, inputs: Sequence[Array]) -> Iterator[str]:
@@ -131,7 +133,7 @@ def _of_arrays(run: _Run, plan: Plan, inputs: Sequence[Array]) -> Sequence[Array
     (place,) = inputs[0].devices()
     # Where jax traces, results have values still.
     with jax.ensure_compile_time_eval(), jax.default_device(place):
-        where = place if getattr(inputs[0], "committed", True) else None
+        where = place if any(getattr(f, "committed", True) for f in inputs) else None
         results = {number: jax.device_put(target, where) for number, target in targets.items()}
     return [results[number] for number in plan.same]
 

@@ -358,6 +358,24 @@ def test_results_stay_where_the_input_was_put_if_it_was(jax):
         assert found.devices() == {place}
 
 
+def test_results_are_placed_where_any_input_was_put(jax):
+    free = jax.numpy.ones(SHAPE)
+    placed = jax.device_put(free, jax.devices("cpu")[0])
+    assert (free.committed, placed.committed) == (False, True)
+    for f in ([free, placed], [placed, free]):
+        assert PLANS["divergence"](f).committed
+    assert not PLANS["divergence"]([free, free]).committed
+
+
+def test_results_of_weak_types_are_weak(jax, served):
+    f = jax.numpy.full(SHAPE, 2.0)
+    assert f.weak_type
+    assert PLANS["gradient"](f)[0].weak_type
+    assert not served
+    assert not PLANS["gradient"](f.astype("float64"))[0].weak_type
+    assert served
+
+
 def test_inputs_of_jax_may_be_given_away_afterwards(jax, rng):
     values = rng.normal(size=SHAPE)
     f = jax.numpy.asarray(values)
