@@ -26,7 +26,8 @@ __all__ = ["is_hosted", "reason_against", "run_as_arrays", "seen_as_array"]
 
 #: Elements from which on the adjoint plan, made once, is worth it where gradients are recorded.
 SMALL = 2**15
-_INEXACT = {"float16", "float32", "float64", "complex64", "complex128"}
+#: What JAX has, and makes of floating numbers, where it is told to have no 64 bits.
+_NARROW = {"float16", "float32", "complex64"}
 _Run = Callable[[Plan, Sequence[Array], Sequence[Array] | None], Sequence[Array]]
 
 
@@ -72,6 +73,9 @@ def _against_arrays(plan: Plan, inputs: Sequence[Array]) -> Iterator[str]:
             yield "serves arrays with values on one device"
         elif not _array.is_on_host(f):
             yield f"serves arrays in the memory of the host, the input is on {_array.device(f)}"
+    is_wide = any(_dtypes.dtype_name(f.dtype) not in _NARROW for f in inputs)
+    if is_wide and not sys.modules["jax"].config.jax_enable_x64:
+        yield "leaves integers and float64 to the reference where jax_enable_x64 is not set"
     if all(f.weak_type for f in inputs):
         yield "leaves arrays of weak types to XLA, whose results are weak, too"
 
@@ -81,8 +85,6 @@ def _against_plan(plan: Plan, inputs: Sequence[Array]) -> Iterator[str]:
     strange = [name for name in names if not hasattr(np, name)]
     if strange:
         yield f"leaves arrays of {strange[0]} to the reference"
-    if not _INEXACT.issuperset(names) and _array.default_real(inputs[0]) != "float64":
-        yield "leaves integers to the reference where they do not become float64"
     if plan.dtype is not None and plan.dtype not in names:
         yield f"leaves results of another dtype, {plan.dtype}, to the reference"
     if any(is_hosted(parameter.array) for parameter in plan.parameters):

@@ -148,11 +148,13 @@ def test_differences_of_integers_are_exact(asarray, served, dtype):
     assert len(served) == (dtype != "int64")
 
 
-def test_integers_of_jax_without_64_bits_are_left_to_the_reference(jax, served):
+def test_what_jax_would_narrow_is_left_to_the_reference(jax, served):
+    wide = jax.numpy.asarray(np.arange(4.0) ** 2)
     jax.config.update("jax_enable_x64", False)
     found = gradkit.gradient(jax.numpy.asarray(np.array([0, 1, 4, 9], "int32")))
     assert found.dtype == "float32"
     np.testing.assert_array_equal(found, [1, 2, 4, 5])
+    assert "jax_enable_x64" in reasons_of(D(0).on(Grid(Axis()), (4,)), wide)
     assert served == []
 
 
