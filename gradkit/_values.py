@@ -9,6 +9,7 @@ from __future__ import annotations
 import cmath
 import numbers
 from fractions import Fraction
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,14 @@ from gradkit._array import Array
 from gradkit._dtypes import dtype_name, kind
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["ArrayValue", "exact_number", "number_or_array", "plain_number"]
+__all__ = [
+    "ArrayValue",
+    "exact_number",
+    "nearest_float",
+    "nearest_longdouble",
+    "number_or_array",
+    "plain_number",
+]
 
 
 class ArrayValue:
@@ -77,6 +85,24 @@ def exact_number(value: Any) -> Fraction:
     """The exact value of a float of Python or NumPy, longdouble included."""
     numerator, denominator = value.as_integer_ratio()
     return Fraction(int(numerator), int(denominator))
+
+
+def nearest_float(value: Fraction) -> float:
+    """The float nearest to a fraction, infinite beyond the range of floats."""
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf
+
+
+def nearest_longdouble(value: Fraction) -> np.longdouble:
+    """The longdouble nearest to a fraction, whatever the sizes of its parts."""
+    if not value:
+        return np.longdouble(0)
+    bits = np.finfo(np.longdouble).nmant + 3
+    shift = bits - (abs(value.numerator).bit_length() - value.denominator.bit_length())
+    scaled = value * Fraction(2) ** shift
+    return np.ldexp(np.longdouble(round(scaled)), -shift)
 
 
 def plain_number(value: Any, name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradkit._values import ArrayValue
+from gradkit._values import ArrayValue, nearest_longdouble
 from gradkit.boundaries import Condition
 from gradkit.line import Line
 from gradkit.methods import Rule
@@ -84,6 +84,4 @@ def _wide(values: np.ndarray) -> np.ndarray:
 
 def _number(value: Any) -> Any:
     """A fraction in longdouble; others as they are."""
-    if isinstance(value, Fraction):
-        return np.longdouble(value.numerator) / np.longdouble(value.denominator)
-    return value
+    return nearest_longdouble(value) if isinstance(value, Fraction) else value

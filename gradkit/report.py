@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradkit._array import Array, as_array
+from gradkit._values import nearest_float
 from gradkit.boundaries import Boundary, Condition
 from gradkit.chains import Along, Wall
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
-from gradkit.methods import CORRECTION, WALL, Rows, Rule, is_open, nearest_float
+from gradkit.methods import CORRECTION, WALL, Rows, Rule, is_open
 
 if TYPE_CHECKING:
     from gradkit.plan import Plan

@@ -1,7 +1,7 @@
 """Methods: how to differentiate along one axis, one file per family."""
 
 from gradkit.methods.finite_difference import FiniteDifference
-from gradkit.methods.rule import CORRECTION, WALL, Method, Point, Rows, Rule, nearest_float, unit_of
+from gradkit.methods.rule import CORRECTION, WALL, Method, Point, Rows, Rule, unit_of
 from gradkit.methods.walls import is_open
 from gradkit.methods.weighted import weighted_rule
 
@@ -14,7 +14,6 @@ __all__ = [
     "Rows",
     "Rule",
     "is_open",
-    "nearest_float",
     "unit_of",
     "weighted_rule",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradkit._values import nearest_longdouble
 from gradkit.line import PLACES, Line
 from gradkit.methods.rule import Point, Rows, exact
 from gradkit.methods.stencils import HALF, Pairs, Stencils
@@ -137,7 +138,9 @@ class OnCoordinates(Stencils):
 
     def rows_of(self, row: int, pairs: Pairs, accuracy: int) -> Rows:
         """The weights rounded once, as a table of one row."""
-        weights = np.array([[_longdouble(w)] for _, _, w in pairs], np.longdouble).reshape(-1, 1)
+        weights = np.array([[nearest_longdouble(w)] for _, _, w in pairs], np.longdouble).reshape(
+            -1, 1
+        )
         named = tuple((high, low) for high, low, _ in pairs)
         return Rows(row, row + 1, named, weights, accuracy)
 
@@ -246,13 +249,3 @@ class OnCoordinates(Stencils):
         for d in range(-1, low - 1, -1):
             position[d] = position[d + 1] - step(d)
         return [position[d] for d in along]
-
-
-def _longdouble(value: Fraction) -> np.longdouble:
-    """The longdouble nearest to a fraction, whatever the sizes of its parts."""
-    if not value:
-        return np.longdouble(0)
-    bits = np.finfo(np.longdouble).nmant + 3
-    shift = bits - (abs(value.numerator).bit_length() - value.denominator.bit_length())
-    scaled = value * Fraction(2) ** shift
-    return np.ldexp(np.longdouble(round(scaled)), -shift)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
-from math import gcd, inf, lcm
+from math import gcd, lcm
 from typing import Any, Protocol
 
 import numpy as np
 
-from gradkit._values import exact_number
+from gradkit._values import exact_number, nearest_float
 from gradkit.line import Line
 from gradkit.weights import Stencil, in_pairs
 
@@ -31,7 +31,6 @@ __all__ = [
     "Rule",
     "common_unit",
     "exact",
-    "nearest_float",
     "unit_of",
 ]
 
@@ -462,14 +461,6 @@ def exact(value: Any) -> Fraction:
     if isinstance(value, Fraction | int):
         return Fraction(value)
     return exact_number(value)
-
-
-def nearest_float(value: Fraction) -> float:
-    """The float nearest to a fraction, infinite beyond the range of floats."""
-    try:
-        return float(value)
-    except OverflowError:
-        return inf if value > 0 else -inf
 
 
 def _joined(parts: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:

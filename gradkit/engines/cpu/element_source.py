@@ -23,6 +23,7 @@ _SIZES = {"float32": 4, "float64": 8}
 def common(key: Key) -> str:
     """The text before that of a kernel: functions that many kernels share, compiled once."""
     head = PREAMBLE.replace("{real}", key.real).replace("{size}", str(_SIZES[key.real]))
+    head = head.replace("{run}", str(8 * ENTRIES_OF_RUN))
     return "\n".join([head, *_readers(key)])
 
 

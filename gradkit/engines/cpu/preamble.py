@@ -287,9 +287,9 @@ line_again = line_reader(R, number_of(R), is_apart=False)
 @inner
 def run_with(row, runs, r):
     """The run of a row, the r-th in the tables or one after it."""
-    run = runs + r * 64
+    run = runs + r * {run}
     while row >= entry(run, 1):
-        run += 64
+        run += {run}
     return run
 
 

@@ -300,10 +300,9 @@ class _Builder:
         if not len(rows.weights):
             return np.zeros((0, 1), self.precision.real)
         if isinstance(rows.weights, np.ndarray):
-            exponent = rule.scale.numerator.bit_length() - rule.scale.denominator.bit_length()
-            values = np.ldexp(rows.weights, -exponent)
+            values = rule.over_scale(rows.weights)
             return self._within_range(values, values.astype(self.precision.real))
-        exact = [Fraction(w) / rule.scale for w in rows.weights]
+        exact = map(rule.over_scale, rows.weights)
         return np.array([[_rounded(w, self)] for w in exact], self.precision.real)
 
     def _within_range(self, values: np.ndarray, rounded: np.ndarray) -> np.ndarray:
