@@ -60,9 +60,11 @@ def applied_to(values: np.ndarray, axis: int, rule: Rule) -> np.ndarray:
         turns, columns = np.divmod(np.arange(rows.start, rows.stop) + point, rule.size)
         return moved[..., columns] * np.where(turns % 2, rule.wrap or 1, 1)
 
+    # Arrays at walls may vary along axes along which these values do not.
+    lead = np.broadcast_shapes(moved.shape[:-1], *(np.shape(v)[:-1] for v in known.values()))
     parts: list[np.ndarray] = []
     for rows in rule.rows:
-        total = np.zeros((*moved.shape[:-1], rows.stop - rows.start))
+        total = np.zeros((*lead, rows.stop - rows.start))
         for (high, low), weight in zip(rows.pairs, rows.weights, strict=True):
             share = _number(rule.over_scale(weight))
             total = total + (taken(high, rows) - taken(low, rows)) * share

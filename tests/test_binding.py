@@ -554,3 +554,12 @@ def test_the_chains_of_a_mixture_that_varies_are_a_main_one_and_its_corrections(
     chains = bound_of(D(0), Grid(numbers, None)).outputs[0]
     assert [[type(s) for s in chain.steps] for chain in chains] == [[Along]] * 3
     assert any(isinstance(chain.coefficient, complex) for chain in chains)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 1), (1, 5)])
+def test_values_along_a_wall_may_be_broadcast_where_those_that_it_meets_are_not(shape):
+    """Both walls have the values of 1, so that mixed derivatives are 0."""
+    walls = [Dirichlet(np.ones(shape)), Dirichlet(np.ones((5, 5)))]
+    grid = Grid(*(Axis(1.0, boundary=wall) for wall in walls), Axis(1.0))
+    plan = (D(0) * D(1)).on(grid, (5, 5, 5))
+    np.testing.assert_array_equal(plan(np.ones((5, 5, 5))), 0)

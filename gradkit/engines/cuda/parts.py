@@ -36,8 +36,12 @@ def _parts_of(plan: Plan) -> Parts:
     every = range(len(plan.input_shapes))
     # NaN has been looked for by the whole.
     parts = [replace(plan, nan="propagate", bound=plan.bound.part(every, g)) for g in groups]
-    # Of real inputs, all results are complex where one is.
-    if any(part.is_complex is not plan.is_complex for part in parts):
+    # Of real inputs, all results are complex where one is; blocks hold a margin along axes along
+    # which some part takes no differences.
+    if any(
+        (part.is_complex, part.input_shapes) != (plan.is_complex, plan.input_shapes)
+        for part in parts
+    ):
         return ()
     return tuple(zip(map(tuple, groups), parts, strict=True))
 

@@ -173,6 +173,17 @@ def test_complex_results_beside_real_ones_are_left_whole(narrow):
     assert groups(Operator.matrix(rows).on(grid, (7, 8))) == [(0,), (1,)]
 
 
+def test_blocks_whose_parts_would_hold_less_are_left_whole(device, monkeypatch, rng):
+    monkeypatch.setattr(parts, "MOST_READS", 4)
+    plan = Gradient(2).on(Grid(Axis(0.3), Axis(0.3)), (7, 8))
+    block = plan.block([(2, 5), (0, 8)], plan.halo)
+    assert groups(plan) == [(0,), (1,)]
+    assert groups(block) == []
+    f = rng.normal(size=block.input_shape)
+    with use_engine("cuda"):
+        assert_alike(block.apply([f]), block, f)
+
+
 def test_values_are_looked_at_by_the_whole_alone(narrow):
     plan = Hessian(2).on(Grid(Axis(0.3), Axis(0.2)), (7, 8), nan="raise")
     assert {part.nan for _, part in parts_of(plan)} == {"propagate"}
