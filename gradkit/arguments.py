@@ -54,8 +54,9 @@ _OPERATORS: dict[str, Callable[[tuple[int, ...], int], Operator]] = {
 }
 
 #: Up to this many coordinates many plans are kept; up to the second number, only a few; up to the
-#: third, the last one alone; and none beyond it, because plans hold 72 bytes per coordinate.
-_SMALL, _LARGE, _HUGE = 4096, 65536, 2**20
+#: third, the last one alone; and none beyond it, because plans hold 24 bytes per coordinate, and
+#: several times that where weights are in longdouble.
+_SMALL, _LARGE, _HUGE = 4096, 65536, 2**21
 
 
 def plan_for(

@@ -20,6 +20,7 @@ FLOORS = {
     "errors": 1,
     "_array": 1,
     "_targets": 1,
+    "_threads": 1,
     "_dtypes": 1,
     "_values": 1,
     "boundaries": 2,

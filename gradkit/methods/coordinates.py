@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from gradkit._threads import each
 from gradkit._values import nearest_longdouble
 from gradkit.line import PLACES, Line
 from gradkit.methods.rule import Point, Rows, exact
 from gradkit.methods.stencils import HALF, Pairs, Stencils
 from gradkit.weights import Stencil, fornberg, in_differences, staggered_half_width
 
-__all__ = ["BLOCK", "OnCoordinates"]
+__all__ = ["SIMPLE_BLOCK", "OnCoordinates"]
+
+Result = TypeVar("Result")
 
 #: Rows of tables that are computed at a time, so that the intermediate arrays stay in a cache.
 BLOCK = 8192
+#: The same where there are few of these arrays.
+SIMPLE_BLOCK = 32768
 
 
 class OnCoordinates(Stencils):
@@ -168,8 +173,8 @@ class OnCoordinates(Stencils):
         """
         dtype = np.float64 if self._has_plain_distances() else np.longdouble
         weights = np.empty((2, stop - start), dtype)
-        for first in range(start, stop, BLOCK):
-            last = min(first + BLOCK, stop)
+
+        def fill(first: int, last: int) -> None:
             steps = self._steps(first - 1, last, dtype)
             before, after = steps[:-1], steps[1:]
             both = before + after
@@ -178,6 +183,8 @@ class OnCoordinates(Stencils):
             with np.errstate(over="ignore", under="ignore"):
                 np.divide(np.divide(after, both, out=left), before, out=left)
                 np.divide(np.divide(before, both, out=right), after, out=right)
+
+        _in_blocks(fill, start, stop, SIMPLE_BLOCK)
         return Rows(start, stop, ((0, -1), (1, 0)), weights, accuracy)
 
     def _three_points_at_end(self, indices: Sequence[int], row: int, accuracy: int) -> Rows:
@@ -207,10 +214,9 @@ class OnCoordinates(Stencils):
         self, offsets: Sequence[int], start: int, stop: int
     ) -> tuple[tuple[tuple[Point, Point], ...], np.ndarray]:
         """The differences that a window takes, and their weights in each row."""
-        blocks: list[np.ndarray] = []
-        pairs: tuple[tuple[Point, Point], ...] = ()
-        for first in range(start, stop, BLOCK):
-            nodes = self._distances(offsets, first, min(first + BLOCK, stop))
+
+        def table(first: int, last: int) -> tuple[tuple[tuple[Point, Point], ...], np.ndarray]:
+            nodes = self._distances(offsets, first, last)
             weights = fornberg(nodes, self.order)
             taken: list[tuple[Point, Point, Any]] = []
             if self.order == 0:
@@ -221,8 +227,13 @@ class OnCoordinates(Stencils):
                     weights[offsets.index(k)] = weights[offsets.index(k)] - share
             taken += in_differences(offsets, weights)
             pairs = tuple((high, low) for high, low, _ in taken)
-            blocks.append(np.array([weight for _, _, weight in taken]).reshape(len(taken), -1))
-        return pairs, blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
+            return pairs, np.array([weight for _, _, weight in taken]).reshape(len(taken), -1)
+
+        blocks = _in_blocks(table, start, stop, BLOCK)
+        pairs, weights = blocks[0]
+        if len(blocks) > 1:
+            weights = np.concatenate([weights for _, weights in blocks], axis=1)
+        return pairs, weights
 
     def _anchors(self, offsets: Sequence[int]) -> list[int]:
         places = {k: abs(self._stride * k + self._lead) for k in offsets}
@@ -249,3 +260,18 @@ class OnCoordinates(Stencils):
         for d in range(-1, low - 1, -1):
             position[d] = position[d + 1] - step(d)
         return [position[d] for d in along]
+
+
+def _in_blocks(do: Callable[[int, int], Result], start: int, stop: int, size: int) -> list[Result]:
+    """What a function makes of ``first <= row < last``, block by block, in all threads."""
+    blocks = [(first, min(first + size, stop)) for first in range(start, stop, size)]
+    if len(blocks) == 1:
+        return [do(start, stop)]
+    errors = np.geterr()
+
+    def done(block: tuple[int, int]) -> Result:
+        # Each thread has settings of its own.
+        with np.errstate(**errors):
+            return do(*block)
+
+    return each(done, blocks)

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradkit._threads import each
 from gradkit.boundaries import Condition, Dirichlet, Reflection
 from gradkit.errors import ArgumentValueError, integer
 from gradkit.line import Line
-from gradkit.methods.coordinates import BLOCK, OnCoordinates
+from gradkit.methods.coordinates import SIMPLE_BLOCK, OnCoordinates
 from gradkit.methods.rule import (
     CORRECTION,
     WALL,
@@ -321,7 +322,7 @@ def _exponents(rows: tuple[Rows, ...]) -> tuple[int, int]:
     tables = [r.weights for r in rows if isinstance(r.weights, np.ndarray) and r.weights.size]
     if not tables:
         return (0, 0)
-    sizes = [_extremes(part) for table in tables for part in _parts(table)]
+    sizes = each(_extremes, [part for table in tables for part in _parts(table)])
     largest = max(high for _, high in sizes)
     if not largest:
         return (0, 0)
@@ -332,11 +333,11 @@ def _exponents(rows: tuple[Rows, ...]) -> tuple[int, int]:
 
 def _parts(table: np.ndarray) -> Iterator[np.ndarray]:
     """Parts of a table that stay in a cache."""
-    if table.size <= BLOCK:
+    if table.size <= SIMPLE_BLOCK:
         yield table
         return
     for weights in table:
-        yield from (weights[i : i + BLOCK] for i in range(0, len(weights), BLOCK))
+        yield from (weights[i : i + SIMPLE_BLOCK] for i in range(0, len(weights), SIMPLE_BLOCK))
 
 
 def _extremes(weights: np.ndarray) -> tuple[Any, Any]:

@@ -7,6 +7,8 @@ rounded divisors (3), which is less than (n/2 + 4) ulps of the sum of the magnit
 coordinates are computed in longdouble, or in float64 for three points, within another ulp.
 """
 
+import threading
+import time
 from fractions import Fraction
 from math import factorial, perm
 
@@ -859,10 +861,26 @@ def test_rows_computed_alone_have_the_bits_of_many(monkeypatch, rng, order, accu
     x = np.cumsum(rng.uniform(0.1, 2.0, 30 + 2 * reach_of(order, accuracy) + 2))
     whole = rule_of(make_plan(Axis(coordinates=x), len(x), order, accuracy))
     monkeypatch.setattr(coordinates, "BLOCK", block)
+    monkeypatch.setattr(coordinates, "SIMPLE_BLOCK", block)
+    monkeypatch.setenv("GRADKIT_NUM_THREADS", "4")
     apart = rule_of(make_plan(Axis(coordinates=x), len(x), order, accuracy))
     for ours, theirs in zip(apart.rows, whole.rows, strict=True):
         assert ours.pairs == theirs.pairs
         np.testing.assert_array_equal(ours.weights, theirs.weights, strict=True)
+
+
+def test_threads_that_compute_weights_take_floating_point_errors_as_the_caller_does(monkeypatch):
+    monkeypatch.setenv("GRADKIT_NUM_THREADS", "4")
+
+    def state(first, last):
+        time.sleep(0.001)
+        return first, last, threading.get_ident(), np.geterr()["under"]
+
+    with np.errstate(under="raise"):
+        found = coordinates._in_blocks(state, 3, 100, 10)
+    assert [(first, last) for first, last, *_ in found][-2:] == [(83, 93), (93, 100)]
+    assert len({thread for _, _, thread, _ in found}) > 1
+    assert {under for *_, under in found} == {"raise"}
 
 
 @pytest.mark.parametrize("sign", [1, -1])

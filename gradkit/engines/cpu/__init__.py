@@ -17,13 +17,13 @@ import numpy as np
 
 from gradkit import _array, _dtypes, _targets
 from gradkit._array import Array
+from gradkit._threads import limit
 from gradkit.engines import reference
 from gradkit.engines.cpu import blocked, compiled, straight
 from gradkit.engines.cpu.floating import wants_errors
 from gradkit.engines.cpu.hosted import is_hosted, reason_against, run_as_arrays, seen_as_array
 from gradkit.engines.cpu.ready import Ready
 from gradkit.engines.cpu.strips import REPEATED
-from gradkit.engines.cpu.threads import limit
 from gradkit.engines.program import Passage, Program, program_of
 from gradkit.plan import Plan
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from gradkit._array import Array, Split
+from gradkit._threads import in_parallel
 from gradkit.engines import reference
 from gradkit.engines.cpu.addresses import address
 from gradkit.engines.cpu.floating import Recorder
-from gradkit.engines.cpu.threads import in_parallel
 from gradkit.engines.program import Known, Passage, Piece, Product, Program, Sequel, Window
 
 __all__ = ["run"]

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradkit import _dtypes
+from gradkit._threads import in_parallel
 from gradkit.calls import MOST_LAYOUTS
 from gradkit.engines.cpu.addresses import address
 from gradkit.engines.cpu.compiling import KernelError, has_half_precision, reason_against_numba
@@ -25,7 +26,6 @@ from gradkit.engines.cpu.limits import reasons_against
 from gradkit.engines.cpu.loading import Kernel, loaded
 from gradkit.engines.cpu.numbers import Numbers, key_of
 from gradkit.engines.cpu.preamble import LINE
-from gradkit.engines.cpu.threads import in_parallel
 from gradkit.engines.program import program_of
 from gradkit.plan import Plan
 

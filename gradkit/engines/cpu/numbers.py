@@ -19,7 +19,7 @@ import numpy as np
 from gradkit import _dtypes
 from gradkit.engines.cpu.addresses import address
 from gradkit.engines.cpu.key import MOST_DIFFERENCES, End, Key, Pair, Term
-from gradkit.engines.cpu.rows import Point, Run, runs_of, written_out
+from gradkit.engines.cpu.rows import Point, Run, run_at, runs_of, written_out
 from gradkit.engines.program import Known, Passage, Product, Program, Sequel
 from gradkit.plan import Plan
 
@@ -45,7 +45,7 @@ class Numbers:
     arrays : tuple of int
         Which array of a call each of `kernel_source.arrays` is, inputs before results.
     real : ndarray
-        Weights, divisors and factors.
+        Weights, divisors and factors; columns of weights lie elsewhere, among what is `kept`.
     runs : ndarray of shape (runs, 8)
         All rows: start, stop, first and last pair, first and last divisor, whether some value is
         one of the input, and whether they can be taken as a line: 0 no, 1 across lines, 2 yes.
@@ -102,7 +102,10 @@ class _Builder:
     result: np.ndarray
     real: list[np.ndarray] = field(default_factory=list[np.ndarray])
     count: int = 0
-    tables: dict[tuple[int, int, int], int] = field(default_factory=dict[tuple[int, int, int], int])
+    #: Weights of the rows of runs, which of these they are, and which slots say where each is.
+    weights: list[np.ndarray] = field(default_factory=list[np.ndarray])
+    columns: dict[Any, int] = field(default_factory=dict[Any, int])
+    columns_of_slots: dict[str, int] = field(default_factory=dict[str, int])
     runs: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
     pairs: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
     slots: dict[str, int] = field(default_factory=dict[str, int])
@@ -145,6 +148,7 @@ class _Builder:
         real = np.concatenate(self.real)
         runs = np.array(self.runs, np.int64).reshape(-1, 8)
         pairs = np.array(self.pairs, np.int64).reshape(-1, 6)
+        self._locate(real, pairs)
         for name, table in (("real", real), ("runs", runs), ("pairs", pairs)):
             self.slots[name] = address(table)
         written = self.result.itemsize * sum(prod(wanted.shape) for wanted in self.program.sums)
@@ -167,9 +171,17 @@ class _Builder:
             real,
             runs,
             pairs,
-            [operand.array for operand in flat if operand.array is not None],
+            [*self.weights, *(o.array for o in flat if o.array is not None)],
             self.spreads,
         )
+
+    def _locate(self, real: np.ndarray, pairs: np.ndarray) -> None:
+        """Turn numbers of columns into places, counted from those of `real`: none is copied."""
+        places = [(address(column) - address(real)) // real.itemsize for column in self.weights]
+        for name, number in self.columns_of_slots.items():
+            self.slots[name] = places[number]
+        is_column = pairs[:, 5] == 1
+        pairs[is_column, 4] = np.array(places, np.int64)[pairs[is_column, 4]]
 
     # --- axes -------------------------------------------------------------------------------------
 
@@ -285,7 +297,7 @@ class _Builder:
         if first >= after:
             return []
         places = [*range(first), *range(after, whole)]
-        found = [_run_at(runs, place) for place in places for runs in along]
+        found = [run_at(runs, place) for place in places for runs in along]
         # At each place differences across the line are taken, too.
         across = sum(len(written_out(runs).pairs) for axis, runs in rows if axis != self.last)
         # A place without any counts, too: the values of all are held back together.
@@ -340,7 +352,7 @@ class _Builder:
         found: list[End] = []
         for place in self.ends:
             row, part = divmod(place, self.parts)
-            run = _run_at(runs, row)
+            run = run_at(runs, row)
             pairs: list[tuple[int | None, int | None, bool]] = []
             for high, low, weight in run.pairs:
                 upper, lower = (
@@ -386,8 +398,8 @@ class _Builder:
             )
             kind = "" if weight is None else "column" if weight.ndim else "number"
             if weight is not None:
-                place, _ = self._weight(weight, run, scale)
-                self.slots[f"{name}_w{p}"] = place
+                place, is_column = self._weight(weight, run, scale)
+                (self.columns_of_slots if is_column else self.slots)[f"{name}_w{p}"] = place
             found.append(Pair(upper, lower, kind))
         for j, divisor in enumerate(run.divisors):
             self.slots[f"{name}_d{j}"] = self._divisor(divisor)
@@ -428,7 +440,7 @@ class _Builder:
                 divisors,
                 self.count,
                 int(run.is_full),
-                _as_line(run),
+                run.as_line,
             )
         )
 
@@ -458,26 +470,16 @@ class _Builder:
         return self._number(one / self.dtype.type(value) if self.is_complex else value)
 
     def _weight(self, weight: np.ndarray, run: Run, scale: int) -> tuple[int, int]:
-        """Where the weights of the rows of a run begin, and the step from row to row."""
+        """The place of a weight and 0, or the number of the column of a run and 1."""
         if not weight.ndim:
             return self._number(weight), 0
         # Rows that are written out are listed, too.
         key = (id(weight), run.start, run.stop)
-        if key not in self.tables:
+        if key not in self.columns:
+            self.columns[key] = len(self.weights)
             rows = weight.ravel()[run.start - run.first : run.stop - run.first]
-            self.tables[key] = self._store(np.repeat(rows, scale) if scale > 1 else rows)
-        return self.tables[key], 1
-
-
-def _run_at(runs: Sequence[Run], row: int) -> Run:
-    return next(run for run in runs if run.start <= row < run.stop)
-
-
-def _as_line(run: Run) -> int:
-    """Whether rows are differences of values of the input, and have all the same weights."""
-    if not run.is_plain or not run.pairs or not all(high and low for high, low, _ in run.pairs):
-        return 0
-    return 1 if any(weight is not None and weight.ndim for *_, weight in run.pairs) else 2
+            self.weights.append(np.repeat(rows, scale) if scale > 1 else rows)
+        return self.columns[key], 1
 
 
 def _known_arrays(sequel: Sequel) -> dict[tuple[int | None, str], Known]:

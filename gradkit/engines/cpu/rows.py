@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from gradkit.engines.program import Known, Passage, Window
 
-__all__ = ["Point", "Run", "runs_of", "written_out"]
+__all__ = ["Point", "Run", "run_at", "runs_of", "written_out"]
 
 
 class Point(NamedTuple):
@@ -39,6 +39,16 @@ class Run:
         """Whether all points are values of the input, as they are."""
         points = [point for high, low, _ in self.pairs for point in (high, low)]
         return all(p is None or (p.known is None and p.sign > 0) for p in points)
+
+    @property
+    def as_line(self) -> int:
+        """Whether rows can be taken as a line: 0 no, 1 across lines, 2 yes.
+
+        They can where they are differences of values of the input, along it with the same weights.
+        """
+        if not (self.is_plain and self.pairs and all(high and low for high, low, _ in self.pairs)):
+            return 0
+        return 1 if any(weight is not None and weight.ndim for *_, weight in self.pairs) else 2
 
 
 def runs_of(passage: Passage) -> Iterator[Run]:
@@ -73,6 +83,11 @@ def _segments(point: Any, start: int, axis: int) -> Iterator[tuple[int, Point]]:
             run = index[axis]
             yield start, Point(run.start - start, sign)
             start += run.stop - run.start
+
+
+def run_at(runs: Sequence[Run], row: int) -> Run:
+    """The run that a row is in."""
+    return next(run for run in runs if run.start <= row < run.stop)
 
 
 def written_out(runs: Sequence[Run]) -> Run:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import gradkit
-from gradkit.engines.cpu import threads
-from gradkit.engines.cpu.threads import in_parallel, limit
+from gradkit import _threads as threads
+from gradkit._threads import each, in_parallel, limit
 from gradkit.errors import ArgumentValueError
 
 
@@ -30,6 +30,15 @@ def test_every_task_is_done_once_by_several_threads():
     in_parallel(worker, range(100), 4)
     assert sorted(done) == list(range(100))
     assert len(names) == 4
+
+
+@pytest.mark.parametrize("count", [0, 1, 100])
+def test_what_is_made_of_each_task_comes_in_order(count):
+    def square(n):
+        time.sleep(0.001 * (n % 3))
+        return n * n
+
+    assert each(square, range(count)) == [n * n for n in range(count)]
 
 
 @pytest.mark.parametrize("wanted", [1, 2])
