@@ -322,7 +322,9 @@ def _exponents(rows: tuple[Rows, ...]) -> tuple[int, int]:
     tables = [r.weights for r in rows if isinstance(r.weights, np.ndarray) and r.weights.size]
     if not tables:
         return (0, 0)
-    sizes = each(_extremes, [part for table in tables for part in _parts(table)])
+    parts = [part for table in tables for part in _parts(table)]
+    # Threads take longer to begin than small tables do in all.
+    sizes = each(_extremes, parts) if len(parts) > len(tables) else list(map(_extremes, parts))
     largest = max(high for _, high in sizes)
     if not largest:
         return (0, 0)
