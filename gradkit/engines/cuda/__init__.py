@@ -35,7 +35,7 @@ def device_of(f: Array) -> Device | str:
     """The device that an array lives on, or why there are no kernels for it."""
     library = _array.library(f)
     if library == "cupy":
-        return OnCuPy(int(_array.device(f).id))
+        return OnCuPy(_array.place(f))
     if library == "torch":
         device = device_of_tensor(f)
     elif _array.is_jax(f):
