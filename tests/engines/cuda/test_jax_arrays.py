@@ -20,7 +20,7 @@ from gradkit.engines.cuda.jax_arrays import OnJax, device_of_array
 from gradkit.engines.cuda.source import source
 from gradkit.errors import EngineError
 
-from .conftest import C_TYPES, build
+from .conftest import C_TYPES, Streams, build
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -310,22 +310,10 @@ def test_versions_without_buffer_callbacks_are_left_to_the_reference(launches, m
         PLANS["laplacian"](f)
 
 
-class Recorded:
+class Recorded(Streams):
     """CuPy without a device: notes what it is told."""
 
-    def __init__(self):
-        self.told = []
-        self.cuda = self
-        self.Stream = self
-        self.compiler = SimpleNamespace(CompileException=ArithmeticError)
-
-    def Device(self, number):
-        self.told.append(("device", number))
-        return nullcontext()
-
-    def from_external(self, stream):
-        self.told.append(("stream", stream.__cuda_stream__()))
-        return nullcontext()
+    compiler = SimpleNamespace(CompileException=ArithmeticError)
 
     def RawKernel(self, text, name, options):
         def kernel(grid, block, arguments):
@@ -350,4 +338,5 @@ def test_kernels_are_compiled_before_a_program_runs_and_launched_on_its_stream(m
         ("device", 7),
         ("stream", (0, 55)),
         ("launch", (np.int32(3), np.uintp(64))),
+        ("stream", "the user's"),
     ]

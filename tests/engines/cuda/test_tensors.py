@@ -24,7 +24,7 @@ from gradkit.engines import cuda
 from gradkit.engines.cuda.source import source
 from gradkit.engines.cuda.tensors import OnTorch
 
-from .conftest import C_TYPES, Host, OnViews, build
+from .conftest import C_TYPES, Host, OnViews, Streams, build
 
 torch = pytest.importorskip("torch")
 
@@ -405,31 +405,16 @@ def test_adjoints_are_made_once(launches, rng, monkeypatch):
     assert len(made) == 2
 
 
-class NoStream:
-    """CuPy without a device: notes which device and stream it is told to use."""
-
-    def __init__(self):
-        self.told = []
-        self.cuda = self
-        self.Stream = self
-
-    def Device(self, number):
-        self.told.append(number)
-        return nullcontext()
-
-    def from_external(self, stream):
-        self.told.append(stream.__cuda_stream__())
-        return nullcontext()
-
-
 def test_launches_are_on_the_stream_of_torch(monkeypatch):
-    cupy = NoStream()
+    cupy = Streams()
     monkeypatch.setattr(OnTorch, "cupy", cupy)
     stream = SimpleNamespace(cuda_stream=77)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda place: stream)
-    with OnTorch(1).current():
-        pass
-    assert cupy.told == [1, (0, 77)]
+    with pytest.raises(ArithmeticError), OnTorch(1).current():
+        cupy.told.append("launch")
+        raise ArithmeticError
+    launch = [("device", 1), ("stream", (0, 77)), "launch"]
+    assert cupy.told == [*launch, ("stream", "the user's")]
 
 
 def on_cuda(**options):
