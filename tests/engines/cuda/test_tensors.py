@@ -2,7 +2,7 @@
 
 import ctypes
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -411,13 +411,23 @@ def test_launches_are_on_the_stream_of_torch(monkeypatch):
     monkeypatch.setattr(OnTorch, "cupy", cupy)
     stream = SimpleNamespace(cuda_stream=77)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda place: stream)
+
+    @contextmanager
+    def device(place):
+        cupy.told.append(place)
+        yield
+        cupy.told.append("device of before")
+
+    monkeypatch.setattr(torch.cuda, "device", device)
     with OnTorch(1).current():
         cupy.told.append("launch")
     assert cupy.told == [
+        torch.device("cuda", 1),
         ("device", 1),
         ("stream", (0, 77)),
         "launch",
         ("stream", "the user's"),
+        "device of before",
     ]
 
 
