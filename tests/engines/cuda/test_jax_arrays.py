@@ -144,6 +144,16 @@ def test_dtypes_of_results_are_those_of_the_reference(launches, rng, dtype, is_w
     assert len(launches) == 2
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128", "int64", "uint64"])
+def test_arrays_of_64_bits_have_kernels_while_jax_has_such_numbers(launches, dtype):
+    f, plan = jnp.ones((7, 8), dtype), fresh(PLANS["gradient"])
+    assert cuda.supports(plan, [f]) is None
+    jax.config.update("jax_enable_x64", False)
+    # Weights that are uploaded now have 32 bits.
+    wanted = f"serves {dtype} while jax_enable_x64 is on, it is off"
+    assert cuda.supports(fresh(plan), [f]) == wanted
+
+
 def test_differences_of_large_integers_are_exact_without_64_bits(launches):
     jax.config.update("jax_enable_x64", False)
     f = jnp.asarray(2**30 + 3 * np.arange(9), "int32")
