@@ -133,7 +133,7 @@ def device(array: Array) -> Any:
 def place(array: Array) -> Any:
     """What `device` says, as a value that can be hashed: CuPy's devices cannot."""
     where = device(array)
-    return int(where) if is_cupy(array) else where
+    return where.id if is_cupy(array) else where
 
 
 def on_its_device(array: Array) -> AbstractContextManager[Any]:
@@ -143,7 +143,7 @@ def on_its_device(array: Array) -> AbstractContextManager[Any]:
     """
     if not is_cupy(array):
         return nullcontext()
-    return sys.modules["cupy"].cuda.Device(int(device(array)))
+    return sys.modules["cupy"].cuda.Device(device(array).id)
 
 
 def is_fake(array: Array) -> bool:
