@@ -470,7 +470,7 @@ def asarray_like(value: Any, like: Array, name: str) -> Array:
     if isinstance(like, np.ndarray):
         return np.asanyarray(value)
     families = ("bool", "uint", "int", "float", "complex")
-    host = kind(np.asarray(value).dtype.name)
+    host = kind(dtype_name(value.dtype) if is_array(value) else np.asarray(value).dtype.name)
     held = kind(dtype_name(like.dtype))
     if host not in families or families.index(host) > max(families.index(held), 2):
         raise ArgumentTypeError(f"{name}={value!r} does not fit dtype {dtype_name(like.dtype)}")

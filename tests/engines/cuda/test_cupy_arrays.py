@@ -56,6 +56,12 @@ def test_the_reference_makes_arrays_where_the_input_is(looked_at, cupy, monkeypa
     assert current == [0]
 
 
+def test_numbers_of_cupy_are_arrays_that_numpy_does_not_read(looked_at, monkeypatch):
+    a, number = looked_at(np.ones(3)), looked_at(np.asarray(16.0))
+    monkeypatch.setattr(_array.namespace(a), "asarray", lambda value, dtype, device: value)
+    assert _array.asarray_like(number, a, "append") is number
+
+
 class OverHost(OnCuPy):
     """A device whose arrays are CuPy's, in the memory of the host, with kernels made by g++."""
 
@@ -105,7 +111,7 @@ def on_host(array):
     steps = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
     low, high = (sum(pick(step, 0) for step in steps) for pick in (min, max))
     memory = (ctypes.c_char * (high - low + array.itemsize)).from_address(array.data.ptr + low)
-    return np.ndarray(array.shape, array.dtype, memory, -low, array.strides)
+    return np.ndarray(array.shape, array.dtype, memory, -low, array.strides).copy("K")
 
 
 @pytest.fixture
