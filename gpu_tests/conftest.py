@@ -7,6 +7,9 @@ import pytest
 
 from gradkit.devices import cuda_unavailable
 
+# CuPy and torch need memory, too; JAX reads this before it makes its first array.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
 
 @pytest.fixture(autouse=True)
 def gpu():
@@ -26,6 +29,20 @@ def cupy(gpu):
     import cupy
 
     return cupy
+
+
+@pytest.fixture
+def room(cupy):
+    """Skips a test that needs more memory than the card can give."""
+
+    def ask(wanted):
+        cupy.get_default_memory_pool().free_all_blocks()
+        free, _ = cupy.cuda.runtime.memGetInfo()
+        if free < wanted:
+            needed, there = wanted / 2**30, free / 2**30
+            pytest.skip(f"needs {needed:.1f} GiB of GPU memory, {there:.1f} GiB are free")
+
+    return ask
 
 
 @pytest.fixture

@@ -1,15 +1,11 @@
 """Kernels on JAX arrays on the device: values, lifetimes, tracing. Never run so far."""
 
-import os
-
 import numpy as np
 import pytest
 
 import gradkit
 from gradkit import Axis, D, Gradient, Grid, Laplacian
 
-# CuPy needs memory, too; JAX reads this before it makes its first array.
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
 pytestmark = pytest.mark.gpu

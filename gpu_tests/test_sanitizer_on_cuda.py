@@ -33,6 +33,8 @@ def test_no_memory_is_touched_that_is_not_an_array(tool):
     sanitizer = shutil.which("compute-sanitizer")
     if sanitizer is None:
         pytest.skip("compute-sanitizer is not installed: it comes with the CUDA toolkit")
-    command = [sanitizer, "--tool", tool, "--error-exitcode", "9", sys.executable, "-c", SCRIPT]
+    # Memory alone: libraries ask drivers for functions that they lack, and do without.
+    options = ["--tool", tool, "--error-exitcode", "9", "--report-api-errors", "no"]
+    command = [sanitizer, *options, sys.executable, "-c", SCRIPT]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]

@@ -124,10 +124,26 @@ def is_traced(array: Array) -> bool:
 
 
 def device(array: Array) -> Any:
-    """Where an array lives: hashable; None if the library has a single place, or while traced."""
+    """Where an array lives; None if the library has a single place, or while traced."""
     if isinstance(array, np.ndarray) or is_dask(array) or is_traced(array):
         return None
     return array_api_compat.device(array)
+
+
+def place(array: Array) -> Any:
+    """What `device` says, as a value that can be hashed: CuPy's devices cannot."""
+    where = device(array)
+    return where.id if is_cupy(array) else where
+
+
+def on_its_device(array: Array) -> AbstractContextManager[Any]:
+    """A block in which arrays are made where a CuPy array lives; others see to it themselves.
+
+    CuPy makes arrays on the current device, whatever they are made from.
+    """
+    if not is_cupy(array):
+        return nullcontext()
+    return sys.modules["cupy"].cuda.Device(device(array).id)
 
 
 def is_fake(array: Array) -> bool:
@@ -402,7 +418,7 @@ def settle(like: Array) -> None:
     if not is_cupy(like):
         return
     cuda = sys.modules["cupy"].cuda
-    with cuda.Device(device(like).id):
+    with on_its_device(like):
         stream = cuda.get_current_stream()
         if stream.is_capturing():
             raise EngineError(
@@ -454,7 +470,7 @@ def asarray_like(value: Any, like: Array, name: str) -> Array:
     if isinstance(like, np.ndarray):
         return np.asanyarray(value)
     families = ("bool", "uint", "int", "float", "complex")
-    host = kind(np.asarray(value).dtype.name)
+    host = kind(dtype_name(value.dtype) if is_array(value) else np.asarray(value).dtype.name)
     held = kind(dtype_name(like.dtype))
     if host not in families or families.index(host) > max(families.index(held), 2):
         raise ArgumentTypeError(f"{name}={value!r} does not fit dtype {dtype_name(like.dtype)}")

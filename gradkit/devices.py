@@ -102,12 +102,13 @@ def cuda_unavailable() -> str | None:
         import cupy  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
 
         if cupy.cuda.is_available():
-            cupy.zeros(1)
-            # What fills memory needs no compiler; all else does, and wheels of CuPy have none.
-            cupy.cuda.nvrtc.getVersion()
+            # What fills memory needs no compiler; all else does, and headers of CUDA, and wheels of
+            # CuPy have neither.
+            cupy.add(cupy.zeros(1), 1)
             return None
     except Exception as error:  # noqa: BLE001  a broken driver or CUDA installation can raise anything
-        problem = f"cupy cannot use a GPU: {type(error).__name__}: {error}"
-        is_compiler = type(error).__name__ == "DynamicLibNotFoundError"
+        first = str(error).strip().partition("\n")[0]
+        problem = f"cupy cannot use a GPU: {type(error).__name__}: {first}"
+        is_compiler = type(error).__name__ in ("DynamicLibNotFoundError", "CompileException")
         return f"{problem}; {_TOOLKIT}" if is_compiler else problem
     return "cupy is installed, but no CUDA device or driver answers"

@@ -14,6 +14,8 @@ from gradkit import capabilities, devices
 #: What `xp` runs over. In CI a missing library fails the tests; elsewhere it skips them.
 LIBRARIES = ("numpy:readonly", *(library.name for library in capabilities.LIBRARIES))
 REQUIRED = os.environ.get("GRADKIT_REQUIRE_BACKENDS", "").split()
+# JAX on a GPU has tests of its own, in gpu_tests; here it takes the host, also where there is one.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 
 def import_or_skip(module):

@@ -23,7 +23,7 @@ def no_wish(monkeypatch):
 def install_cupy(monkeypatch):
     """Put a module in the place of cupy, or nothing at all."""
 
-    def install(available=None, zeros=np.zeros, compiler=lambda: (13, 2)):
+    def install(available=None, zeros=np.zeros, add=np.add):
         if available is None:
             # An entry of None makes both `import cupy` and find_spec say that there is none.
             monkeypatch.setitem(sys.modules, "cupy", None)
@@ -31,9 +31,8 @@ def install_cupy(monkeypatch):
             return None
         cupy = ModuleType("cupy")
         cupy.__spec__ = importlib.machinery.ModuleSpec("cupy", loader=None)
-        nvrtc = SimpleNamespace(getVersion=compiler)
-        cupy.cuda = SimpleNamespace(is_available=available, nvrtc=nvrtc)
-        cupy.zeros = zeros
+        cupy.cuda = SimpleNamespace(is_available=available)
+        cupy.zeros, cupy.add = zeros, add
         monkeypatch.setitem(sys.modules, "cupy", cupy)
         monkeypatch.setattr(devices, "find_spec", lambda name: cupy.__spec__)
         return cupy
@@ -43,6 +42,16 @@ def install_cupy(monkeypatch):
 
 class DynamicLibNotFoundError(RuntimeError):
     """What CuPy raises where it finds no NVRTC, by its name."""
+
+
+class CompileException(Exception):  # noqa: N818  CuPy calls it so
+    """What CuPy raises where a kernel of its own does not compile, by its name."""
+
+
+LOG = """cupy/carray.cuh(6): catastrophic error: cannot open source file "cuda_fp16.h"
+  #include <cuda_fp16.h>
+1 catastrophic error detected in the compilation of "kernel.cu".
+"""
 
 
 def raising(error):
@@ -100,8 +109,12 @@ SILENT = {
         r"ImportError: libnvrtc\.so\.13",
     ),
     "no compiler": (
-        {"available": lambda: True, "compiler": raising(DynamicLibNotFoundError("nvrtc"))},
+        {"available": lambda: True, "add": raising(DynamicLibNotFoundError("nvrtc"))},
         r"DynamicLibNotFoundError: nvrtc; pip install 'cupy-cuda13x\[ctk\]'",
+    ),
+    "no headers": (
+        {"available": lambda: True, "add": raising(CompileException(LOG))},
+        r"CompileException: .*\(6\): catastrophic error: .*; pip install 'cupy-cuda13x\[ctk\]'",
     ),
     "cannot allocate": (
         {"available": lambda: True, "zeros": raising(MemoryError("out of memory"))},

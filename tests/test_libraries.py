@@ -71,8 +71,8 @@ CALLS = {
 
 
 def roundings(name, wanted, count=16):
-    """Tolerance: none, but for JAX, whose compiler fuses and reorders products and sums."""
-    return count * np.spacing(abs(wanted).max()) if name == "jax" else 0
+    """Tolerance: none, but where compilers fuse and reorder products and sums: JAX, and kernels."""
+    return count * np.spacing(abs(wanted).max()) if name in ("jax", "cupy") else 0
 
 
 # --- the table ----------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ def program_of(plan: Plan, inputs: Sequence[Array]) -> Program:
         key = (
             _array.namespace(f),
             tuple(g.dtype for g in inputs),
-            _array.device(f),
+            _array.place(f),
             _array.default_real(f),
         )
     program = plan.memo.get(key)

@@ -29,6 +29,11 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
 
 def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None) -> Sequence[Array]:
     """Apply a plan to inputs of one library; returns one array per output."""
+    with _array.on_its_device(inputs[0]):
+        return _run(plan, inputs, out)
+
+
+def _run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None) -> Sequence[Array]:
     program = program_of(plan, inputs)
     xp = program.xp
     ready = [

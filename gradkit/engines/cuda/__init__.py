@@ -35,7 +35,7 @@ def device_of(f: Array) -> Device | str:
     """The device that an array lives on, or why there are no kernels for it."""
     library = _array.library(f)
     if library == "cupy":
-        return OnCuPy(int(_array.device(f).id))
+        return OnCuPy(_array.place(f))
     if library == "torch":
         device = device_of_tensor(f)
     elif _array.is_jax(f):
@@ -49,7 +49,13 @@ def device_of(f: Array) -> Device | str:
 def _reason_against_cupy() -> str | None:
     """Why CuPy does not compile kernels for arrays of other libraries here; found out once."""
     reason = cuda_unavailable()
-    return None if reason is None else f"compiles kernels through cupy: {reason}"
+    if reason is not None:
+        return f"compiles kernels through cupy: {reason}"
+    import cupy  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
+
+    if not hasattr(cupy.cuda.Stream, "from_external"):
+        return f"takes streams of other libraries through cupy 14 or later, not {cupy.__version__}"
+    return None
 
 
 def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:

@@ -158,8 +158,14 @@ class ByAddress(_Compiler):
     def on_stream(self, address: int) -> Generator[None]:
         """A block in which CuPy launches on this device and on the stream at an address."""
         cuda = self.cupy.cuda
-        with cuda.Device(self.number), cuda.Stream.from_external(_Stream(address)):
-            yield
+        with cuda.Device(self.number):
+            before = cuda.get_current_stream()
+            # Leaving a `with` block of a stream forgets what its user has chosen by `use`.
+            cuda.Stream.from_external(_Stream(address)).use()
+            try:
+                yield
+            finally:
+                before.use()
 
     def kernel(self, key: Key) -> Kernel:
         """The compiled kernel of a key, for arrays of that library instead of CuPy's."""

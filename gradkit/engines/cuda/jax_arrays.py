@@ -27,6 +27,9 @@ __all__ = ["OnJax", "called", "device_of_array", "reason_against_array"]
 
 #: How JAX and DLPack name a CUDA device.
 _PLATFORM, _CUDA = "gpu", 2
+#: What JAX has while ``jax_enable_x64`` is on. Such arrays outlive that, but weights that are made
+#: later have 32 bits where kernels would read 64.
+_OF_64_BITS = {"float64", "complex128", "int64", "uint64"}
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,9 @@ def reason_against_array(plan: Plan, inputs: Sequence[Array]) -> str | None:
         return "leaves traced arrays to XLA"
     if any(_array.is_traced(parameter.array) for parameter in plan.parameters):
         return "has no derivatives with respect to the arrays of an operator"
+    wide = sorted(_OF_64_BITS & {_dtypes.dtype_name(f.dtype) for f in inputs})
+    if wide and _array.default_real(inputs[0]) != "float64":
+        return f"serves {wide[0]} while jax_enable_x64 is on, it is off"
     try:
         from jax.experimental.buffer_callback import buffer_callback as _  # noqa: F401
     except ImportError:

@@ -6,8 +6,8 @@ Memory and streams are those of torch; CuPy compiles the kernels and launches th
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +34,16 @@ class OnTorch(ByAddress):
         """The device as torch names it."""
         return self.torch.device("cuda", self.number)
 
-    def current(self) -> AbstractContextManager[Any]:
-        """A block in which CuPy launches on this device and on the current stream of torch."""
-        return self.on_stream(self.torch.cuda.current_stream(self.place).cuda_stream)
+    @contextmanager
+    def current(self) -> Generator[None]:
+        """A block in which CuPy launches on this device and on the current stream of torch.
+
+        Torch is told of the device, too: it looks at one of its own where CUDA has none yet for the
+        first device, and hands out tensors of the current one alone.
+        """
+        cuda = self.torch.cuda
+        with cuda.device(self.place), self.on_stream(cuda.current_stream(self.place).cuda_stream):
+            yield
 
     def contiguous(self, array: Array) -> Array:
         """A tensor in C order that is what its memory says, itself if it is."""

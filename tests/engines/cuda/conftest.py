@@ -11,7 +11,9 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -232,6 +234,34 @@ class OnViews(Host):
         kernel = self.cupy.ElementwiseKernel(inputs, output, operation, name)
         self.names.append(name)
         return lambda *arguments: kernel(*(Hooked(a, self.folder) for a in arguments))
+
+
+class Streams:
+    """What CuPy is told of devices and streams, where there are none."""
+
+    def __init__(self):
+        self.told = []
+        self.cuda = self
+        self.Stream = self
+        self.current = self.at("the user's")
+
+    def Device(self, number):
+        self.told.append(("device", number))
+        return nullcontext()
+
+    def from_external(self, stream):
+        return self.at(stream.__cuda_stream__())
+
+    def at(self, stream):
+        def use():
+            self.told.append(("stream", stream))
+            self.current = used
+
+        used = SimpleNamespace(use=use)
+        return used
+
+    def get_current_stream(self):
+        return self.current
 
 
 def skip_or_fail(name, message):

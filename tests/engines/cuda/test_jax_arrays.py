@@ -20,7 +20,7 @@ from gradkit.engines.cuda.jax_arrays import OnJax, device_of_array
 from gradkit.engines.cuda.source import source
 from gradkit.errors import EngineError
 
-from .conftest import C_TYPES, build
+from .conftest import C_TYPES, Streams, build
 
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
@@ -142,6 +142,16 @@ def test_dtypes_of_results_are_those_of_the_reference(launches, rng, dtype, is_w
         f = jnp.asarray(rng.integers(0, 99, (7, 8))).astype(dtype)
         assert_alike(plan.apply([f]), reference(plan, f))
     assert len(launches) == 2
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128", "int64", "uint64"])
+def test_arrays_of_64_bits_have_kernels_while_jax_has_such_numbers(launches, dtype):
+    f, plan = jnp.ones((7, 8), dtype), fresh(PLANS["gradient"])
+    assert cuda.supports(plan, [f]) is None
+    jax.config.update("jax_enable_x64", False)
+    # Weights that are uploaded now have 32 bits.
+    wanted = f"serves {dtype} while jax_enable_x64 is on, it is off"
+    assert cuda.supports(fresh(plan), [f]) == wanted
 
 
 def test_differences_of_large_integers_are_exact_without_64_bits(launches):
@@ -310,22 +320,10 @@ def test_versions_without_buffer_callbacks_are_left_to_the_reference(launches, m
         PLANS["laplacian"](f)
 
 
-class Recorded:
+class Recorded(Streams):
     """CuPy without a device: notes what it is told."""
 
-    def __init__(self):
-        self.told = []
-        self.cuda = self
-        self.Stream = self
-        self.compiler = SimpleNamespace(CompileException=ArithmeticError)
-
-    def Device(self, number):
-        self.told.append(("device", number))
-        return nullcontext()
-
-    def from_external(self, stream):
-        self.told.append(("stream", stream.__cuda_stream__()))
-        return nullcontext()
+    compiler = SimpleNamespace(CompileException=ArithmeticError)
 
     def RawKernel(self, text, name, options):
         def kernel(grid, block, arguments):
@@ -350,4 +348,5 @@ def test_kernels_are_compiled_before_a_program_runs_and_launched_on_its_stream(m
         ("device", 7),
         ("stream", (0, 55)),
         ("launch", (np.int32(3), np.uintp(64))),
+        ("stream", "the user's"),
     ]

@@ -1,7 +1,8 @@
 """Kernels on torch tensors: all but the launch itself is what is shipped, on tensors of the CPU."""
 
 import ctypes
-from contextlib import nullcontext
+import sys
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,7 +25,7 @@ from gradkit.engines import cuda
 from gradkit.engines.cuda.source import source
 from gradkit.engines.cuda.tensors import OnTorch
 
-from .conftest import C_TYPES, Host, OnViews, build
+from .conftest import C_TYPES, Host, OnViews, Streams, build
 
 torch = pytest.importorskip("torch")
 
@@ -405,31 +406,29 @@ def test_adjoints_are_made_once(launches, rng, monkeypatch):
     assert len(made) == 2
 
 
-class NoStream:
-    """CuPy without a device: notes which device and stream it is told to use."""
-
-    def __init__(self):
-        self.told = []
-        self.cuda = self
-        self.Stream = self
-
-    def Device(self, number):
-        self.told.append(number)
-        return nullcontext()
-
-    def from_external(self, stream):
-        self.told.append(stream.__cuda_stream__())
-        return nullcontext()
-
-
 def test_launches_are_on_the_stream_of_torch(monkeypatch):
-    cupy = NoStream()
+    cupy = Streams()
     monkeypatch.setattr(OnTorch, "cupy", cupy)
     stream = SimpleNamespace(cuda_stream=77)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda place: stream)
+
+    @contextmanager
+    def device(place):
+        cupy.told.append(place)
+        yield
+        cupy.told.append("device of before")
+
+    monkeypatch.setattr(torch.cuda, "device", device)
     with OnTorch(1).current():
-        pass
-    assert cupy.told == [1, (0, 77)]
+        cupy.told.append("launch")
+    assert cupy.told == [
+        torch.device("cuda", 1),
+        ("device", 1),
+        ("stream", (0, 77)),
+        "launch",
+        ("stream", "the user's"),
+        "device of before",
+    ]
 
 
 def on_cuda(**options):
@@ -440,11 +439,18 @@ def on_cuda(**options):
 def test_tensors_have_kernels_where_cupy_can_be_used(monkeypatch):
     monkeypatch.setattr(cuda._array, "library", lambda f: "torch")
     found = []
-    for reason in (None, "no driver"):
+    streams = {"14.0.1": SimpleNamespace(from_external=None), "13.6.0": SimpleNamespace()}
+    for reason, version in ((None, "14.0.1"), ("no driver", "14.0.1"), (None, "13.6.0")):
         cuda._reason_against_cupy.cache_clear()
         monkeypatch.setattr(cuda, "cuda_unavailable", lambda reason=reason: reason)
+        cupy = SimpleNamespace(cuda=SimpleNamespace(Stream=streams[version]), __version__=version)
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
         found.append(cuda.device_of(on_cuda()))
-    assert found == [OnTorch(1), "compiles kernels through cupy: no driver"]
+    assert found == [
+        OnTorch(1),
+        "compiles kernels through cupy: no driver",
+        "takes streams of other libraries through cupy 14 or later, not 13.6.0",
+    ]
     cuda._reason_against_cupy.cache_clear()
     monkeypatch.setattr(torch.version, "hip", "6.0")
     assert cuda.device_of(on_cuda()) == "has no kernels for AMD's GPUs"
