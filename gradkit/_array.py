@@ -59,13 +59,17 @@ def check_dense(array: Array, name: str) -> None:
         raise ArgumentTypeError(f"{name} is a {words} tensor: wanted a dense one, such as {dense}")
 
 
-def unlabelled(value: Any) -> Any:
-    """The NumPy array in an object of pandas, xarray and their like; anything else as it is."""
+def unlabelled(value: Any, ndim: int | None = None) -> Any:
+    """The NumPy array in an object of pandas, xarray and their like; anything else as it is.
+
+    With `ndim`, only of objects with so many dimensions; without any, it is the number.
+    """
     if is_array(value) or isinstance(value, np.generic | type):
         return value
-    if not (hasattr(value, "__array__") and hasattr(value, "ndim")):
+    given = getattr(value, "ndim", None)
+    if given is None or ndim not in (None, given) or not hasattr(value, "__array__"):
         return value
-    return np.asanyarray(value)
+    return np.asanyarray(value)[()]
 
 
 def is_array(value: Any) -> bool:
