@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gradkit import D, Operator, divergence, jacobian
+from gradkit import Axis, D, Divergence, Grid, Operator, divergence, jacobian
 from gradkit._values import ArrayValue, number_or_array, plain_number
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
@@ -286,3 +286,5 @@ def test_labelled_arrays_hold_the_components_of_a_field_along_their_first_axis()
     got = jacobian(Labelled(w), edge_order=1)
     assert isinstance(got, np.ndarray)
     np.testing.assert_array_equal(got[:, 0], np.gradient(w, axis=1))
+    plan = Divergence((0, 1)).on(Grid(Axis(), Axis()), (2, 5), edge_order=1)
+    np.testing.assert_array_equal(plan(Labelled(v)), plan(v))
