@@ -34,7 +34,10 @@ def as_array(value: Any, name: str) -> Array:
     """
     if type(value) is np.memmap:
         return value.view(np.ndarray)
-    if type(value) is np.ndarray or is_array(value):
+    if type(value) is np.ndarray:
+        return value
+    if is_array(value):
+        check_dense(value, name)
         return value
     try:
         array = np.asanyarray(value)
@@ -43,6 +46,30 @@ def as_array(value: Any, name: str) -> Array:
     if array.ndim == 0 and array.dtype.kind in "OSU":
         raise ArgumentTypeError(f"{name} is of type {type(value).__name__}: wanted an array")
     return array
+
+
+def check_dense(array: Array, name: str) -> None:
+    """Raise if an array is a torch tensor that is not a block of numbers with strides."""
+    if not is_torch(array):
+        return
+    torch = sys.modules["torch"]
+    if array.is_nested or array.layout is not torch.strided:
+        words = "nested" if array.is_nested else str(array.layout).removeprefix("torch.")
+        dense = "torch.nested.to_padded_tensor" if array.is_nested else f"{name}.to_dense()"
+        raise ArgumentTypeError(f"{name} is a {words} tensor: wanted a dense one, such as {dense}")
+
+
+def unlabelled(value: Any, ndim: int | None = None) -> Any:
+    """The NumPy array in an object of pandas, xarray and their like; anything else as it is.
+
+    With `ndim`, only of objects with so many dimensions; without any, it is the number.
+    """
+    if is_array(value) or isinstance(value, np.generic | type):
+        return value
+    given = getattr(value, "ndim", None)
+    if given is None or ndim not in (None, given) or not hasattr(value, "__array__"):
+        return value
+    return np.asanyarray(value)[()]
 
 
 def is_array(value: Any) -> bool:
@@ -57,6 +84,7 @@ def is_array(value: Any) -> bool:
 
 def count(components: Any) -> int | None:
     """How many arrays a sequence, or an array stacked along its first axis, holds; else None."""
+    components = unlabelled(components)
     if is_array(components):
         return int(components.shape[0]) if components.ndim else None
     if isinstance(components, Sequence) and not isinstance(components, str | bytes):
@@ -66,6 +94,9 @@ def count(components: Any) -> int | None:
 
 def component(components: Any, index: int, name: str) -> Array:
     """One array of a sequence, or of an array stacked along its first axis."""
+    components = unlabelled(components)
+    if is_array(components):
+        check_dense(components, name)
     part = components[index, ...] if is_array(components) else components[index]
     return as_array(part, f"{name}[{index}]")
 
@@ -334,6 +365,7 @@ def to_host(value: Any, name: str) -> np.ndarray:
     if is_dask(value):
         raise ArgumentTypeError(f"{name} is a lazy dask array: pass {name}.compute()")
     if is_torch(value):
+        check_dense(value, name)
         if value.requires_grad:
             raise ArgumentTypeError(
                 f"{name} requires a gradient, but its values must be known here, as constants: "

@@ -34,6 +34,7 @@ def check_target(
         return
     if not _array.is_array(out):
         raise ArgumentTypeError(f"{name} is of type {type(out).__name__}: wanted an array")
+    _array.check_dense(out, name)
     _array.same_place([("f", inputs[0]), (name, out)])
     if _array.is_jax(out) or _array.is_dask(out):
         raise ArgumentTypeError(

@@ -53,6 +53,7 @@ class ArrayValue:
     def __init__(self, value: Array, name: str) -> None:
         if isinstance(value, np.ma.MaskedArray):
             raise ArgumentTypeError(f"{name} is a masked array: every value of it must be known")
+        _array.check_dense(value, name)
         dtype = dtype_name(value.dtype)
         if kind(dtype) not in ("int", "uint", "float", "complex"):
             raise ArgumentTypeError(f"{name} has dtype {dtype}: wanted real or complex numbers")
@@ -129,6 +130,7 @@ def plain_number(value: Any, name: str) -> Any:
 
 def number_or_array(value: Any, name: str) -> Any:
     """A plain number or an `ArrayValue`, from what a user gave for a number or an array."""
+    value = _array.unlabelled(value)
     # A NumPy array of no dimension is a number.
     number = plain_number(value[()] if isinstance(value, np.ndarray) else value, name)
     if number is not None:

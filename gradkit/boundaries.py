@@ -33,6 +33,7 @@ __all__ = [
     "Symmetric",
     "as_boundary",
     "ends_of",
+    "refuse_times",
 ]
 
 #: Boundary of an axis -> sign of a value met again after one period (0: the axis does not wrap).
@@ -290,6 +291,16 @@ def _check_place(at: Any) -> None:
         )
     if not (isfinite(at) and float(at) >= 0):
         raise ArgumentValueError(f"at={at} is not a distance: wanted a finite number >= 0")
+
+
+def refuse_times(**lengths: Any) -> None:
+    """Raise if a length on an axis of plain numbers is one of time: nobody named their unit."""
+    for name, length in lengths.items():
+        if isinstance(length, datetime.timedelta | np.timedelta64):
+            raise ArgumentTypeError(
+                f"{name}={length!r} is a length of time, but the axis has plain numbers: wanted a "
+                "number"
+            )
 
 
 def _place(at: Any) -> str:

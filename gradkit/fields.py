@@ -275,6 +275,7 @@ def divergence(
     >>> divergence((x * y, y))[1]
     array([1., 2., 3., 4.])
     """
+    v = _array.unlabelled(v)
     parts = components_of(v)
     options = Options(accuracy, edge_order, boundary, period, method, nan, unit, dtype)
     plan = plan_for("divergence", parts[0], spacing, axis, options, len(parts))
@@ -329,6 +330,7 @@ def curl(
     >>> curl((-y, x))[0]
     array([2., 2., 2., 2.])
     """
+    v = _array.unlabelled(v)
     parts = components_of(v)
     if len(parts) not in (2, 3):
         raise ArgumentValueError(f"v has {len(parts)} components: a curl needs 2 or 3")
@@ -481,6 +483,7 @@ def jacobian(
     >>> jacobian(np.stack([x, x + 2 * y])).shape
     (2, 2, 3, 4)
     """
+    v = _array.unlabelled(v)
     parts = components_of(v)
     options = Options(accuracy, edge_order, boundary, period, method, nan, unit, dtype)
     plan = plan_for("jacobian", parts[0], spacing, axis, options, len(parts))

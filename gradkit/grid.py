@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from gradkit._array import is_array, to_host
+from gradkit._array import is_array, to_host, unlabelled
 from gradkit._dtypes import check_unit, dtype_name, unit_ratio
 from gradkit._values import exact_number
-from gradkit.boundaries import BOUNDARIES, Boundary, Condition, as_boundary, ends_of
+from gradkit.boundaries import BOUNDARIES, Boundary, Condition, as_boundary, ends_of, refuse_times
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, GradkitError
 
 __all__ = ["Axis", "Coordinates", "Grid", "exact_spacing"]
@@ -240,7 +240,7 @@ class Axis:
         if self.coordinates is None:
             spacing = 1 if self.spacing is None else self.spacing
             is_own = is_array(spacing)
-            spacing = to_host(spacing, "spacing")[()] if is_own else _unlabelled(spacing)
+            spacing = to_host(spacing, "spacing")[()] if is_own else unlabelled(spacing, 0)
             if self.period is not None:
                 raise ArgumentTypeError(
                     "period goes with coordinates: an axis of n points given by its spacing has "
@@ -252,12 +252,16 @@ class Axis:
                 )
             object.__setattr__(self, "spacing", spacing)
             object.__setattr__(self, "uniform_spacing", exact_spacing(spacing, self.unit))
+            if not isinstance(spacing, datetime.timedelta | np.timedelta64):
+                self._refuse_times()
             return
         points = self.coordinates
         if not isinstance(points, Coordinates) or points.unit != self.unit:
             values = points.values if isinstance(points, Coordinates) else points
             points = Coordinates(values, self.unit)
             object.__setattr__(self, "coordinates", points)
+        if points.values.dtype.kind not in "mM":
+            self._refuse_times()
         self._check_period()
         if self.faces is None:
             uniform = _uniform_spacing(points, self.steps)
@@ -306,6 +310,10 @@ class Axis:
         behind = np.roll(steps, 1) if self.wrap else np.append(steps[0], steps)
         return np.stack([behind, ahead], axis=1).ravel() / 2
 
+    def _refuse_times(self) -> None:
+        for end in self.ends:
+            refuse_times(period=self.period, at=getattr(end, "at", None))
+
     def _check_period(self) -> None:
         """Raise unless coordinates that wrap, and no others, have a period beyond their extent."""
         if not self.wrap:
@@ -350,6 +358,9 @@ def _checked_faces(axis: Axis) -> Coordinates:
     except GradkitError as error:
         raise type(error)(str(error).replace("coordinates", "faces")) from None
     centres: Coordinates = axis.coordinates
+    if (faces.values.dtype.kind in "mM") != (centres.values.dtype.kind in "mM"):
+        kinds = f"{faces.values.dtype} but coordinates {centres.values.dtype}"
+        raise ArgumentTypeError(f"faces have dtype {kinds}: wanted numbers or times for both")
     if len(faces) != len(centres) + 1:
         raise ArgumentValueError(
             f"faces has {len(faces)} points for {len(centres)} coordinates: wanted one more"
@@ -415,7 +426,7 @@ def exact_spacing(spacing: Any, unit: str, name: str = "spacing") -> Fraction:
     is_bfloat16 = isinstance(spacing, np.generic) and spacing.dtype.kind == "V"
     if is_bfloat16 or (is_array(spacing) and spacing.ndim == 0):
         spacing = to_host(spacing, name)[()]
-    spacing = _unlabelled(spacing)
+    spacing = unlabelled(spacing, 0)
     if isinstance(spacing, datetime.timedelta):
         spacing = np.timedelta64(spacing)
     if isinstance(spacing, np.timedelta64):
@@ -433,13 +444,6 @@ def exact_spacing(spacing: Any, unit: str, name: str = "spacing") -> Fraction:
     if exact == 0:
         raise ArgumentValueError(f"{name}={spacing} must not be 0")
     return exact
-
-
-def _unlabelled(value: Any) -> Any:
-    """The number in an array without dimensions of xarray and its like; others as they are."""
-    if isinstance(value, np.generic) or getattr(value, "ndim", None) != 0:
-        return value
-    return np.asarray(value)[()] if hasattr(value, "__array__") else value
 
 
 def _exact_real(value: Any, name: str) -> Fraction:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from gradkit import latex
-from gradkit._array import is_array
+from gradkit._array import is_array, unlabelled
 from gradkit._values import ArrayValue, plain_number
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, integer
 from gradkit.line import as_place
@@ -72,6 +72,8 @@ class Operator:
 
     #: An array on the left leaves the multiplication to the operator.
     __array_ufunc__ = None
+    #: So do the objects of pandas, whose own priorities go up to 4000.
+    __pandas_priority__ = 5000
 
     #: Binds an operator to a grid. plan.py, some floors up, puts its make_plan here on import.
     binder: ClassVar[Callable[..., Plan]]
@@ -256,6 +258,7 @@ class Operator:
         return -self + other
 
     def __truediv__(self, number: Any) -> Operator:
+        number = unlabelled(number)
         if is_array(number) and number.ndim:
             raise ArgumentTypeError(
                 "an operator is divided by numbers alone: multiply by the reciprocal of the array, "
@@ -313,6 +316,7 @@ def _as_operator(value: Any) -> Operator | None:
     """An operator as it is; a number or an array times the identity; None for anything else."""
     if isinstance(value, Operator):
         return value
+    value = unlabelled(value)
     if is_array(value) and (value.ndim or not isinstance(value, np.ndarray)):
         factors: tuple[Factor, ...] = (Coefficient((ArrayValue(value, "coefficient"),)),)
         return single([Term(1, factors)])

@@ -1033,3 +1033,11 @@ def test_long_coordinates_of_the_last_calls_are_known_again():
         found = arguments._recent_coordinates(other, "s")
         np.testing.assert_array_equal(found.values, other)
     assert len(arguments._recent) == arguments._MOST
+
+
+@pytest.mark.parametrize("boundary", ["one-sided", "periodic"])
+@pytest.mark.parametrize("asked", ["order", "accuracy"])
+def test_stencils_far_longer_than_an_axis_are_refused_before_they_are_made(asked, boundary):
+    """Offsets of 10**15 points fit in no memory."""
+    with pytest.raises(ValueError, match=r"axis 0 has 6 points, .* needs at least 10{14}"):
+        derivative(np.arange(6.0), **{asked: 10**15}, boundary=boundary)

@@ -841,3 +841,21 @@ def test_coordinates_that_differ_between_hashed_values_are_not_equal():
     assert hash(Coordinates(values)) == hash(Coordinates(changed))
     assert Coordinates(values) != Coordinates(changed)
     assert Coordinates(values) == Coordinates(values.copy())
+
+
+@pytest.mark.parametrize("length", [np.timedelta64(9, "s"), datetime.timedelta(seconds=9)])
+def test_lengths_of_time_are_refused_on_axes_of_plain_numbers(length):
+    words = "is a length of time, but the axis has plain numbers: wanted a number"
+    with pytest.raises(ArgumentTypeError, match=f"period=.*{words}"):
+        Axis(coordinates=[0.0, 1.0, 3.0], boundary="periodic", period=length)
+    for positions in ({"spacing": 1.0}, {"coordinates": [0.0, 1.0, 3.0]}):
+        with pytest.raises(ArgumentTypeError, match=f"at=.*{words}"):
+            Axis(**positions, boundary=(Dirichlet(0.0, at=length), "one-sided"))
+    Axis(spacing=np.timedelta64(5, "s"), boundary=Dirichlet(0.0, at=length))
+
+
+def test_faces_and_coordinates_are_both_times_or_both_numbers():
+    with pytest.raises(ArgumentTypeError, match=r"faces have dtype .* wanted numbers or times"):
+        Axis(coordinates=[1.0, 2.0], faces=np.asarray([0, 1, 3], "M8[s]"))
+    with pytest.raises(ArgumentTypeError, match=r"faces have dtype .* wanted numbers or times"):
+        Axis(coordinates=np.asarray([1, 2], "m8[s]"), faces=[0.5, 1.5, 2.5])

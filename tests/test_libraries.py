@@ -1617,3 +1617,24 @@ def test_arrays_along_walls_that_record_gradients_are_not_kept_for_other_calls()
     del value
     gc.collect()
     assert seen() is None
+
+
+@on("torch")
+@pytest.mark.parametrize("layout", ["sparse_coo", "jagged"])
+def test_torch_tensors_that_are_not_dense_are_refused(library, layout):
+    torch = library.xp
+    dense = torch.eye(4).double()
+    if layout == "jagged":
+        given = torch.nested.nested_tensor([dense[0], dense[1, :3]], layout=torch.jagged)
+    else:
+        given = dense.to_sparse()
+    words = f"is a {'nested' if given.is_nested else layout} tensor: wanted a dense one"
+    for call in (
+        lambda: gradkit.gradient(given),
+        lambda: gradkit.divergence(given),
+        lambda: D(0) * given,
+        lambda: gradkit.derivative(dense, given),
+        lambda: gradkit.derivative(dense, out=given),
+    ):
+        with pytest.raises(ArgumentTypeError, match=words):
+            call()

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from gradkit import Axis, D, Divergence, Grid, Operator, divergence, jacobian
 from gradkit._values import ArrayValue, number_or_array, plain_number
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
@@ -237,3 +238,53 @@ def test_numbers_stay_numbers_and_arrays_become_values():
 def test_what_is_neither_number_nor_array_raises(given, error, message):
     with pytest.raises(error, match=message):
         number_or_array(given, "g")
+
+
+# --- objects of pandas and xarray ---------------------------------------------------------------
+
+
+class Labelled:
+    """As `Series` of pandas and `DataArray` of xarray: no array, but `ndim` and `__array__`.
+
+    Like those of pandas it leaves the arithmetic to objects of a higher priority alone.
+    """
+
+    __hash__ = None
+
+    def __init__(self, values):
+        self.values = np.asarray(values)
+        self.ndim = self.values.ndim
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+    def __getitem__(self, index):
+        """A column, as in a `DataFrame`."""
+        return self.values[:, index]
+
+    def __mul__(self, other):
+        return NotImplemented if getattr(other, "__pandas_priority__", 0) > 4000 else "spread out"
+
+
+def test_labelled_arrays_are_coefficients():
+    values = np.asarray([1.0, 2.0, 4.0])
+    labelled = Labelled(values)
+    for operator in (labelled * D(0), D(0) * labelled):
+        assert operator == values * D(0)
+    assert D(0) @ labelled == D(0) @ values
+    assert D(0) + labelled == D(0) + values
+    assert D(0) / Labelled(2.0) == D(0) / 2
+    assert Operator.matrix([[labelled, D(0)]]) == Operator.matrix([[values, D(0)]])
+
+
+def test_labelled_arrays_hold_the_components_of_a_field_along_their_first_axis():
+    v = np.random.default_rng(0).normal(size=(2, 2, 5))
+    wanted = np.gradient(v[0], axis=0) + np.gradient(v[1], axis=1, edge_order=2)
+    got = divergence(Labelled(v), edge_order=1)
+    np.testing.assert_allclose(got[:, 1:-1], wanted[:, 1:-1], rtol=1e-13)
+    w = np.asarray([[1.0, 4.0, 9.0], [0.0, 1.0, 5.0]])
+    got = jacobian(Labelled(w), edge_order=1)
+    assert isinstance(got, np.ndarray)
+    np.testing.assert_array_equal(got[:, 0], np.gradient(w, axis=1))
+    plan = Divergence((0, 1)).on(Grid(Axis(), Axis()), (2, 5), edge_order=1)
+    np.testing.assert_array_equal(plan(Labelled(v)), plan(v))

@@ -86,7 +86,7 @@ class OnCoordinates(Stencils):
         steps = self._steps(begin - 1, end + 1)
         return bool((steps[:-1:2] == steps[1::2]).all())
 
-    def offsets(self, accuracy: int) -> tuple[int, ...]:
+    def offsets(self, accuracy: int) -> Sequence[int]:
         """As many points as the order of the error needs on any grid."""
         if self.own is not None:
             return self._own_offsets(self.own)
@@ -94,7 +94,7 @@ class OnCoordinates(Stencils):
 
     def centred(self, accuracy: int, start: int, stop: int) -> Rows:
         """Rows with a table of weights."""
-        offsets = self.offsets(accuracy)
+        offsets = tuple(self.offsets(accuracy))
         if self._stride == 1 and self.order == 1 and offsets == (-1, 0, 1) and self.own is None:
             return self._three_points(start, stop, accuracy)
         if not self._leans(accuracy):
@@ -151,7 +151,7 @@ class OnCoordinates(Stencils):
 
     def centred_at(self, accuracy: int, nodes: Mapping[int, Fraction]) -> dict[int, Fraction]:
         """The mean of two windows where the stencil leans to either side."""
-        offsets = self.offsets(accuracy)
+        offsets = tuple(self.offsets(accuracy))
         windows = (offsets[:-1], offsets[1:]) if self._leans(accuracy) else (offsets,)
         weights = dict.fromkeys(offsets, Fraction(0))
         for window in windows:

@@ -71,7 +71,7 @@ class Stencils(ABC):
         self.own = own
 
     @abstractmethod
-    def offsets(self, accuracy: int) -> tuple[int, ...]:
+    def offsets(self, accuracy: int) -> Sequence[int]:
         """Offsets of the points that rows away from the ends take."""
 
     @abstractmethod
@@ -101,20 +101,20 @@ class Stencils(ABC):
     def spread(self, accuracy: int) -> tuple[int, int]:
         """First and last offset that rows away from the ends take."""
         taken = self.offsets(accuracy)
-        return min(taken), max(taken)
+        return (taken[0], taken[-1]) if isinstance(taken, range) else (min(taken), max(taken))
 
     def _own_offsets(self, own: Stencil) -> tuple[int, ...]:
         """The offsets of the user's stencil, counted in values."""
         return tuple(_index_of(k - self.shift, own) for k in own.offsets)
 
-    def _nearest_offsets(self, accuracy: int, more: int = 0) -> tuple[int, ...]:
+    def _nearest_offsets(self, accuracy: int, more: int = 0) -> range:
         """The offsets of the centred stencil, and of some `more` points on either side."""
         if self.is_in_place:
             count = 2 * (half_width(self.order, accuracy) + more) + 1
         else:
             count = 2 * (staggered_half_width(self.order, accuracy) + more)
         first = (1 - count - self.line.halves) // 2
-        return tuple(range(first, first + count))
+        return range(first, first + count)
 
     def closure(self, indices: Sequence[int], row: int, accuracy: int) -> Rows:
         """A row that takes given values alone."""
@@ -239,7 +239,7 @@ class Uniform(Stencils):
         reach = staggered_half_width(self.order, accuracy)
         return Stencil([k + HALF for k in range(-reach, reach)], self.order)
 
-    def offsets(self, accuracy: int) -> tuple[int, ...]:
+    def offsets(self, accuracy: int) -> Sequence[int]:
         """The offsets of the stencil, counted in values."""
         if self.own is not None:
             return self._own_offsets(self.own)
@@ -247,7 +247,7 @@ class Uniform(Stencils):
 
     def centred(self, accuracy: int, start: int, stop: int) -> Rows:
         """Rows with the exact weights of the stencil."""
-        offsets = self.offsets(accuracy)
+        offsets = tuple(self.offsets(accuracy))
         if self.order:
             return Rows(start, stop, *_differences(offsets, self.line.halves, self.order), accuracy)
         stencil = self.stencil(accuracy)
