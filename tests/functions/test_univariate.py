@@ -519,7 +519,9 @@ def test_a_value_of_its_own_at_the_point_is_no_success(order):
 
 @pytest.mark.parametrize("height", [1e-3, 1e-6])
 def test_a_feature_at_one_component_of_a_vector_is_seen(height):
-    found = gradient(lambda z: np.sin(z[0]) + height * np.exp(-((z[1] / 1e-5 - 1) ** 2)), [0.3, 0.0])
+    found = gradient(
+        lambda z: np.sin(z[0]) + height * np.exp(-((z[1] / 1e-5 - 1) ** 2)), [0.3, 0.0]
+    )
     exact = [np.cos(0.3), 2e5 * height * np.exp(-1)]
     assert (abs(found.value - exact) <= 10 * found.error + 1e-12).all()
 
