@@ -530,3 +530,14 @@ def test_python_integers_of_any_size():
     assert abs(derivative(lambda x: x**2, 10**20).value / 2e20 - 1) < 1e-9
     with pytest.raises(ArgumentValueError, match="beyond the largest float64"):
         derivative(lambda x: x**2, 10**400)
+
+
+@pytest.mark.parametrize(
+    ("method", "end", "x"), [("forward", "upper", 1.0), ("backward", "lower", 0.0)]
+)
+def test_one_sided_steps_at_the_bound_on_that_side_are_refused(method, end, x):
+    with pytest.raises(
+        ArgumentValueError, match=f"method='{method}' where x is at its {end} bound"
+    ):
+        derivative(np.exp, [0.5, x], method=method, bounds=(0, 1))
+    assert derivative(np.exp, [0.5, x], bounds=(0, 1)).success.all()
