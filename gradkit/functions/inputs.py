@@ -137,6 +137,13 @@ def points(x: Any, func: Any) -> Array:
     """The points as an array of real floating numbers, integers as floats; func is callable."""
     if not callable(func):
         raise ArgumentTypeError(f"func={func!r} is not callable")
+    if isinstance(x, int) and not isinstance(x, bool):
+        try:
+            x = float(x)  # integers of NumPy end at 64 bits
+        except OverflowError:
+            raise ArgumentValueError(
+                "x is an integer beyond the largest float64: wanted a smaller one"
+            ) from None
     array = _array.as_array(x, "x")
     if _array.is_dask(array):
         raise ArgumentTypeError("x is a lazy dask array: wanted values, as of x.compute()")

@@ -194,6 +194,12 @@ def judge(
     target = changed(xp, target, missing, lambda: number(xp, nan, target))
     limit = changed(xp, limit, missing, lambda: number(xp, nan, limit))
     jump = _jump(xp, scheme, values, centre, steps, error, limit)
+    gap = _gap(xp, scheme, values, centre, divisors, error, limit)
+    apart = (gap > 0) & (jump == 0)
+    truncation = changed(xp, truncation, apart, lambda: truncation + gap)
+    # How narrow what lies at the point may be, only the rounding of the variable tells.
+    error = changed(xp, error, apart, lambda: error + gap / lanes.epsilon)
+    flat, unresolved = flat & ~apart, unresolved & ~apart
     companion = _companion(scheme, values, centre, divisors) if scheme.mixed else value
     return Round(
         *(value, error, target, limit, truncation, rounding, first_change, last_change),
@@ -374,6 +380,38 @@ def _jump(
     # Of a cusp such as sqrt(abs(x)) it grows as the steps shrink.
     alike = (1.1 * fine > coarse) & (fine < 1.6 * coarse) & (jump > limit)
     return xp.where(alike & (jump > 50 * error), jump, xp.zeros_like(jump))
+
+
+def _gap(
+    xp: Namespace,
+    scheme: Scheme,
+    values: Values,
+    centre: Array,
+    divisors: Array,
+    error: Array,
+    limit: Array,
+) -> Array:
+    """How far the value at the point lies off those about it, over the finest step; 0 for nothing.
+
+    Differences of odd order do not contain that value: what is narrower than all steps, and much
+    the same on both sides, would not show in them.
+    """
+    if not scheme.jumps or scheme.order % 2 == 0:
+        return xp.zeros_like(error)
+    parts = (values[1,] - centre) + (values[-1,] - centre)
+    pieces = parts[:-1, ...] - parts[1:, ...]
+    weights = scheme.extrapolations
+    offset = parts[-1, ...] + _weighted(weights[0], pieces)
+    finest = xp.abs(divisors[-1, ...])
+    gap = xp.abs(offset) / finest
+    wide = (gap > limit) & (gap > 50 * error)
+    if not _array.is_traced(gap) and not bool(xp.any(wide)):
+        return xp.zeros_like(gap)
+    # What smooth functions leave differs with the steps that it is taken from, even in its sign.
+    for some in (weights[1], weights[3]):
+        other = parts[-1, ...] + _weighted(some, pieces)
+        wide = wide & (xp.abs(other - offset) < 0.1 * xp.abs(offset))
+    return xp.where(wide, gap, xp.zeros_like(gap))
 
 
 def _companion(scheme: Scheme, values: Values, centre: Array, divisors: Array) -> Array:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gradkit import _array
 from gradkit._array import Array, Namespace
+from gradkit.errors import ArgumentValueError
 from gradkit.functions.evaluate import Asking
 from gradkit.functions.history import Found
 from gradkit.functions.judging import Tolerances, number
@@ -56,6 +58,11 @@ def facing(xp: Namespace, begin: Start, broad: Array, scheme: Scheme, method: st
         Stencil.
     method : str
         Method that the user named.
+
+    Raises
+    ------
+    ArgumentValueError
+        If the user named the side on which a bound leaves no room.
     """
     reach = scheme.reach * begin.step / USABLE
     unbounded = number(xp, inf, begin.step)
@@ -70,7 +77,14 @@ def facing(xp: Namespace, begin: Start, broad: Array, scheme: Scheme, method: st
     else:
         up = xp.full_like(begin.step, method == "forward", dtype=xp.bool)
     side = xp.where(up, xp.ones_like(begin.step), -xp.ones_like(begin.step))
-    return Sides(side, _factor(xp.where(up, above, below), reach), cramped)
+    room = xp.where(up, above, below)
+    if method in ("forward", "backward") and not _array.is_traced(room) and bool(xp.any(room == 0)):
+        end = "upper" if method == "forward" else "lower"
+        raise ArgumentValueError(
+            f"method={method!r} where x is at its {end} bound leaves no room for steps: wanted "
+            "method='central', which steps away from a bound"
+        )
+    return Sides(side, _factor(room, reach), cramped)
 
 
 def _factor(room: Array, reach: Array) -> Array:

@@ -34,9 +34,9 @@ def test_one_sided_steps_go_where_there_is_more_room():
     ("method", "side", "room"), [("forward", 1, ABOVE), ("backward", -1, BELOW)]
 )
 def test_the_side_that_was_named_is_taken(method, side, room):
-    found = sides(one_sided_scheme((1,)), method)
+    found = sides(one_sided_scheme((1,)), method, BELOW + 0.5, ABOVE + 0.5)
     assert found.side.tolist() == [side] * 3
-    assert np.all(found.widest * STEP <= room)
+    assert np.all(found.widest * STEP <= room + 0.5)
 
 
 def test_stencils_of_higher_orders_reach_further():

@@ -1,0 +1,52 @@
+"""Features narrower than the steps, integers without end, and no room on the named side."""
+
+import numpy as np
+import pytest
+
+from gradkit.errors import ArgumentValueError
+from gradkit.functions import derivative, gradient
+
+
+def _spike(x: np.ndarray) -> np.ndarray:
+    return np.sin(x) + 1e-3 * np.exp(-((x / 1e-6 - 0.5) ** 2))
+
+
+def test_a_feature_narrower_than_the_first_steps_is_seen_at_the_point():
+    exact = 1 + 1e3 * np.exp(-0.25)
+    for method in ("central", "complex"):
+        found = derivative(_spike, 0.0, method=method)
+        assert found.success
+        assert abs(found.value - exact) < 1e-6
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_a_value_of_its_own_at_the_point_is_no_success(order):
+    found = derivative(lambda x: np.where(x == 0, 1.0, np.sin(x)), [0.0, 0.5], order=order)
+    assert found.success.tolist() == [False, True]
+    assert found.error[0] > 1e10
+
+
+@pytest.mark.parametrize("height", [1e-3, 1e-6])
+def test_a_feature_at_one_component_of_a_vector_is_seen(height):
+    found = gradient(
+        lambda z: np.sin(z[0]) + height * np.exp(-((z[1] / 1e-5 - 1) ** 2)), [0.3, 0.0]
+    )
+    exact = [np.cos(0.3), 2e5 * height * np.exp(-1)]
+    assert (abs(found.value - exact) <= 10 * found.error + 1e-12).all()
+
+
+def test_python_integers_of_any_size():
+    assert abs(derivative(lambda x: x**2, 10**20).value / 2e20 - 1) < 1e-9
+    with pytest.raises(ArgumentValueError, match="beyond the largest float64"):
+        derivative(lambda x: x**2, 10**400)
+
+
+@pytest.mark.parametrize(
+    ("method", "end", "x"), [("forward", "upper", 1.0), ("backward", "lower", 0.0)]
+)
+def test_one_sided_steps_at_the_bound_on_that_side_are_refused(method, end, x):
+    with pytest.raises(
+        ArgumentValueError, match=f"method='{method}' where x is at its {end} bound"
+    ):
+        derivative(np.exp, [0.5, x], method=method, bounds=(0, 1))
+    assert derivative(np.exp, [0.5, x], bounds=(0, 1)).success.all()
