@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
-from itertools import accumulate, pairwise
 from typing import Any, TypeAlias
 
 import array_api_compat
@@ -475,52 +474,3 @@ def any_nan(xp: Namespace, array: Array) -> Array:
     if kind(name) in ("float", "complex"):
         return xp.any(xp.isnan(array))
     return xp.asarray(False)
-
-
-# --- arrays made of arrays ----------------------------------------------------------------------
-
-
-def tidy_chunks(array: Array, chunks: tuple[tuple[int, ...], ...], axis: int) -> Array:
-    """A Dask array with these chunks, the last ones along `axis` cut to its length."""
-    ends = [min(end, array.shape[axis]) for end in accumulate(chunks[axis], initial=0)]
-    sizes = tuple(end - start for start, end in pairwise(ends) if end > start)
-    return array.rechunk((*chunks[:axis], sizes or (0,), *chunks[axis + 1 :]))
-
-
-def concat(arrays: Sequence[Array], axis: int) -> Array:
-    """Join arrays along an axis; masks are kept."""
-    if any(isinstance(a, np.ma.MaskedArray) for a in arrays):
-        return np.ma.concatenate(arrays, axis=axis)
-    return namespace(arrays[0]).concat(list(arrays), axis=axis)
-
-
-def asarray_like(value: Any, like: Array, name: str) -> Array:
-    """An array of the library and device of `like`, made from a number or nested sequence.
-
-    NumPy finds its dtype as usual; elsewhere it has the dtype of `like`, which must hold it.
-    """
-    if isinstance(like, np.ndarray):
-        return np.asanyarray(value)
-    families = ("bool", "uint", "int", "float", "complex")
-    host = kind(dtype_name(value.dtype) if is_array(value) else np.asarray(value).dtype.name)
-    held = kind(dtype_name(like.dtype))
-    if host not in families or families.index(host) > max(families.index(held), 2):
-        raise ArgumentTypeError(f"{name}={value!r} does not fit dtype {dtype_name(like.dtype)}")
-    return namespace(like).asarray(value, dtype=like.dtype, device=device(like))
-
-
-def subtractable(array: Array) -> Array:
-    """An array that can be subtracted from its like: torch has no subtraction of some integers.
-
-    In 64 bits those wrap around to the same numbers.
-    """
-    if is_torch(array) and dtype_name(array.dtype) in ("uint16", "uint32", "uint64"):
-        return cast(namespace(array), array, namespace(array).int64)
-    return array
-
-
-def stack(arrays: Sequence[Array]) -> Array:
-    """Join arrays along a new first axis; masks are kept."""
-    if any(isinstance(a, np.ma.MaskedArray) for a in arrays):
-        return np.ma.stack(arrays)
-    return namespace(arrays[0]).stack(list(arrays))

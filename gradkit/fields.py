@@ -9,10 +9,7 @@ from collections.abc import Sequence
 from math import isqrt
 from typing import Any
 
-import numpy as np
-
 from gradkit import _array
-from gradkit._array import Array
 from gradkit.arguments import (
     Options,
     components_of,
@@ -21,9 +18,9 @@ from gradkit.arguments import (
     plan_for,
 )
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, GradkitError
+from gradkit.forms import nested, stacked
 from gradkit.grid import exact_spacing
 from gradkit.methods import Method
-from gradkit.plan import Plan
 
 __all__ = [
     "curl",
@@ -103,7 +100,7 @@ def gradient(
     other interval [1]_: the same quadratic as in NumPy, in a form that is exactly 0 on constants
     and whose rounding error follows the differences of f rather than its values.
 
-    The weights of up to 2**20 coordinates are kept for the next call with the same ones; beyond
+    The weights of up to 2**21 coordinates are kept for the next call with the same ones; beyond
     65536, those of the last call alone. For longer axes prepare a plan (`gradkit.make_plan`), else
     every call computes them again.
 
@@ -275,7 +272,6 @@ def divergence(
     >>> divergence((x * y, y))[1]
     array([1., 2., 3., 4.])
     """
-    v = _array.unlabelled(v)
     parts = components_of(v)
     options = Options(accuracy, edge_order, boundary, period, method, nan, unit, dtype)
     plan = plan_for("divergence", parts[0], spacing, axis, options, len(parts))
@@ -337,7 +333,7 @@ def curl(
     options = Options(accuracy, edge_order, boundary, period, method, nan, unit, dtype)
     plan = plan_for("curl", parts[0], spacing, axis, options, len(parts))
     if len(parts) == 3 and _array.is_array(v):
-        return _stacked(plan, parts, out, (3,))
+        return stacked(plan, parts, out, (3,))
     return plan(parts, out)
 
 
@@ -437,7 +433,7 @@ def hessian(
     options = Options(accuracy, edge_order, boundary, period, method, nan, unit, dtype)
     plan = plan_for("hessian", f, spacing, axis, options)
     n = isqrt(plan.operator.outputs)
-    return _nested(plan, f, out, n, n)
+    return nested(plan, f, out, n, n)
 
 
 def jacobian(
@@ -490,36 +486,5 @@ def jacobian(
     axes = plan.operator.outputs // len(parts)
     inputs = parts if len(parts) > 1 else parts[0]
     if _array.is_array(v):
-        return _stacked(plan, inputs, out, (len(parts), axes))
-    return _nested(plan, inputs, out, len(parts), axes)
-
-
-# --- forms of results ---------------------------------------------------------------------------
-
-
-def _nested(plan: Plan, f: Any, out: Any, rows: int, columns: int) -> Any:
-    """Call a plan whose outputs fill a matrix, and return (or write) them row by row."""
-    if out is None:
-        results = plan(f)
-        flat = (results,) if rows * columns == 1 else results
-        return tuple(tuple(flat[i * columns : (i + 1) * columns]) for i in range(rows))
-    if _array.count(out) != rows or any(_array.count(row) != columns for row in out):
-        raise ArgumentTypeError(f"out must be a sequence of {rows} sequences of {columns} arrays")
-    targets = [out[i][j] for i in range(rows) for j in range(columns)]
-    plan(f, targets if rows * columns > 1 else targets[0])
-    return out
-
-
-def _stacked(plan: Plan, f: Any, out: Any, lead: tuple[int, ...]) -> Array:
-    """Call a plan and return (or write) its outputs as one array, shaped `lead` in front."""
-    shape = (*lead, *plan.output_shape)
-    if out is None:
-        results = plan(f)
-        flat = (results,) if plan.operator.outputs == 1 else results
-        return _array.namespace(flat[0]).reshape(_array.stack(flat), shape)
-    if not _array.is_array(out) or tuple(out.shape) != shape:
-        given = tuple(out.shape) if _array.is_array(out) else type(out).__name__
-        raise ArgumentValueError(f"out must be an array of shape {shape}, got {given}")
-    targets = [out[(*index, ...)] for index in np.ndindex(lead)]
-    plan(f, targets if len(targets) > 1 else targets[0])
-    return out
+        return stacked(plan, inputs, out, (len(parts), axes))
+    return nested(plan, inputs, out, len(parts), axes)

@@ -54,6 +54,7 @@ FLOORS = {
     "diagnosis": 6,
     "differences": 6,
     "fields": 6,
+    "forms": 6,
     "bench": 6,
     "": 7,
     "demo": 9,

@@ -8,6 +8,7 @@ import pytest
 
 import gradkit
 from gradkit import Axis, D, Gradient, Grid, Laplacian, _array
+from gradkit.differences import _asarray_like
 from gradkit.engines import cuda, reference
 from gradkit.engines.cuda.device import OnCuPy
 from gradkit.engines.cuda.source import source
@@ -59,7 +60,7 @@ def test_the_reference_makes_arrays_where_the_input_is(looked_at, cupy, monkeypa
 def test_numbers_of_cupy_are_arrays_that_numpy_does_not_read(looked_at, monkeypatch):
     a, number = looked_at(np.ones(3)), looked_at(np.asarray(16.0))
     monkeypatch.setattr(_array.namespace(a), "asarray", lambda value, dtype, device: value)
-    assert _array.asarray_like(number, a, "append") is number
+    assert _asarray_like(number, a, "append") is number
 
 
 class OverHost(OnCuPy):
