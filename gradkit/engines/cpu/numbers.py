@@ -473,11 +473,11 @@ class _Builder:
         """The place of a weight and 0, or the number of the column of a run and 1."""
         if not weight.ndim:
             return self._number(weight), 0
-        # Rows that are written out are listed, too.
+        # Rows that are written out are listed, too; weights pickled out of band begin at any byte.
         key = (id(weight), run.start, run.stop)
         if key not in self.columns:
             self.columns[key] = len(self.weights)
-            rows = weight.ravel()[run.start - run.first : run.stop - run.first]
+            rows = np.require(weight.ravel()[run.start - run.first : run.stop - run.first], None, "A")
             self.weights.append(np.repeat(rows, scale) if scale > 1 else rows)
         return self.columns[key], 1
 

@@ -1,6 +1,7 @@
 """Numba kernels give what the reference gives, bit for bit, and write nowhere else."""
 
 import importlib.metadata
+import pickle
 import subprocess
 import sys
 import warnings
@@ -382,6 +383,18 @@ def test_nan_reaches_the_rows_that_use_it_and_no_others():
     result = np.empty(f.shape)
     compiled.run(plan, [f], [result], 1)
     assert np.array_equal(np.isnan(result), np.isnan(reference.run(plan, [f])[0]))
+
+
+def test_weights_of_plans_that_were_pickled_out_of_band_may_begin_at_any_byte():
+    x = np.cumsum(RNG.integers(1, 4, 300)) * 1.0
+    buffers, parts = [], []
+    plan = D(0).on(Grid(Axis(coordinates=x)), x.shape)
+    pickled = pickle.dumps(plan, protocol=5, buffer_callback=buffers.append)
+    for buffer in buffers:
+        memory = np.empty(buffer.raw().nbytes + 1, "uint8")
+        memory[1:] = buffer.raw()
+        parts.append(memory[1:])
+    compare(pickle.loads(pickled, buffers=parts), [values(x.shape)])
 
 
 def test_many_threads_call_at_once():
