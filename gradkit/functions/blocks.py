@@ -217,7 +217,7 @@ class Moves:
         for d, (moved, ladder) in enumerate(zip(self._moved, ladders, strict=True)):
             placed = xp.concat([moved + ladder * point[d] for point in scheme.points])
             stacked = xp.where(row == self._rows[d], placed, stacked)
-        values = yield from sampled(self.problem, scheme, stacked, self._centre)
+        values = yield from sampled(self.problem, scheme, stacked, base, self._centre)
         return values, ladders
 
     def complex_step(self, real: Found) -> Found:
@@ -242,12 +242,22 @@ class Moves:
         return Moves(self.problem, self.scheme, variables, self.point[host])
 
 
-def sampled(problem: Problem, scheme: Scheme, stacked: Array, centre: Array) -> Asking[Values]:
-    """Values by offset from points ``(variables, evaluations, lanes)``, in one call."""
+def sampled(
+    problem: Problem, scheme: Scheme, stacked: Array, base: Array, centre: Array
+) -> Asking[Values]:
+    """Values by offset from points ``(variables, evaluations, lanes)``, in one call.
+
+    `base` are the points that they lie about, and `centre` the values there.
+    """
     xp, (variables, total, lanes) = problem.evaluator.xp, stacked.shape
+    # Wider values make wider points, at which func may round less than it did at x.
+    again = stacked.dtype != base.dtype
+    if again:
+        base = xp.broadcast_to(xp.astype(base, stacked.dtype), (variables, 1, lanes))
+        stacked, total = xp.concat([stacked, base], axis=1), total + 1
     values = yield xp.reshape(stacked, (variables, total * lanes)), problem.options.args
     values = xp.moveaxis(xp.reshape(values, (*values.shape[:-1], total, lanes)), -2, 0)
-    found = {(0,) * len(scheme.orders): centre}
+    found = {(0,) * len(scheme.orders): values[-1:, ...] if again else centre}
     for i, point in enumerate(scheme.points):
         found[point] = values[i * scheme.levels : (i + 1) * scheme.levels, ...]
     return found

@@ -88,8 +88,9 @@ class Rays:
         if self.sides.side is not None:
             step = step * self.sides.side
         along = xp.concat([step * point[0] for point in scheme.points])
-        stacked = self.x[:, None, :] + along * self.v[:, None, :]
-        values = yield from sampled(self.problem, scheme, stacked, self.centre[None, ...])
+        base = self.x[:, None, :]
+        stacked = base + along * self.v[:, None, :]
+        values = yield from sampled(self.problem, scheme, stacked, base, self.centre[None, ...])
         return values, [step]
 
     def take(self, index: Array) -> Rays:

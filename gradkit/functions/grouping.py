@@ -137,9 +137,10 @@ class Groups:
         placed = xp.concat([x + ladder * point[0] for point in scheme.points])
         placed = xp.permute_dims(placed, (1, 0))[:, :, None]
         own = indices(self._lane, x)[:, None] == indices(np.arange(len(self.lanes)), x)
-        stacked = xp.where(own[:, None, :], placed, x[:, None, None])
+        base = x[:, None, None]
+        stacked = xp.where(own[:, None, :], placed, base)
         centre = self.problem.centre[None, ...]
-        values = yield from sampled(self.problem, scheme, stacked, centre)
+        values = yield from sampled(self.problem, scheme, stacked, base, centre)
         return values, [xp.stack([self._owned(ladder[k, :]) for k in range(scheme.levels)])]
 
     def take(self, index: Array) -> Groups:

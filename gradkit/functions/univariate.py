@@ -110,8 +110,10 @@ class Points:
         return self.evaluator.epsilon
 
     def sample(self, scheme: Scheme, factor: Array) -> Asking[tuple[Values, Sequence[Array]]]:
-        """Values at all levels and offsets, in one call; the first time at the points, too."""
-        longest = self.longest * factor
+        """Values at all levels and offsets, in one call; at the points, too, if need be."""
+        xp, longest = self.evaluator.xp, self.longest * factor
+        # Wider values make wider points, at which func may round less than it did at x.
+        again = self.centre is None or longest.dtype != self.x.dtype
 
         def ladder() -> Array:
             step = steps.ladder(self.x, longest, scheme.ratio, scheme.levels)
@@ -121,12 +123,12 @@ class Points:
             step = ladder()
             for point in scheme.points:
                 yield steps.moved(self.x, step, point[0])
-            if self.centre is None:
-                yield self.x[None, ...]
+            if again:
+                yield xp.astype(self.x, longest.dtype)[None, ...]
 
-        rows = scheme.evaluations + (self.centre is None)
+        rows = scheme.evaluations + again
         values = yield Parts((rows, self.x.shape[0]), placed), self.args
-        if self.centre is None:
+        if again:
             self.centre = own(values[-1:, ...])
         found: dict[tuple[int, ...], Array] = {(0,): self.centre}
         for i, point in enumerate(scheme.points):

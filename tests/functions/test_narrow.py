@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradkit.errors import ArgumentValueError
-from gradkit.functions import derivative, gradient
+from gradkit.functions import derivative, directional, gradient, jacobian
 
 
 def _spike(x: np.ndarray) -> np.ndarray:
@@ -33,6 +33,28 @@ def test_a_feature_at_one_component_of_a_vector_is_seen(height):
     )
     exact = [np.cos(0.3), 2e5 * height * np.exp(-1)]
     assert (abs(found.value - exact) <= 10 * found.error + 1e-12).all()
+
+
+def _wider(x):
+    """In float32 where x is, but for a factor in float64."""
+    return np.float64(1) * np.log(1 + x * x)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: derivative(_wider, x),
+        lambda x: gradient(lambda z: _wider(z[0]), np.stack([x, x])),
+        lambda x: directional(lambda z: _wider(z[0]), np.stack([x, x]), np.float32([1, 0])),
+        lambda x: jacobian(_wider, np.stack([x, x]), sparsity=np.eye(2)),
+    ],
+)
+def test_rounding_that_ends_with_the_precision_of_the_points_is_no_feature(call):
+    x = np.float32(1e-3)
+    found = call(x)
+    value, success = (np.ravel(part.data) for part in (found.value, found.success))
+    assert success.all()
+    assert abs(value[0] - 2 * float(x) / (1 + float(x) ** 2)) < 1e-8
 
 
 def test_python_integers_of_any_size():

@@ -477,8 +477,9 @@ class _Builder:
         key = (id(weight), run.start, run.stop)
         if key not in self.columns:
             self.columns[key] = len(self.weights)
-            rows = np.require(weight.ravel()[run.start - run.first : run.stop - run.first], None, "A")
-            self.weights.append(np.repeat(rows, scale) if scale > 1 else rows)
+            rows = weight.ravel()[run.start - run.first : run.stop - run.first]
+            rows = np.repeat(rows, scale) if scale > 1 else np.require(rows, None, "A")
+            self.weights.append(rows)
         return self.columns[key], 1
 
 
