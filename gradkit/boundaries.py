@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gradkit._array import unlabelled
 from gradkit._values import number_or_array
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, one_of
 
@@ -296,7 +297,7 @@ def _check_place(at: Any) -> None:
 def refuse_times(**lengths: Any) -> None:
     """Raise if a length on an axis of plain numbers is one of time: nobody named their unit."""
     for name, length in lengths.items():
-        if isinstance(length, datetime.timedelta | np.timedelta64):
+        if isinstance(unlabelled(length, 0), datetime.timedelta | np.timedelta64):
             raise ArgumentTypeError(
                 f"{name}={length!r} is a length of time, but the axis has plain numbers: wanted a "
                 "number"

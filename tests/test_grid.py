@@ -854,6 +854,17 @@ def test_lengths_of_time_are_refused_on_axes_of_plain_numbers(length):
     Axis(spacing=np.timedelta64(5, "s"), boundary=Dirichlet(0.0, at=length))
 
 
+def test_labelled_lengths_of_time_are_refused_on_axes_of_plain_numbers():
+    class Labelled:
+        ndim = 0
+
+        def __array__(self, dtype=None, copy=None):
+            return np.asarray(9, "m8[s]")
+
+    with pytest.raises(ArgumentTypeError, match=r"period=.* is a length of time"):
+        Axis(coordinates=[0.0, 1.0, 3.0], boundary="periodic", period=Labelled())
+
+
 def test_faces_and_coordinates_are_both_times_or_both_numbers():
     with pytest.raises(ArgumentTypeError, match=r"faces have dtype .* wanted numbers or times"):
         Axis(coordinates=[1.0, 2.0], faces=np.asarray([0, 1, 3], "M8[s]"))

@@ -478,8 +478,7 @@ class _Builder:
         if key not in self.columns:
             self.columns[key] = len(self.weights)
             rows = weight.ravel()[run.start - run.first : run.stop - run.first]
-            rows = np.repeat(rows, scale) if scale > 1 else np.require(rows, None, "A")
-            self.weights.append(rows)
+            self.weights.append(np.require(rows.repeat(scale) if scale > 1 else rows, None, "A"))
         return self.columns[key], 1
 
 
