@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gradkit import Axis, D, Divergence, Grid, Operator, divergence, jacobian
+from gradkit import Axis, D, Divergence, Grid, Operator, curl, divergence, jacobian
 from gradkit._values import ArrayValue, number_or_array, plain_number
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
@@ -288,3 +288,7 @@ def test_labelled_arrays_hold_the_components_of_a_field_along_their_first_axis()
     np.testing.assert_array_equal(got[:, 0], np.gradient(w, axis=1))
     plan = Divergence((0, 1)).on(Grid(Axis(), Axis()), (2, 5), edge_order=1)
     np.testing.assert_array_equal(plan(Labelled(v)), plan(v))
+    x = np.arange(3.0)[:, None, None] + np.zeros((3, 3, 3))
+    found = curl(Labelled(np.stack([0 * x, x, 0 * x])))
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_array_equal(found, np.stack([0 * x, 0 * x, x**0]))
