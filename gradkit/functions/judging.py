@@ -195,7 +195,7 @@ def judge(
     limit = changed(xp, limit, missing, lambda: number(xp, nan, limit))
     jump = _jump(xp, scheme, values, centre, steps, error, limit)
     gap = _gap(xp, scheme, values, centre, divisors, error, limit)
-    apart = (gap > 0) & (jump == 0)
+    apart = gap > 0
     truncation = changed(xp, truncation, apart, lambda: truncation + gap)
     # How narrow what lies at the point may be, only the rounding of the variable tells.
     error = changed(xp, error, apart, lambda: error + gap / lanes.epsilon)

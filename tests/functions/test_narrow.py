@@ -26,6 +26,27 @@ def test_a_value_of_its_own_at_the_point_is_no_success(order):
     assert found.error[0] > 1e10
 
 
+def test_the_third_derivative_of_a_feature_is_followed_by_shorter_steps():
+    found = derivative(_spike, 0.0, order=3)
+    assert found.success
+    # Of exp(-v**2), 4 v (3 - 2 v**2) exp(-v**2); v is -1/2 at the point, in units of 1e-6.
+    np.testing.assert_allclose(found.value, -5 * np.exp(-0.25) * 1e15, rtol=1e-6)
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_a_value_of_its_own_on_a_kink_is_no_success(order):
+    found = derivative(lambda x: np.abs(x) + (x == 0), 0.0, order=order)
+    assert not found.success
+    assert found.error > 1e10
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_a_bump_that_steps_resolve_is_no_such_feature(order):
+    found = derivative(lambda x: 1 / (1 + 25 * x**2), 0.0, order=order)
+    assert found.success
+    assert abs(found.value) <= found.error < 1e-9
+
+
 @pytest.mark.parametrize("height", [1e-3, 1e-6])
 def test_a_feature_at_one_component_of_a_vector_is_seen(height):
     found = gradient(
