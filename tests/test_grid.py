@@ -10,7 +10,8 @@ import pytest
 
 from gradkit import Antisymmetric, Axis, Dirichlet, Grid, Neumann, Robin, Symmetric, gradient
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
-from gradkit.grid import UNIFORM_TOLERANCE, Coordinates
+from gradkit.coordinates import Coordinates
+from gradkit.grid import UNIFORM_TOLERANCE
 
 EPS = float(np.finfo(np.float64).eps)
 
