@@ -11,8 +11,8 @@ import numpy as np
 from gradkit import _array, _dtypes
 from gradkit._array import Array
 from gradkit._values import ArrayValue
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, GradkitError
 from gradkit.coordinates import Coordinates
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, GradkitError
 from gradkit.grid import Axis, Grid, exact_spacing
 from gradkit.methods import FiniteDifference, Method
 from gradkit.operators import D, Operator

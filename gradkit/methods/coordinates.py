@@ -97,10 +97,14 @@ class OnCoordinates(Stencils):
 
     def centred(self, accuracy: int, start: int, stop: int) -> Rows:
         """Rows with a table of weights, or with what computes it where there are many rows."""
-        if stop - start <= LONG or not self._is_within_range(len(self.offsets(accuracy))):
+        points = len(self.offsets(accuracy))
+        if stop - start <= LONG or not self._is_within_range(points):
             return Rows(start, stop, *self._weighted(accuracy, start, stop), accuracy)
-        pairs, _ = self._weighted(accuracy, start, start + 1)
-        return Rows(start, stop, pairs, Deferred(self._weights, accuracy, start, stop), accuracy)
+        pairs, one = self._weighted(accuracy, start, start + 1)
+        # Tables in longdouble are joined from blocks, then rounded.
+        room = (3 if one.itemsize > 8 else 1) * one.nbytes
+        given = Deferred(self._weights, accuracy, start, stop, room)
+        return Rows(start, stop, pairs, given, accuracy)
 
     def _weights(self, accuracy: int, start: int, stop: int) -> np.ndarray:
         return self._weighted(accuracy, start, stop)[1]

@@ -36,12 +36,15 @@ class Deferred:
         Order of the error that is asked of the rows.
     start, stop : int
         The rows of this table.
+    room : int
+        Bytes that a row takes while its weights are computed.
     """
 
     weights: Callable[[int, int, int], np.ndarray]
     accuracy: int
     start: int
     stop: int
+    room: int
 
     def part(self, first: int, last: int) -> Deferred:
         """The rows ``first <= i < last`` of this table, counted from its own first row."""
@@ -89,9 +92,11 @@ class Rows:
         return not isinstance(self.given, tuple)
 
     @property
-    def is_deferred(self) -> bool:
-        """Whether the weights are still to be computed."""
-        return isinstance(self.given, Deferred) and "weights" not in self.__dict__
+    def deferred(self) -> Deferred | None:
+        """The weights that are still to be computed; None if they are there."""
+        if isinstance(self.given, Deferred) and "weights" not in self.__dict__:
+            return self.given
+        return None
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
@@ -116,7 +121,7 @@ class Rows:
         if (first, last) == (self.start, self.stop):
             return self
         begin, end = first - self.start, last - self.start
-        given: Weights | Deferred = self.given if self.is_deferred else self.weights
+        given: Weights | Deferred = self.deferred or self.weights
         if isinstance(given, Deferred):
             given = given.part(begin, end)
         elif isinstance(given, np.ndarray):

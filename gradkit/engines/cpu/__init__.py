@@ -24,7 +24,13 @@ from gradkit.engines.cpu import blocked, compiled, straight
 from gradkit.engines.cpu.floating import Recorder, wants_errors
 from gradkit.engines.cpu.hosted import is_hosted, reason_against, run_as_arrays, seen_as_array
 from gradkit.engines.cpu.ready import Ready
-from gradkit.engines.cpu.stretches import Stretches, reads_from, stretches_of, whole
+from gradkit.engines.cpu.stretches import (
+    SHORTEST,
+    Stretches,
+    reads_from,
+    stretches_of,
+    whole,
+)
 from gradkit.engines.cpu.strips import REPEATED
 from gradkit.engines.program import Passage, Program, program_of
 from gradkit.plan import Plan
@@ -233,7 +239,9 @@ def _run_in_stretches(
     recorder = Recorder()
     with recorder.noting():
         for part, given, targets in stretches.parts(plan, inputs, results):
-            _serve(part, _service(part, given), given, targets, pays, compiles)
+            # The few rows near the ends are not worth a kernel of their own.
+            is_long = targets[0].shape[stretches.axis] >= SHORTEST
+            _serve(part, _service(part, given), given, targets, pays and is_long, compiles)
     whole(plan)
     recorder.report()
 

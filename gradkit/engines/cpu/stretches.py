@@ -8,28 +8,33 @@ better off without all of them; one that is called again keeps them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from gradkit.plan import Plan
 
-__all__ = ["Stretches", "reads_from", "stretches_of", "whole"]
+__all__ = ["SHORTEST", "Stretches", "reads_from", "stretches_of", "whole"]
 
-#: Bytes of the weights of a part, two copies of them in longdouble counted, and its rows at least.
-ROOM, SHORTEST = 2**25, 2**15
+#: Bytes that are taken for the weights of a part.
+ROOM = 2**24
+#: Rows of a part at least, but for those near the ends.
+SHORTEST = 2**15
 #: Where a plan keeps how it is taken in parts.
 _STRETCHES = "cpu, stretches"
 
 
 class Stretches(NamedTuple):
-    """How a plan is taken in parts: so many rows along an axis at a time.
+    """How a plan is taken in parts along an axis.
 
+    `bounds` are the rows at which parts begin, and where the last one ends. The first and the last
+    part are those of the rows near the ends, so that all others are alike, and share a kernel.
     `first` is the plan of the first part.
     """
 
     axis: int
-    rows: int
+    bounds: tuple[int, ...]
     first: Plan
 
     def parts(
@@ -38,8 +43,7 @@ class Stretches(NamedTuple):
         """The plan of each part, what its inputs hold, and the results that it computes."""
         before = (slice(None),) * self.axis
         size, reach = plan.shape[self.axis], plan.halo[self.axis]
-        for start in range(0, size, self.rows):
-            stop = min(start + self.rows, size)
+        for start, stop in pairwise(self.bounds):
             held = slice(max(start - reach, 0), min(stop + reach, size))
             given = [f[(*before, held)] for f in inputs]
             targets = [result[(*before, slice(start, stop))] for result in results]
@@ -67,19 +71,19 @@ def whole(plan: Plan) -> None:
 
 
 def _found(plan: Plan) -> Stretches | None:
-    weights = {
-        id(step.rule): (step.axis, sum(len(r.pairs) for r in step.rule.rows if r.is_deferred))
-        for step in plan.bound.alongs()
-    }
-    axes = {axis for axis, count in weights.values() if count}
+    rules = {id(step.rule): (step.axis, step.rule) for step in plan.bound.alongs()}.values()
+    late = [(axis, rows, rows.deferred) for axis, rule in rules for rows in rule.rows]
+    late = [(axis, rows, given) for axis, rows, given in late if given is not None]
+    axes = {axis for axis, _, _ in late}
     if len(axes) != 1 or plan.extent is not None:
         return None
     (axis,) = axes
     if any(at[axis] != "centre" for at in (*plan.bound.inputs_at, *plan.bound.outputs_at)):
         return None
-    room = ROOM // (32 * sum(count for _, count in weights.values()))
-    rows = min(max(room, SHORTEST), plan.shape[axis])
-    return Stretches(axis, rows, _part(plan, axis, 0, rows))
+    step = max(ROOM // sum(given.room for _, _, given in late), SHORTEST)
+    start, stop = max(rows.start for _, rows, _ in late), min(rows.stop for _, rows, _ in late)
+    bounds = tuple(dict.fromkeys((0, *range(start, stop, step), stop, plan.shape[axis])))
+    return Stretches(axis, bounds, _part(plan, axis, 0, bounds[1]))
 
 
 def _part(plan: Plan, axis: int, start: int, stop: int) -> Plan:
