@@ -81,7 +81,9 @@ def _found(plan: Plan) -> Stretches | None:
     if any(at[axis] != "centre" for at in (*plan.bound.inputs_at, *plan.bound.outputs_at)):
         return None
     step = max(ROOM // sum(given.room for _, _, given in late), SHORTEST)
-    start, stop = max(rows.start for _, rows, _ in late), min(rows.stop for _, rows, _ in late)
+    # Compositions use rows on either side of those that come out.
+    start = max(rows.start for _, rows, _ in late) + plan.halo[axis]
+    stop = min(rows.stop for _, rows, _ in late) - plan.halo[axis]
     bounds = tuple(dict.fromkeys((0, *range(start, stop, step), stop, plan.shape[axis])))
     return Stretches(axis, bounds, _part(plan, axis, 0, bounds[1]))
 
