@@ -22,7 +22,7 @@ from gradkit import (
     use_engine,
 )
 from gradkit.engines import cpu
-from gradkit.engines.cpu import stretches
+from gradkit.engines.cpu import loading, stretches
 from gradkit.methods import coordinates
 
 RNG = np.random.default_rng(8)
@@ -86,8 +86,11 @@ DTYPES = ["float64", "float32", "complex64", "int16", ">f8"]
 #: A kernel takes seconds to compile.
 CASES = [
     *product(["NumPy"], PLANS, DTYPES),
-    *product(["kernels"], PLANS, DTYPES[:1]),
-    *product(["kernels"], ["gradient"], DTYPES[1:]),
+    ("kernels", "gradient", "float64"),
+    ("kernels", "gradient", "float32"),
+    ("kernels", "accuracy 4", "complex64"),
+    ("kernels", "second of three axes", "float64"),
+    ("kernels", "two terms", "float64"),
 ]
 
 
@@ -107,7 +110,7 @@ def test_parts_have_the_bits_of_the_whole(name, dtype):
         np.testing.assert_array_equal(later, theirs, strict=True)
 
 
-@pytest.mark.usefixtures("short", "served")
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(
     "axis",
     [
@@ -125,7 +128,7 @@ def test_all_kinds_of_long_axes_are_taken_in_parts(axis):
     np.testing.assert_array_equal(plan(f), wanted[0], strict=True)
 
 
-@pytest.mark.usefixtures("short", "served")
+@pytest.mark.usefixtures("short")
 def test_views_targets_and_fortran_order():
     grid = Grid(Axis(coordinates=rough()), Axis(0.5))
     f = np.asfortranarray(RNG.standard_normal((N, 3)))
@@ -190,7 +193,7 @@ def test_blocks_of_dask_compute_the_weights_of_their_own_rows(monkeypatch):
     assert max(stop - start for start, stop in asked) <= 250
 
 
-@pytest.mark.usefixtures("short", "served")
+@pytest.mark.usefixtures("short")
 def test_errors_are_told_once_when_all_results_are_there(recwarn):
     f = np.full(N, 1e308)
     f[::2] *= -1
@@ -201,6 +204,24 @@ def test_errors_are_told_once_when_all_results_are_there(recwarn):
         plan(f, out=out)
     np.testing.assert_array_equal(out, wanted[0])
     assert not recwarn.list
+
+
+@pytest.mark.usefixtures("short")
+def test_parts_share_a_kernel(monkeypatch):
+    pytest.importorskip("numba", reason="numba is not installed")
+    monkeypatch.setattr(cpu, "COMPILED", 0)
+    made = []
+
+    def loaded(key, compiles):
+        made.append(key)
+        return loading.loaded(key, compiles)
+
+    monkeypatch.setattr("gradkit.engines.cpu.compiled.loaded", loaded)
+    operator, shape, options = PLANS["two terms"]
+    plan = operator.on(Grid(Axis(coordinates=rough())), shape, **options)
+    plan(np.zeros(shape))
+    assert len(made) > 3
+    assert len(set(made)) == 1
 
 
 @pytest.mark.usefixtures("short")
