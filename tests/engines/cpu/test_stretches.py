@@ -17,6 +17,7 @@ from gradkit import (
     Gradient,
     Grid,
     Neumann,
+    Operator,
     Stencil,
     planning,
     use_engine,
@@ -267,3 +268,16 @@ def test_a_call_takes_little_memory_beside_its_results(options):
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most - result.nbytes < 2**26
+
+
+@pytest.mark.usefixtures("short")
+def test_results_at_faces_are_computed_whole():
+    both = Operator.matrix([[D(0)], [D(0, at="centre", to="inner")]])
+    plan = both.on(Grid(Axis(coordinates=rough())), (N,))
+    assert any(rows.deferred for step in plan.bound.alongs() for rows in step.rule.rows)
+    f = RNG.standard_normal(N)
+    with use_engine("reference"):
+        wanted = plan(f)
+    again = both.on(plan.grid, (N,))
+    for ours, theirs in zip(again(f), wanted, strict=True):
+        np.testing.assert_array_equal(ours, theirs, strict=True)
