@@ -271,9 +271,10 @@ def test_a_call_takes_little_memory_beside_its_results(options):
 
 
 @pytest.mark.usefixtures("short")
-def test_results_at_faces_are_computed_whole():
-    both = Operator.matrix([[D(0)], [D(0, at="centre", to="inner")]])
-    plan = both.on(Grid(Axis(coordinates=rough())), (N,))
+@pytest.mark.parametrize("place", ["inner", "outer"])
+def test_results_at_faces_are_computed_whole(place):
+    both = Operator.matrix([[D(0)], [D(0, at="centre", to=place)]])
+    plan = both.on(Grid(Axis(coordinates=rough(), boundary=Dirichlet(1.0))), (N,))
     assert any(rows.deferred for step in plan.bound.alongs() for rows in step.rule.rows)
     f = RNG.standard_normal(N)
     with use_engine("reference"):
