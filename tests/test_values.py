@@ -4,10 +4,11 @@ import decimal
 import pickle
 from fractions import Fraction
 
+import dask.array as da
 import numpy as np
 import pytest
 
-from gradkit import Axis, D, Divergence, Grid, Operator, curl, divergence, jacobian
+from gradkit import Axis, D, Divergence, Grid, Operator, curl, divergence, gradient, jacobian
 from gradkit._values import ArrayValue, number_or_array, plain_number
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
@@ -292,3 +293,38 @@ def test_labelled_arrays_hold_the_components_of_a_field_along_their_first_axis()
     found = curl(Labelled(np.stack([0 * x, x, 0 * x])))
     assert isinstance(found, np.ndarray)
     np.testing.assert_array_equal(found, np.stack([0 * x, 0 * x, x**0]))
+
+
+class Lazy(Labelled):
+    """As a `DataArray` with chunks: `data` is what it holds, and ``__array__`` computes it."""
+
+    def __init__(self, data):
+        self.data, self.ndim, self.shape = data, data.ndim, data.shape
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError("computed")
+
+
+def test_labelled_arrays_of_another_library_stay_what_they_are():
+    values = np.random.default_rng(0).normal(size=(2, 6, 5))
+    v = Lazy(da.from_array(values, chunks=(1, 3, 5)))
+    x, y = np.gradient(values[0], axis=0), np.gradient(values[1], axis=1)
+    plan = D(0).on(Grid(Axis(), Axis()), (6, 5), edge_order=1)
+    product = (Lazy(v.data[1]) * D(0)).on(plan.grid, plan.shape, edge_order=1)
+    found = {
+        "gradient": (gradient(Lazy(v.data[0]), axis=0), x),
+        "plan": (plan(Lazy(v.data[0])), x),
+        "divergence": (divergence(v, edge_order=1), x + y),
+        "coefficient": (product(v.data[0]), values[1] * x),
+    }
+    for lazy, wanted in found.values():
+        assert isinstance(lazy, da.Array)
+        np.testing.assert_allclose(lazy.compute(), wanted, rtol=1e-13)
+
+
+def test_what_else_a_labelled_array_calls_data_is_not_looked_at():
+    """As in SciPy's matrices and in NumPy's buffers."""
+    labelled = Labelled([1.0, 4.0, 9.0])
+    for data in (np.asarray([5.0]), memoryview(b"abc"), None):
+        labelled.data = data
+        np.testing.assert_array_equal(gradient(labelled), [3, 4, 5])
