@@ -280,7 +280,8 @@ def _extents(domain: Any) -> list[tuple[float, float]]:
     # A length of 0 or none that is finite has no spacing.
     if not is_shaped or not (np.isfinite(extents).all() and np.diff(extents).all()):
         raise ArgumentValueError(
-            f"domain={domain!r}: wanted (low, high), finite and different, or one such pair per axis"
+            f"domain={domain!r}: wanted (low, high), finite and different, or one such pair per "
+            "axis"
         )
     return [(float(low), float(high)) for low, high in extents.reshape(-1, 2)]
 
