@@ -18,7 +18,7 @@ import array_api_compat
 import numpy as np
 
 from gradkit._dtypes import NARROW, TIME, complex_of, dtype_name, kind
-from gradkit.errors import ArgumentTypeError, EngineError
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, EngineError
 
 Array: TypeAlias = Any
 Namespace: TypeAlias = Any
@@ -36,8 +36,7 @@ def as_array(value: Any, name: str) -> Array:
         return value.view(np.ndarray)
     if type(value) is np.ndarray:
         return value
-    if not is_array(value):
-        value = _held(value)
+    value = value if is_array(value) else _held(value)
     if is_array(value):
         check_dense(value, name)
         return value
@@ -81,9 +80,16 @@ def _held(value: Any) -> Any:
     In `data`, as xarray has it. NumPy arrays come by ``__array__``, which knows masks and numbers.
     """
     held = getattr(value, "data", None) if hasattr(value, "__array__") else None
-    if isinstance(held, np.ndarray) or not is_array(held):
+    return value if isinstance(held, np.ndarray) or not is_array(held) else held
+
+
+def unmasked(value: Any, name: str) -> Any:
+    """The data of a masked array in which nothing is masked; anything else as it is."""
+    if not isinstance(value, np.ma.MaskedArray):
         return value
-    return held
+    if np.ma.is_masked(value):
+        raise ArgumentValueError(f"{name} holds masked values: every one of them must be known")
+    return value.data
 
 
 def is_array(value: Any) -> bool:
@@ -373,9 +379,10 @@ def to_host(value: Any, name: str) -> np.ndarray:
 
     Raises
     ------
-    ArgumentTypeError
-        If the values are lazy, traced, or record gradients.
+    ArgumentTypeError, ArgumentValueError
+        If the values are lazy, traced, or record gradients, or some are masked.
     """
+    value = unmasked(value, name)
     if is_dask(value):
         raise ArgumentTypeError(f"{name} is a lazy dask array: pass {name}.compute()")
     if is_torch(value):

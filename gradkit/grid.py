@@ -45,10 +45,10 @@ class Coordinates:
     Raises
     ------
     ArgumentTypeError
-        If the values are complex, boolean, masked, objects, lazy or traced.
+        If the values are complex, boolean, objects, lazy or traced.
     ArgumentValueError
-        If they are not 1-D, are fewer than two, hold NaN, NaT or an infinity, or are not strictly
-        monotonic; the message gives the first offending index.
+        If they are not 1-D, are fewer than two, hold NaN, NaT, an infinity or masked values, or are
+        not strictly monotonic; the message gives the first offending index.
     """
 
     __slots__ = ("_hash", "extent", "unit", "values")
@@ -59,10 +59,6 @@ class Coordinates:
     unit: str
 
     def __init__(self, values: Any, unit: str = "s") -> None:
-        if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-            raise ArgumentValueError(
-                "coordinates holds masked values: every position must be known"
-            )
         host = to_host(values, "coordinates")
         if host.ndim != 1:
             raise ArgumentValueError(

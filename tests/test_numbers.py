@@ -858,7 +858,7 @@ def test_masks_reach_every_function():
 
 def test_masked_coordinates_raise():
     x = np.ma.array([0.0, 1.0, 2.0], mask=[False, True, False])
-    with pytest.raises(ValueError, match=r"coordinates hold masked values|holds masked values"):
+    with pytest.raises(ValueError, match="coordinates holds masked values"):
         gradient(np.arange(3.0), x)
     unmasked = np.ma.array([0.0, 1.0, 2.0])
     np.testing.assert_array_equal(gradient(np.arange(3.0), unmasked), np.ones(3))

@@ -8,7 +8,19 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from gradkit import Axis, D, Divergence, Grid, Operator, curl, divergence, gradient, jacobian
+from gradkit import (
+    Axis,
+    D,
+    Dirichlet,
+    Divergence,
+    Grid,
+    Neumann,
+    Operator,
+    curl,
+    divergence,
+    gradient,
+    jacobian,
+)
 from gradkit._values import ArrayValue, number_or_array, plain_number
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
@@ -198,7 +210,6 @@ def test_values_can_be_sent(library):
         (np.array([b"x"]), "weight has dtype bytes"),
         (np.array([1], "M8[s]"), r"weight has dtype datetime64\[s\]: wanted real or complex"),
         (np.array([1], "m8[D]"), r"weight has dtype timedelta64\[D\]: wanted real or complex"),
-        (np.ma.array([1.0]), "weight is a masked array: every value of it must be known"),
     ],
     ids=lambda value: str(getattr(value, "dtype", "")),
 )
@@ -239,6 +250,47 @@ def test_numbers_stay_numbers_and_arrays_become_values():
 def test_what_is_neither_number_nor_array_raises(given, error, message):
     with pytest.raises(error, match=message):
         number_or_array(given, "g")
+
+
+# --- masked arrays --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mask", [np.ma.nomask, [False] * 3])
+def test_masked_arrays_of_which_nothing_is_masked_are_known(mask):
+    """As those that netCDF4 makes of all variables, and all that is computed from them."""
+    values = np.asarray([1.0, 2.0, 4.0])
+    m = np.ma.array(values, mask=mask)
+    for operator in (m * D(0), D(0) * m, m @ D(0)):
+        assert operator == values * D(0)
+    assert m + D(0) == values + D(0)
+    plan = (m * D(0)).on(Grid(Axis(boundary=Dirichlet(m[:1], at="next"))), (3,), edge_order=1)
+    # 2 f' = f[i+1] - f[i-1], with the 1 at both walls.
+    np.testing.assert_array_equal(plan([1.0, 3.0, 5.0]), [1.0, 4.0, -4.0])
+    assert type(plan([1.0, 3.0, 5.0])) is np.ndarray
+    value = value_of(m)
+    m[0] = 7.0
+    np.testing.assert_array_equal(value.array, [1.0, 2.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m: m * D(0),
+        lambda m: D(0) @ m,
+        lambda m: D(0) - m,
+        lambda m: Operator.matrix([[m]]),
+        lambda m: Dirichlet(m),
+        lambda m: D(0) * m[1],
+        lambda m: m[1] + D(0),
+        lambda m: Neumann(m[1]),
+        lambda m: Axis(spacing=m[1]),
+        lambda m: Axis(spacing=np.ma.array(2.0, mask=True)),
+        lambda m: gradient([1.0, 2.0, 4.0], m[1]),
+    ],
+)
+def test_masked_values_are_not_known(make):
+    with pytest.raises(ArgumentValueError, match="holds masked values: every one of them must be"):
+        make(np.ma.array([1.0, 2.0, 4.0], mask=[False, True, False]))
 
 
 # --- objects of pandas and xarray ---------------------------------------------------------------
