@@ -279,7 +279,7 @@ def test_masked_arrays_of_which_nothing_is_masked_are_known(mask):
         lambda m: D(0) @ m,
         lambda m: D(0) - m,
         lambda m: Operator.matrix([[m]]),
-        lambda m: Dirichlet(m),
+        Dirichlet,
         lambda m: D(0) * m[1],
         lambda m: m[1] + D(0),
         lambda m: Neumann(m[1]),
