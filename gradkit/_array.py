@@ -18,7 +18,7 @@ import array_api_compat
 import numpy as np
 
 from gradkit._dtypes import NARROW, TIME, complex_of, dtype_name, kind
-from gradkit.errors import ArgumentTypeError, EngineError
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, EngineError
 
 Array: TypeAlias = Any
 Namespace: TypeAlias = Any
@@ -28,13 +28,15 @@ DType: TypeAlias = Any
 def as_array(value: Any, name: str) -> Array:
     """Return `value` itself if it is an array, else a NumPy array made from it.
 
-    Lists, tuples, numbers and objects with ``__array__`` (pandas, xarray) become NumPy arrays;
-    memory-mapped files are looked at as plain ones, which every engine for NumPy arrays takes.
+    Lists, tuples and numbers become NumPy arrays, and labelled arrays (pandas, xarray) the array
+    that they hold; memory-mapped files are looked at as plain ones, which every engine for NumPy
+    arrays takes.
     """
     if type(value) is np.memmap:
         return value.view(np.ndarray)
     if type(value) is np.ndarray:
         return value
+    value = value if is_array(value) else _held(value)
     if is_array(value):
         check_dense(value, name)
         return value
@@ -59,7 +61,7 @@ def check_dense(array: Array, name: str) -> None:
 
 
 def unlabelled(value: Any, ndim: int | None = None) -> Any:
-    """The NumPy array in an object of pandas, xarray and their like; anything else as it is.
+    """The array in an object of pandas, xarray and their like; anything else as it is.
 
     With `ndim`, only of objects with so many dimensions; without any, it is the number.
     """
@@ -68,7 +70,26 @@ def unlabelled(value: Any, ndim: int | None = None) -> Any:
     given = getattr(value, "ndim", None)
     if given is None or ndim not in (None, given) or not hasattr(value, "__array__"):
         return value
-    return np.asanyarray(value)[()]
+    held = _held(value) if given else value
+    return held if is_array(held) else np.asanyarray(value)[()]
+
+
+def _held(value: Any) -> Any:
+    """The array of another library in a labelled one, lazy or on a GPU; else `value` itself.
+
+    In `data`, as xarray has it. NumPy arrays come by ``__array__``, which knows masks and numbers.
+    """
+    held = getattr(value, "data", None) if hasattr(value, "__array__") else None
+    return value if isinstance(held, np.ndarray) or not is_array(held) else held
+
+
+def unmasked(value: Any, name: str) -> Any:
+    """The data of a masked array in which nothing is masked; anything else as it is."""
+    if not isinstance(value, np.ma.MaskedArray):
+        return value
+    if np.ma.is_masked(value):
+        raise ArgumentValueError(f"{name} holds masked values: every one of them must be known")
+    return value.data
 
 
 def is_array(value: Any) -> bool:
@@ -358,9 +379,10 @@ def to_host(value: Any, name: str) -> np.ndarray:
 
     Raises
     ------
-    ArgumentTypeError
-        If the values are lazy, traced, or record gradients.
+    ArgumentTypeError, ArgumentValueError
+        If the values are lazy, traced, or record gradients, or some are masked.
     """
+    value = unmasked(value, name)
     if is_dask(value):
         raise ArgumentTypeError(f"{name} is a lazy dask array: pass {name}.compute()")
     if is_torch(value):

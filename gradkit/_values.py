@@ -42,8 +42,8 @@ class ArrayValue:
 
     Raises
     ------
-    ArgumentTypeError
-        If the array holds no numbers, or is masked.
+    ArgumentTypeError, ArgumentValueError
+        If the array holds no numbers, or some of its values are masked.
     """
 
     __slots__ = ("array",)
@@ -51,8 +51,7 @@ class ArrayValue:
     array: Array
 
     def __init__(self, value: Array, name: str) -> None:
-        if isinstance(value, np.ma.MaskedArray):
-            raise ArgumentTypeError(f"{name} is a masked array: every value of it must be known")
+        value = _array.unmasked(value, name)
         _array.check_dense(value, name)
         dtype = dtype_name(value.dtype)
         if kind(dtype) not in ("int", "uint", "float", "complex"):

@@ -37,10 +37,10 @@ class Coordinates:
     Raises
     ------
     ArgumentTypeError
-        If the values are complex, boolean, masked, objects, lazy or traced.
+        If the values are complex, boolean, objects, lazy or traced.
     ArgumentValueError
-        If they are not 1-D, are fewer than two, hold NaN, NaT or an infinity, or are not strictly
-        monotonic; the message gives the first offending index.
+        If they are not 1-D, are fewer than two, hold NaN, NaT, an infinity or masked values, or are
+        not strictly monotonic; the message gives the first offending index.
     """
 
     __slots__ = ("_hash", "extent", "unit", "values")
@@ -51,10 +51,6 @@ class Coordinates:
     unit: str
 
     def __init__(self, values: Any, unit: str = "s", copy: bool = True) -> None:
-        if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-            raise ArgumentValueError(
-                "coordinates holds masked values: every position must be known"
-            )
         is_kept = not copy and type(values) is np.ndarray
         host = values.view() if is_kept else to_host(values, "coordinates")
         if host.ndim != 1:

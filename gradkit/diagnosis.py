@@ -13,7 +13,7 @@ import numpy as np
 from gradkit import _array, _dtypes
 from gradkit._array import Array
 from gradkit.boundaries import WALLS, as_boundary, ends_of
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, integer
 from gradkit.grid import Axis, Grid
 from gradkit.line import PLACES
 from gradkit.methods import Method
@@ -233,10 +233,17 @@ def observed_order(
     for name, given in (("f", f), ("df", df)):
         if not callable(given):
             raise ArgumentTypeError(f"{name}={given!r} is not a function")
-    counts = [integer(f"sizes[{i}]", n, 2) for i, n in enumerate(sizes)]
+    given = list(sizes) if np.iterable(sizes) else [sizes]
+    counts = [integer(f"sizes[{i}]", n, 2) for i, n in enumerate(given)]
     if len(counts) < 2 or len(set(counts)) < len(counts):
         raise ArgumentValueError(f"sizes={sizes!r}: wanted at least two, all different")
     pairs = _extents(domain)
+    try:
+        operator = operator.normalized(len(pairs))
+    except AxisError as error:
+        raise ArgumentValueError(
+            f"domain={domain!r}: wanted one pair (low, high) per axis, but {error}"
+        ) from None
     boundary = as_boundary(boundary)
     if stretch is not None and ends_of(boundary) != (None, None) and _leads(boundary) != (0.5, 0.5):
         raise ArgumentValueError(f"boundary={boundary!r} with stretch=: wanted walls at both faces")
@@ -265,10 +272,16 @@ def observed_order(
 
 def _extents(domain: Any) -> list[tuple[float, float]]:
     """The extent of every axis."""
-    extents = np.asarray(domain, dtype=float)
-    if extents.ndim not in (1, 2) or extents.shape[-1:] != (2,) or not extents.size:
+    try:
+        extents = np.asarray(domain, dtype=float)
+    except (TypeError, ValueError):
+        extents = np.empty(0)
+    is_shaped = extents.ndim in (1, 2) and extents.shape[-1:] == (2,) and extents.size > 0
+    # A length of 0 or none that is finite has no spacing.
+    if not is_shaped or not (np.isfinite(extents).all() and np.diff(extents).all()):
         raise ArgumentValueError(
-            f"domain={domain!r}: wanted (low, high), or one such pair per axis"
+            f"domain={domain!r}: wanted (low, high), finite and different, or one such pair per "
+            "axis"
         )
     return [(float(low), float(high)) for low, high in extents.reshape(-1, 2)]
 

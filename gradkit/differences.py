@@ -64,7 +64,8 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     lead, trail = (slice(None),) * along, (slice(None),) * (a.ndim - along - 1)
     dtype = values.dtype
     values = wide = _subtractable(values)
-    for _ in range(min(n, values.shape[along])):
+    # Once at least: that makes lengths of time of times, if there are none.
+    for _ in range(min(n, max(values.shape[along], 1))):
         upper, lower = (
             values[(*lead, slice(1, None), *trail)],
             values[(*lead, slice(None, -1), *trail)],

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradkit import _array, _dtypes
 from gradkit._array import Array
+from gradkit.errors import ArgumentValueError
 
 if TYPE_CHECKING:
     from gradkit.plan import Plan
@@ -87,7 +88,14 @@ def _on_host(values: Any) -> list[np.ndarray]:
 
 def error_estimate(plan: Plan, f: Any) -> ErrorEstimate:
     """Estimate the error of ``plan(f)``; see `Plan.error_estimate`."""
-    results, better = plan(f), plan.refined(f)
+    results = plan(f)
+    try:
+        refined = plan.refined
+    except ArgumentValueError as error:
+        raise ArgumentValueError(
+            f"the estimate compares with a method two orders more accurate: {error}"
+        ) from None
+    better = refined(f)
     inputs = [_magnitude(part, plan.unit) for part in _inputs(f, plan.reads)]
     sums = plan.magnitude.apply(inputs)
     xp = _array.namespace(_tuple(results)[0])

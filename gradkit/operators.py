@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from gradkit import latex
-from gradkit._array import is_array, unlabelled
+from gradkit._array import is_array, unlabelled, unmasked
 from gradkit._values import ArrayValue, plain_number
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, integer
 from gradkit.line import as_place
@@ -326,7 +326,8 @@ def _as_operator(value: Any) -> Operator | None:
 
 def _number(value: Any) -> Any:
     # A NumPy array of no dimension is a number.
-    return plain_number(value[()] if isinstance(value, np.ndarray) else value, "coefficient")
+    name = "coefficient"
+    return plain_number(unmasked(value, name)[()] if isinstance(value, np.ndarray) else value, name)
 
 
 def single(terms: Iterable[Term]) -> Operator:

@@ -445,8 +445,12 @@ class Plan(Renderings):
         return Plan.runner(self, inputs, out)
 
     def _run_masked(self, inputs: Sequence[Array]) -> Sequence[Array]:
-        """Mask every row that uses a masked value: the rows that a NaN there would reach."""
-        results = Plan.runner(self, [np.ma.getdata(f) for f in inputs], None)
+        """Mask every row that uses a masked value: the rows that a NaN there would reach.
+
+        What lies under a mask is not read: fill values as large as those of NetCDF would overflow.
+        """
+        shown = [np.ma.filled(f, 0) for f in inputs]
+        results = Plan.runner(self, shown, None)
         traces = [np.where(np.ma.getmaskarray(f), np.nan, 0.0) for f in inputs]
         reached = Plan.runner(self, traces, None)
         return [

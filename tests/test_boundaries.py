@@ -142,7 +142,7 @@ def test_arrays_come_from_any_library(library):
         (np.array([0, 1], "m8[s]"), ArgumentTypeError, r"value has dtype timedelta64\[s\]"),
         (np.array([0, 1], "M8[s]"), ArgumentTypeError, r"value has dtype datetime64\[s\]"),
         (np.datetime64("2020"), ArgumentTypeError, r"\(datetime64\) is not a number"),
-        (np.ma.array([1.0, 2.0], mask=[0, 1]), ArgumentTypeError, "value is a masked array"),
+        (np.ma.array([1.0, 2.0], mask=[0, 1]), ArgumentValueError, "value holds masked values"),
         ([[1], [1, 2]], ArgumentTypeError, "value cannot be made into an array"),
     ],
     ids=str,

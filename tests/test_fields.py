@@ -906,6 +906,14 @@ def test_diff_of_times_is_a_length_of_time():
         np.testing.assert_array_equal(result, np.diff(a, n))
 
 
+@pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 2)])
+def test_diff_of_no_times_is_a_length_of_time(shape):
+    a = np.empty(shape, "datetime64[D]")
+    for n in (1, 2):
+        result, wanted = diff(a, n), np.diff(a, n)
+        assert (result.dtype, result.shape) == (wanted.dtype, wanted.shape)
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_diff_puts_values_before_and_after(library, axis):
     values = np.arange(20.0).reshape(4, 5) ** 2

@@ -819,6 +819,27 @@ def test_masked_values_never_show():
     gradient(f, nan="raise")
 
 
+@pytest.mark.parametrize("hidden", [9.96921e36, np.inf, np.nan])
+def test_what_lies_under_a_mask_is_not_read(hidden):
+    """The first is the fill value of NetCDF: over 0.01**2 it is beyond float32."""
+    da = pytest.importorskip("dask.array")
+    values = np.arange(30, dtype=np.float32).reshape(5, 6) ** 2
+    mask = np.zeros((5, 6), bool)
+    mask[2, 3:5] = True
+    f = np.ma.array(np.where(mask, np.float32(hidden), values), mask=mask)
+    with np.errstate(all="raise"):
+        found = laplacian(f, 0.01)
+        lazy = laplacian(da.from_array(f, chunks=3), 0.01).compute()
+    wanted = laplacian(values, 0.01)
+    shown = ~mask
+    # Three points in the interior, four at the ends.
+    shown[:, 3:5] = shown[2, [0, 2, 5]] = False
+    for result in (found, lazy):
+        np.testing.assert_array_equal(result.mask, ~shown)
+        np.testing.assert_array_equal(result.data[shown], wanted[shown])
+    assert f.data.tobytes() == np.where(mask, np.float32(hidden), values).tobytes()
+
+
 def test_masks_reach_every_function():
     f, zero = np.ma.zeros((11, 12)), np.zeros((11, 12))
     f[5, 6] = np.ma.masked
@@ -837,7 +858,7 @@ def test_masks_reach_every_function():
 
 def test_masked_coordinates_raise():
     x = np.ma.array([0.0, 1.0, 2.0], mask=[False, True, False])
-    with pytest.raises(ValueError, match=r"coordinates hold masked values|holds masked values"):
+    with pytest.raises(ValueError, match="coordinates holds masked values"):
         gradient(np.arange(3.0), x)
     unmasked = np.ma.array([0.0, 1.0, 2.0])
     np.testing.assert_array_equal(gradient(np.arange(3.0), unmasked), np.ones(3))

@@ -675,8 +675,6 @@ def test_what_is_neither_number_nor_array_is_not_composed(other):
         (np.array(["a", "b"]), "coefficient has dtype str"),
         (np.array(["2001-01-01"], "M8[D]"), r"coefficient has dtype datetime64\[D\]"),
         (np.array([1, 2], "m8[s]"), r"coefficient has dtype timedelta64\[s\]"),
-        (np.ma.array([1.0, 2.0], mask=[0, 1]), "coefficient is a masked array"),
-        (np.ma.array([1.0, 2.0]), "coefficient is a masked array"),
     ],
     ids=lambda value: str(value) if isinstance(value, str) else "",
 )

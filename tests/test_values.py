@@ -4,10 +4,23 @@ import decimal
 import pickle
 from fractions import Fraction
 
+import dask.array as da
 import numpy as np
 import pytest
 
-from gradkit import Axis, D, Divergence, Grid, Operator, curl, divergence, jacobian
+from gradkit import (
+    Axis,
+    D,
+    Dirichlet,
+    Divergence,
+    Grid,
+    Neumann,
+    Operator,
+    curl,
+    divergence,
+    gradient,
+    jacobian,
+)
 from gradkit._values import ArrayValue, number_or_array, plain_number
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
@@ -197,7 +210,6 @@ def test_values_can_be_sent(library):
         (np.array([b"x"]), "weight has dtype bytes"),
         (np.array([1], "M8[s]"), r"weight has dtype datetime64\[s\]: wanted real or complex"),
         (np.array([1], "m8[D]"), r"weight has dtype timedelta64\[D\]: wanted real or complex"),
-        (np.ma.array([1.0]), "weight is a masked array: every value of it must be known"),
     ],
     ids=lambda value: str(getattr(value, "dtype", "")),
 )
@@ -238,6 +250,47 @@ def test_numbers_stay_numbers_and_arrays_become_values():
 def test_what_is_neither_number_nor_array_raises(given, error, message):
     with pytest.raises(error, match=message):
         number_or_array(given, "g")
+
+
+# --- masked arrays --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mask", [np.ma.nomask, [False] * 3])
+def test_masked_arrays_of_which_nothing_is_masked_are_known(mask):
+    """As those that netCDF4 makes of all variables, and all that is computed from them."""
+    values = np.asarray([1.0, 2.0, 4.0])
+    m = np.ma.array(values, mask=mask)
+    for operator in (m * D(0), D(0) * m, m @ D(0)):
+        assert operator == values * D(0)
+    assert m + D(0) == values + D(0)
+    plan = (m * D(0)).on(Grid(Axis(boundary=Dirichlet(m[:1], at="next"))), (3,), edge_order=1)
+    # 2 f' = f[i+1] - f[i-1], with the 1 at both walls.
+    np.testing.assert_array_equal(plan([1.0, 3.0, 5.0]), [1.0, 4.0, -4.0])
+    assert type(plan([1.0, 3.0, 5.0])) is np.ndarray
+    value = value_of(m)
+    m[0] = 7.0
+    np.testing.assert_array_equal(value.array, [1.0, 2.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m: m * D(0),
+        lambda m: D(0) @ m,
+        lambda m: D(0) - m,
+        lambda m: Operator.matrix([[m]]),
+        Dirichlet,
+        lambda m: D(0) * m[1],
+        lambda m: m[1] + D(0),
+        lambda m: Neumann(m[1]),
+        lambda m: Axis(spacing=m[1]),
+        lambda m: Axis(spacing=np.ma.array(2.0, mask=True)),
+        lambda m: gradient([1.0, 2.0, 4.0], m[1]),
+    ],
+)
+def test_masked_values_are_not_known(make):
+    with pytest.raises(ArgumentValueError, match="holds masked values: every one of them must be"):
+        make(np.ma.array([1.0, 2.0, 4.0], mask=[False, True, False]))
 
 
 # --- objects of pandas and xarray ---------------------------------------------------------------
@@ -292,3 +345,38 @@ def test_labelled_arrays_hold_the_components_of_a_field_along_their_first_axis()
     found = curl(Labelled(np.stack([0 * x, x, 0 * x])))
     assert isinstance(found, np.ndarray)
     np.testing.assert_array_equal(found, np.stack([0 * x, 0 * x, x**0]))
+
+
+class Lazy(Labelled):
+    """As a `DataArray` with chunks: `data` is what it holds, and ``__array__`` computes it."""
+
+    def __init__(self, data):
+        self.data, self.ndim, self.shape = data, data.ndim, data.shape
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError("computed")
+
+
+def test_labelled_arrays_of_another_library_stay_what_they_are():
+    values = np.random.default_rng(0).normal(size=(2, 6, 5))
+    v = Lazy(da.from_array(values, chunks=(1, 3, 5)))
+    x, y = np.gradient(values[0], axis=0), np.gradient(values[1], axis=1)
+    plan = D(0).on(Grid(Axis(), Axis()), (6, 5), edge_order=1)
+    product = (Lazy(v.data[1]) * D(0)).on(plan.grid, plan.shape, edge_order=1)
+    found = {
+        "gradient": (gradient(Lazy(v.data[0]), axis=0), x),
+        "plan": (plan(Lazy(v.data[0])), x),
+        "divergence": (divergence(v, edge_order=1), x + y),
+        "coefficient": (product(v.data[0]), values[1] * x),
+    }
+    for lazy, wanted in found.values():
+        assert isinstance(lazy, da.Array)
+        np.testing.assert_allclose(lazy.compute(), wanted, rtol=1e-13)
+
+
+def test_what_else_a_labelled_array_calls_data_is_not_looked_at():
+    """As in SciPy's matrices and in NumPy's buffers."""
+    labelled = Labelled([1.0, 4.0, 9.0])
+    for data in (np.asarray([5.0]), memoryview(b"abc"), None):
+        labelled.data = data
+        np.testing.assert_array_equal(gradient(labelled), [3, 4, 5])

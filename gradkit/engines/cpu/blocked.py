@@ -189,14 +189,21 @@ class _Worker:
         axis = step.axis
         pieces = list(_between(step, box))
         plain = [piece for piece, _ in pieces if piece.is_plain]
+        others = [piece for piece, _ in pieces if not piece.is_plain]
         base, origin, done = None, 0, None
+        below = _Below(axis, out)
         if plain:
             base, origin = self._base(chain, level - 1, axis, box, plain)
+            below.add(base, origin)
             done = self._flat(plain, base, origin, axis, pieces, out)
+        for run in _runs_of(others, axis):
+            if not below.holds(run):
+                part = (*box[:axis], run, *box[axis + 1 :])
+                below.add(self.level(chain, level - 1, part), run.start)
         for piece, rows in pieces:
             target = out[(*[slice(None)] * axis, rows)]
             if not piece.is_plain:
-                target[...] = self._settled(chain, level - 1, piece, axis, box, target)
+                target[...] = self._settled(piece, below, axis, box)
             elif piece is not done:
                 self._plain(piece, base, origin, axis, target)
 
@@ -239,11 +246,8 @@ class _Worker:
         for divisor in divisors:
             np.divide(out, divisor, out=out)
 
-    def _settled(
-        self, chain: Sequel, level: int, piece: Piece, axis: int, box: Box, target: np.ndarray
-    ) -> Any:
+    def _settled(self, piece: Piece, below: _Below, axis: int, box: Box) -> Any:
         """Rows that reach around an end, or use what is known at a wall."""
-        below = _Below(self, chain, level, axis, box, target)
 
         def known(point: Any) -> Any:
             if isinstance(point, Known) and point.array is not None:
@@ -311,18 +315,39 @@ class _Worker:
 
 
 class _Below:
-    """A level of a chain, within a box but for one axis, of which parts are computed when taken."""
+    """What rows take of the level below: runs of points along an axis, each computed once."""
 
-    def __init__(
-        self, worker: _Worker, chain: Sequel, level: int, axis: int, box: Box, like: np.ndarray
-    ) -> None:
-        self.worker, self.chain, self.level = worker, chain, level
-        self.axis, self.box = axis, box
+    def __init__(self, axis: int, like: np.ndarray) -> None:
+        self.axis = axis
         self.shape, self.dtype, self.device = like.shape, like.dtype, like.device
+        self.parts: list[tuple[slice, Any]] = []
+
+    def add(self, values: Any, start: int) -> None:
+        """Take the values of a run of points from `start` on."""
+        first = values.parts[0][0] if isinstance(values, Split) else values
+        self.parts.append((slice(start, start + first.shape[self.axis]), values))
+
+    def holds(self, run: slice) -> bool:
+        return any(part.start <= run.start and run.stop <= part.stop for part, _ in self.parts)
 
     def __getitem__(self, index: Box) -> Any:
-        box = (*self.box[: self.axis], index[self.axis], *self.box[self.axis + 1 :])
-        return self.worker.level(self.chain, self.level, box)
+        run = index[self.axis]
+        for part, values in self.parts:
+            if part.start <= run.start and run.stop <= part.stop:
+                return values[_shifted(index, self.axis, -part.start)]
+        raise IndexError(run)
+
+
+def _runs_of(pieces: Sequence[Piece], axis: int) -> list[slice]:
+    """The points that pieces take which are not plain, in runs; those that meet are one."""
+    points = (point for piece in pieces for d in piece.differences for point in d[:2])
+    windows = (point for point in points if isinstance(point, Window))
+    runs = (index[axis] for window in windows for index, _ in window.segments)
+    joined: list[slice] = []
+    for run in sorted(runs, key=lambda run: run.start):
+        last = joined.pop() if joined and run.start <= joined[-1].stop else run
+        joined.append(slice(last.start, max(last.stop, run.stop)))
+    return joined
 
 
 def _between(step: Passage, box: Box) -> Iterator[tuple[Piece, slice]]:

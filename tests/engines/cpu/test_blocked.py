@@ -7,7 +7,19 @@ import numpy as np
 import pytest
 
 import gradkit
-from gradkit import Axis, D, Gradient, Grid, Hessian, explain_engine, use_engine
+from gradkit import (
+    Antisymmetric,
+    Axis,
+    D,
+    Dirichlet,
+    FiniteDifference,
+    Gradient,
+    Grid,
+    Hessian,
+    Symmetric,
+    explain_engine,
+    use_engine,
+)
 from gradkit.engines import cpu
 from gradkit.engines.cpu import blocked
 from gradkit.engines.program import program_of
@@ -56,6 +68,48 @@ def test_tiles_have_the_bits_of_the_reference(name, dtype):
 @pytest.mark.parametrize("name", ["axis 2", "accuracy 4", "walls", "hessian", "curl"])
 def test_strided_inputs_and_results(name):
     assert_gaps_are_left_alone(PLANS[name])
+
+
+WALLS = (Dirichlet(np.arange(40.0)), Antisymmetric(at="next"))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128", "int64"])
+@pytest.mark.parametrize("boundary", ["periodic", "antiperiodic", WALLS, Symmetric()], ids=str)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_each_step_of_a_composition_is_taken_once(monkeypatch, axis, boundary, dtype):
+    """Not once per point that a row near an end takes of the step before: 8**4 times here."""
+    coefficients = 1 + rng.random((4, 40, 40))
+    operator = D(axis)
+    for coefficient in coefficients:
+        operator = D(axis) @ (coefficient * operator)
+    axes = [Axis(0.3, boundary=boundary if i == axis else "one-sided") for i in range(2)]
+    plan = operator.on(Grid(*axes), (40, 40), method=FiniteDifference(8))
+    f = (rng.normal(size=(40, 40)) * 100).astype(dtype)
+    wanted = results_of(plan, [f], "reference")[0]
+    calls, level = [], blocked._Worker.level
+    monkeypatch.setattr(cpu, "SMALL", 1)
+    monkeypatch.setattr(cpu, "WHOLE", 0)
+    monkeypatch.setattr(
+        blocked._Worker, "level", lambda *given: calls.append(given[2]) or level(*given)
+    )
+    found = results_of(plan, [f], "cpu")[0]
+    np.testing.assert_array_equal(found, wanted)
+    # Five derivatives and four products of one tile, and the input.
+    assert sorted(calls) == list(range(10))
+
+
+@pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize("axis", [0, 1])
+def test_compositions_in_tiles_have_the_bits_of_the_reference(axis):
+    coefficients = rng.normal(size=(2, 13, 11)) + 1j * rng.normal(size=(2, 13, 11))
+    operator = D(axis) @ (coefficients[0] * D(axis)) @ (coefficients[1] * D(axis, 2))
+    f = rng.normal(size=(13, 11)) + 1j * rng.normal(size=(13, 11))
+    for boundary in ("periodic", "antiperiodic", (Symmetric(), Dirichlet(2.0))):
+        grid = Grid(*(Axis(0.3, boundary=boundary) for _ in range(2)))
+        plan = operator.on(grid, (13, 11), method=FiniteDifference(4))
+        for either in (plan, plan.H):
+            ours, theirs = (results_of(either, [f], name)[0] for name in ("cpu", "reference"))
+            np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("size", [524_289, 1_000_003])
