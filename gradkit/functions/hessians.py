@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -81,9 +82,22 @@ def hessian(
     rows, columns = np.triu_indices(m, 1)
     if len(rows):
         variables, point = problem.every_point(rows.tolist(), columns.tolist())
-        mixed = search_moves(problem, (1, 1), variables, point)
-        found.append(_compared(problem, mixed, diagonal, variables, point))
+        fitted = _with_steps_of(problem, diagonal)
+        mixed = search_moves(fitted, (1, 1), variables, point)
+        found.append(_compared(fitted, mixed, diagonal, variables, point))
     return _symmetric(problem, found, rows, columns)
+
+
+def _with_steps_of(problem: Problem, diagonal: Found) -> Problem:
+    """The problem with first steps that the derivatives along the axes were found with.
+
+    Where variables differ in scale, or func varies faster along one of them than its size
+    suggests, those found both their steps; both move together in a mixed derivative.
+    """
+    xp, step = problem.evaluator.xp, diagonal.step
+    shared = xp.min(xp.reshape(step, (-1, step.shape[-1])), axis=0)
+    begin = problem.begin._replace(step=xp.reshape(shared, problem.x.shape))
+    return replace(problem, begin=begin)
 
 
 def _compared(
@@ -111,8 +125,9 @@ def _compared(
         size = xp.abs(parts[0]) + xp.abs(parts[1])
         doubt = 10 * (doubt + 4 * mixed.error) + problem.evaluator.epsilon**0.5 * size
         apart = xp.abs(mixed.companion - (parts[0] + parts[1]))
-        # Differences to one side have no such points: their companion is the value.
-        given = mixed.companion != mixed.value
+        # Steps that noise made longer than those along the axes may be too long for the sum;
+        # differences to one side have no such points: their companion is the value.
+        given = (mixed.step <= 1.5 * along(step, first)) & (mixed.companion != mixed.value)
         kink = given & xp.isfinite(doubt) & (apart > xp.maximum(doubt, mixed.limit))
     return mixed._replace(flaw=xp.where(kink, xp.full_like(mixed.flaw, KINK), mixed.flaw))
 
