@@ -123,11 +123,12 @@ def _compared(
         )
         doubt = along(diagonal.error, first) * ratio + along(diagonal.error, second) / ratio
         size = xp.abs(parts[0]) + xp.abs(parts[1])
-        doubt = 10 * (doubt + 4 * mixed.error) + problem.evaluator.epsilon**0.5 * size
+        doubt = doubt + 4 * mixed.error + mixed.companion_error
+        doubt = 10 * doubt + problem.evaluator.epsilon**0.5 * size
         apart = xp.abs(mixed.companion - (parts[0] + parts[1]))
         # Steps that noise made longer than those along the axes may be too long for the sum;
         # differences to one side have no such points: their companion is the value.
-        given = (mixed.step <= 1.5 * along(step, first)) & (mixed.companion != mixed.value)
+        given = (mixed.step <= 3 * along(step, first)) & (mixed.companion != mixed.value)
         kink = given & xp.isfinite(doubt) & (apart > xp.maximum(doubt, mixed.limit))
     return mixed._replace(flaw=xp.where(kink, xp.full_like(mixed.flaw, KINK), mixed.flaw))
 

@@ -48,10 +48,11 @@ class _Whole:
             fields = {
                 name: np.empty(self._count, dtype=getattr(found, name).dtype)
                 for name in Found._fields
-                if name != "companion"
+                if not name.startswith("companion")
             }
             # Of one variable the companion is the value.
-            self.found = Found(**fields, companion=fields["value"])
+            value = fields["value"]
+            self.found = Found(**fields, companion=value, companion_error=value)
         places = Found(*(field[rows] for field in self.found))
         for place, part in zip(places, found, strict=True):
             place[...] = part
