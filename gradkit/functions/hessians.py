@@ -17,6 +17,9 @@ from gradkit.functions.results import Result, result
 
 __all__ = ["hessian", "partial"]
 
+#: How many times longer than those along the axes steps may be and still tell of a kink.
+STRETCH = 3
+
 
 def hessian(
     func: Callable[..., Any],
@@ -60,10 +63,10 @@ def hessian(
 
     Notes
     -----
-    Entries off the diagonal are extrapolated from the four points ``x ± h e_i ± g e_j``. The same
-    points hold the sum of the diagonal entries, which must agree with those found
-    along the axes: where they do not, the second derivative depends on the
-    direction, and the status is ``"kink"``.
+    Entries off the diagonal are extrapolated from the four points ``x ± h e_i ± g e_j``, with the
+    steps h and g that served the diagonal entries at first. The same points hold the sum of these,
+    which must agree with those found along the axes: where they do not, the second derivative
+    depends on the direction, and the status is ``"kink"``.
 
     Examples
     --------
@@ -91,8 +94,7 @@ def hessian(
 def _with_steps_of(problem: Problem, diagonal: Found) -> Problem:
     """The problem with first steps that the derivatives along the axes were found with.
 
-    Where variables differ in scale, or func varies faster along one of them than its size
-    suggests, those found both their steps; both move together in a mixed derivative.
+    Those were found for each variable alone; in a mixed derivative two of them keep one ratio.
     """
     xp, step = problem.evaluator.xp, diagonal.step
     shared = xp.min(xp.reshape(step, (-1, step.shape[-1])), axis=0)
@@ -126,9 +128,9 @@ def _compared(
         doubt = doubt + 4 * mixed.error + mixed.companion_error
         doubt = 10 * doubt + problem.evaluator.epsilon**0.5 * size
         apart = xp.abs(mixed.companion - (parts[0] + parts[1]))
-        # Steps that noise made longer than those along the axes may be too long for the sum;
+        # Steps that rounding made much longer may be too long for the derivatives along the axes;
         # differences to one side have no such points: their companion is the value.
-        given = (mixed.step <= 3 * along(step, first)) & (mixed.companion != mixed.value)
+        given = (mixed.step <= STRETCH * along(step, first)) & (mixed.companion != mixed.value)
         kink = given & xp.isfinite(doubt) & (apart > xp.maximum(doubt, mixed.limit))
     return mixed._replace(flaw=xp.where(kink, xp.full_like(mixed.flaw, KINK), mixed.flaw))
 
