@@ -13,11 +13,14 @@ from gradkit import _array
 from gradkit._array import Array
 from gradkit._dtypes import dtype_name, epsilon, kind
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
+from gradkit.functions.blocks import MEMORY
 from gradkit.functions.check_report import Check, Sweep
 from gradkit.functions.claims import claimed, for_claim
 from gradkit.functions.gradients import gradient, hessian_diagonal, jacobian
 from gradkit.functions.hessians import hessian
+from gradkit.functions.inputs import Options
 from gradkit.functions.results import STATUSES
+from gradkit.functions.steps import start
 from gradkit.functions.verdicts import Measured, asymmetry, hints, verdicts
 
 __all__ = ["Keywords", "compare"]
@@ -27,6 +30,9 @@ LARGE, DIRECTIONS = 1000, 10
 
 #: The default of both tolerances in double precision.
 DOUBLE = 1e-6
+
+#: How many times its error a numeric derivative may be off for a default tolerance.
+FAR = 100
 
 #: In single precision: both tolerances, and the least absolute one as a part of the largest entry.
 SINGLE = {"gradient": (1e-3, 1e-4), "jacobian": (1e-3, 1e-4), "hessian": (1e-2, 1e-2)}
@@ -84,10 +90,10 @@ def compare(wanted: str, func: Any, claim: Any, x: Any, keywords: Keywords) -> C
     fitted, told = _fitted(values, shape)
     if kind(dtype_name(values.dtype)) in ("float", "complex"):
         precision = max(precision, epsilon(dtype_name(values.dtype)))
-    rtol, atol = _tolerances(wanted, keywords, precision, numeric)
+    rtol, atol = _tolerances(wanted, keywords, precision, numeric, targets)
     sweep: list[Sweep] = []
     if fitted is None:
-        compared, numeric = np.empty(0), _nothing()
+        compared, numeric, atol = np.empty(0), _nothing(), np.empty(0)
     else:
         compared = fitted if ways is None else _claim_along(wanted, fitted, ways)
         sweep = [_swept(wanted, targets, h, keywords, compared, rtol, atol) for h in keywords.steps]
@@ -97,7 +103,7 @@ def compare(wanted: str, func: Any, claim: Any, x: Any, keywords: Keywords) -> C
         # What lies between the sides of a kink may hide errors in other variables.
         words = np.where(words == "kink", "undecided", words)
     if fitted is not None and wanted == "hessian":
-        told += asymmetry(fitted, rtol, atol)
+        told += asymmetry(fitted, rtol, np.max(atol))
     return Check(
         wanted=wanted,
         function=getattr(func, "__name__", type(func).__name__),
@@ -207,18 +213,70 @@ def _fitted(
 
 
 def _tolerances(
-    wanted: str, keywords: Keywords, precision: float, numeric: Measured
-) -> tuple[float, float]:
+    wanted: str,
+    keywords: Keywords,
+    precision: float,
+    numeric: Measured,
+    targets: Sequence[_Target],
+) -> tuple[float, np.ndarray]:
     """The tolerances of the user, or those that right derivatives keep in this precision."""
     rtol = atol = DOUBLE
+    magnitude = np.where(np.isfinite(numeric.value), np.abs(numeric.value), 0.0)
     if precision > epsilon("float64"):
         least, share = SINGLE[wanted]
         rtol = max(least, 8 * precision)
-        sizes = np.abs(numeric.value[np.isfinite(numeric.value)])
-        atol = max(rtol, share * np.max(sizes, initial=0.0))
+        atol = max(rtol, share * np.max(magnitude, initial=0.0))
+    if keywords.atol is not None:
+        atol = keywords.atol
+    else:
+        atol = np.minimum(atol, _negligible(rtol, magnitude, numeric.error, targets, keywords))
     rtol = rtol if keywords.rtol is None else keywords.rtol
-    atol = atol if keywords.atol is None else keywords.atol
-    return float(rtol), float(atol)
+    return float(rtol), np.broadcast_to(np.asarray(atol, dtype=float), numeric.value.shape)
+
+
+def _negligible(
+    share: float,
+    magnitude: np.ndarray,
+    error: np.ndarray,
+    targets: Sequence[_Target],
+    keywords: Keywords,
+) -> np.ndarray:
+    """What is nothing beside the largest change of a value where a variable moves by its size.
+
+    It is no less than the numeric derivative can tell, and without end where no value changes.
+    """
+    points = [_array.to_host(target.x, "x").astype(float) for target in targets]
+    size = np.abs(np.concatenate(points))
+    size = np.where((size > 0) & np.isfinite(size), size, 1.0)
+    slopes = np.concatenate([_slopes(target, keywords) for target in targets], axis=-1)
+    largest = np.max(slopes * size, axis=-1, keepdims=True)
+    if magnitude.ndim == largest.ndim:
+        size, axes = size, -1
+    else:
+        size, axes = np.outer(size, size), (-2, -1)
+    largest = np.maximum(largest, np.max(magnitude * size, axis=axes, keepdims=True))
+    least = np.maximum(share * largest / size, FAR * error)
+    return np.where(largest > 0, least, inf)
+
+
+def _slopes(target: _Target, keywords: Keywords) -> np.ndarray:
+    """Slopes of the values over the first steps of each variable, 0 where there are none."""
+    step, bounds = keywords.numeric.get("step"), target.bounds
+    begin = start(target.x, Options(step=step, bounds=bounds), 1)
+    x, move = (_array.to_host(part, "x") for part in (target.x, begin.step))
+    if begin.below is not None:
+        below, above = (_array.to_host(part, "bounds") for part in (begin.below, begin.above))
+        move = np.where(above < below, -np.minimum(move, below), np.minimum(move, above))
+    count = max(1, MEMORY // (x.itemsize * len(x)))
+    parts: list[np.ndarray] = []
+    for first in range(0, len(x), count):
+        some = slice(first, first + count)
+        moved = x[:, None] + np.diag(move)[:, some]
+        parts.append(_values(target, np.concatenate([x[:, None], moved], axis=1), keywords))
+    with np.errstate(all="ignore"):
+        changes = [abs(part[..., 1:] - part[..., :1]) for part in parts]
+        slopes = np.concatenate(changes, axis=-1) / abs(move)
+    return np.where(np.isfinite(slopes), slopes, 0.0)
 
 
 # --- random directions --------------------------------------------------------------------------
@@ -317,7 +375,7 @@ def _swept(
     keywords: Keywords,
     compared: np.ndarray,
     rtol: float,
-    atol: float,
+    atol: np.ndarray,
 ) -> Sweep:
     """The comparison of a claim with central differences of one step."""
     parts = [_central(wanted, target, step, keywords) for target in targets]
