@@ -51,7 +51,10 @@ def check_gradient(
         the estimate of the error of the numeric derivative; 100 times where it has not converged,
         because estimates may be too small themselves. The default is 1e-6 each in double
         precision. Where x, the function or the claim is in single precision, it is 1e-3 (1e-2 for
-        a hessian), and `atol` no less than 1e-4 (1e-2) times the largest numeric entry.
+        a hessian), and `atol` no less than 1e-4 (1e-2) times the largest numeric entry. Where
+        derivatives are small, the default of `atol` is less, per entry: `rtol` of the largest
+        change that a variable makes in the value when it moves by its size (1 at 0), over the size
+        of the variables of the entry, but no less than 100 times the error.
     steps : sequence of float, optional
         Steps of plain central differences with which the claim is compared as well.
     directions : int, optional

@@ -20,8 +20,8 @@ from gradkit.functions.gradients import gradient, hessian_diagonal, jacobian
 from gradkit.functions.hessians import hessian
 from gradkit.functions.inputs import Options
 from gradkit.functions.results import STATUSES
-from gradkit.functions.steps import start
-from gradkit.functions.verdicts import Measured, asymmetry, hints, verdicts
+from gradkit.functions.steps import USABLE, start
+from gradkit.functions.verdicts import MORE_DOUBT, Measured, asymmetry, hints, verdicts
 
 __all__ = ["Keywords", "compare"]
 
@@ -30,9 +30,6 @@ LARGE, DIRECTIONS = 1000, 10
 
 #: The default of both tolerances in double precision.
 DOUBLE = 1e-6
-
-#: How many times its error a numeric derivative may be off for a default tolerance.
-FAR = 100
 
 #: In single precision: both tolerances, and the least absolute one as a part of the largest entry.
 SINGLE = {"gradient": (1e-3, 1e-4), "jacobian": (1e-3, 1e-4), "hessian": (1e-2, 1e-2)}
@@ -229,52 +226,46 @@ def _tolerances(
     if keywords.atol is not None:
         atol = keywords.atol
     else:
-        atol = np.minimum(atol, _negligible(rtol, magnitude, numeric.error, targets, keywords))
+        largest = _largest(magnitude, targets, keywords)
+        told = np.maximum(rtol * largest, MORE_DOUBT * numeric.error)
+        # Of values that do not change at all nothing is known of what is small.
+        atol = np.where(largest > 0, np.minimum(atol, told), atol)
     rtol = rtol if keywords.rtol is None else keywords.rtol
     return float(rtol), np.broadcast_to(np.asarray(atol, dtype=float), numeric.value.shape)
 
 
-def _negligible(
-    share: float,
-    magnitude: np.ndarray,
-    error: np.ndarray,
-    targets: Sequence[_Target],
-    keywords: Keywords,
-) -> np.ndarray:
-    """What is nothing beside the largest change of a value where a variable moves by its size.
-
-    It is no less than the numeric derivative can tell, and without end where no value changes.
-    """
+def _largest(magnitude: np.ndarray, targets: Sequence[_Target], keywords: Keywords) -> np.ndarray:
+    """The largest change of a value where a variable moves by its size, in units of each entry."""
     points = [_array.to_host(target.x, "x").astype(float) for target in targets]
     size = np.abs(np.concatenate(points))
     size = np.where((size > 0) & np.isfinite(size), size, 1.0)
     slopes = np.concatenate([_slopes(target, keywords) for target in targets], axis=-1)
-    largest = np.max(slopes * size, axis=-1, keepdims=True)
-    if magnitude.ndim == largest.ndim:
-        size, axes = size, -1
-    else:
+    change = np.max(slopes * size, axis=-1, keepdims=True)
+    axes: Any = -1
+    if magnitude.ndim > slopes.ndim:  # a hessian
         size, axes = np.outer(size, size), (-2, -1)
-    largest = np.maximum(largest, np.max(magnitude * size, axis=axes, keepdims=True))
-    least = np.maximum(share * largest / size, FAR * error)
-    return np.where(largest > 0, least, inf)
+    return np.maximum(change, np.max(magnitude * size, axis=axes, keepdims=True)) / size
 
 
 def _slopes(target: _Target, keywords: Keywords) -> np.ndarray:
-    """Slopes of the values over the first steps of each variable, 0 where there are none."""
-    step, bounds = keywords.numeric.get("step"), target.bounds
-    begin = start(target.x, Options(step=step, bounds=bounds), 1)
+    """Slopes of the values over the first step of each variable, 0 where they are not finite."""
+    method, step = (keywords.numeric.get(name) for name in ("method", "step"))
+    begin = start(target.x, Options(step=step, bounds=target.bounds), 1)
     x, move = (_array.to_host(part, "x") for part in (target.x, begin.step))
+    is_down = np.full(len(x), method == "backward")
     if begin.below is not None:
         below, above = (_array.to_host(part, "bounds") for part in (begin.below, begin.above))
-        move = np.where(above < below, -np.minimum(move, below), np.minimum(move, above))
-    count = max(1, MEMORY // (x.itemsize * len(x)))
-    parts: list[np.ndarray] = []
-    for first in range(0, len(x), count):
-        some = slice(first, first + count)
-        moved = x[:, None] + np.diag(move)[:, some]
-        parts.append(_values(target, np.concatenate([x[:, None], moved], axis=1), keywords))
+        is_down = is_down if method in ("forward", "backward") else above < below
+        move = np.minimum(move, USABLE * np.where(is_down, below, above))
+    move = np.where(is_down, -move, move)
+    n, count = len(x), max(1, MEMORY // (x.itemsize * len(x)))
+    changes: list[np.ndarray] = []
+    for some in np.split(np.arange(n), range(count, n, count)):
+        points = np.repeat(x[:, None], 1 + len(some), axis=1)
+        points[some, 1 + np.arange(len(some))] += move[some]
+        values = 1.0 * _values(target, points, keywords)
+        changes.append(abs(values[..., 1:] - values[..., :1]))
     with np.errstate(all="ignore"):
-        changes = [abs(part[..., 1:] - part[..., :1]) for part in parts]
         slopes = np.concatenate(changes, axis=-1) / abs(move)
     return np.where(np.isfinite(slopes), slopes, 0.0)
 

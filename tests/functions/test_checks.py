@@ -274,6 +274,83 @@ def test_asymmetric_hessian_is_named():
     assert along.hints == ("claimed is not symmetric",)
 
 
+# --- small derivatives, and variables of different sizes ----------------------------------------
+
+
+@PRECISIONS
+@pytest.mark.parametrize("scale", [1e-12, 1e-6])
+def test_small_derivatives_are_checked_like_large_ones(dtype, scale):
+    x, scale = np.array([-1.2, 1.0, 0.5], dtype), dtype(scale)
+
+    def small(x):
+        return scale * (rosen(x) + 1)
+
+    right = scale * rosen_der(x).astype(dtype)
+    assert check_gradient(small, right, x).passed
+    assert check_gradient(small, right, x, directions=3).passed
+    assert check_gradient(small, -right, x).count("wrong") == 3
+    assert check_gradient(small, -right, x, directions=3).count("wrong") == 3
+    for i in range(3):
+        check = check_gradient(small, spoiled(right, i, 2 * right[i]), x)
+        assert np.flatnonzero(check.verdict == "wrong").tolist() == [i]
+    hessian = scale * rosen_hess(x).astype(dtype)
+    assert check_hessian(small, hessian, x).passed
+    assert check_hessian(small, spoiled(hessian, (1, 1), 0), x).worst == (1, 1)
+
+
+def test_variables_of_any_sizes_are_checked():
+    x = np.array([1e-12, 1e12, 1.0])
+    right = np.prod(x) / x
+    for i in range(3):
+        check = check_gradient(lambda z: z.prod(0), spoiled(right, i, -right[i]), x)
+        assert np.flatnonzero(check.verdict == "wrong").tolist() == [i]
+    assert check_gradient(lambda z: z.prod(0), right, x).passed
+
+
+def test_values_of_any_sizes_are_checked():
+    x, sizes = np.array([0.5, 2.0]), np.array([1e-10, 1.0, 1e8])
+    A = sizes[:, None] * np.array([[1.0, -2.0], [3.0, 1.0], [1.0, 1.0]])
+    assert check_jacobian(lambda z: A @ z, A, x).passed
+    for index in np.ndindex(3, 2):
+        check = check_jacobian(lambda z: A @ z, spoiled(A, index, -A[index]), x)
+        assert np.argwhere(check.verdict == "wrong").tolist() == [list(index)]
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0])
+def test_gradients_that_are_rounding_pass_at_a_minimum(scale):
+    # A consistent system: claims have only what is left of terms that cancel.
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        A = rng.standard_normal((6, 3)) * 10 ** rng.uniform(-2, 2, 3)
+        x = rng.standard_normal(3)
+        b = A @ x
+
+        def loss(z):
+            gap = np.tensordot(A, z, 1) - b.reshape(-1, *(1,) * (z.ndim - 1))  # noqa: B023
+            return scale * (gap**2).sum(0)
+
+        near = np.linalg.lstsq(A, b, rcond=None)[0]
+        assert not check_gradient(loss, 2 * scale * A.T @ (A @ near - b), near).count("wrong")
+
+
+def test_no_point_beyond_bounds_tells_what_is_small():
+    def inside(x):
+        assert np.all((x >= 0) & (x < 1))
+        return np.sqrt(x).sum(0)
+
+    x = np.array([0.0, 0.999999])
+    wanted = 0.5 / np.sqrt(x[1:])
+    check = check_jacobian(lambda z: inside(z)[None], [[0.0, wanted[0]]], x, bounds=(0, 1))
+    assert check.verdict[0, 1] == "passed"
+    for method, part in (("forward", slice(1, None)), ("backward", slice(None, 1))):
+
+        def one_sided(z, part=part):
+            assert np.all(z[0] >= 1 if part.start else z[0] <= 1)
+            return z[0] ** 2
+
+        assert check_gradient(one_sided, [2.0], [1.0], method=method).passed
+
+
 # --- what cannot be decided, and kinks ----------------------------------------------------------
 
 
