@@ -255,7 +255,7 @@ def _slopes(target: _Target, keywords: Keywords) -> np.ndarray:
     is_down = np.full(len(x), method == "backward")
     if begin.below is not None:
         below, above = (_array.to_host(part, "bounds") for part in (begin.below, begin.above))
-        is_down = is_down if method in ("forward", "backward") else above < below
+        is_down = above < below
         move = np.minimum(move, USABLE * np.where(is_down, below, above))
     move = np.where(is_down, -move, move)
     n, count = len(x), max(1, MEMORY // (x.itemsize * len(x)))

@@ -333,15 +333,47 @@ def test_gradients_that_are_rounding_pass_at_a_minimum(scale):
         assert not check_gradient(loss, 2 * scale * A.T @ (A @ near - b), near).count("wrong")
 
 
+def test_what_the_numeric_derivative_cannot_tell_is_small():
+    # Terms of 1e5 are taken away from each other; what is left has 11 digits.
+    a, b = x = np.array([1e10, 1.0])
+    right = [-0.5 * b / (a**0.5 * (a + b) ** 0.5 * (a**0.5 + (a + b) ** 0.5)), 0.5 / (a + b) ** 0.5]
+    assert check_gradient(lambda z: np.sqrt(z[0] + z[1]) - np.sqrt(z[0]), right, x).passed
+
+
+def test_small_derivatives_are_checked_where_values_further_on_are_not_finite():
+    with np.errstate(over="ignore"):
+        check = check_gradient(lambda x: 1e-12 * np.exp(1e4 * x[0]), [-1e-8], [0.0])
+    assert check.verdict.tolist() == ["wrong"]
+
+
+def test_nothing_is_known_to_be_small_where_no_value_changes():
+    assert check_gradient(lambda x: 0 * x.sum(0), [1e-20, 0.0], [1.0, 2.0]).passed
+
+
+def test_small_derivatives_of_unsigned_values_are_checked():
+    def half(x):
+        return (200 - 100 * (x[0] > 1)).astype(np.uint8)
+
+    assert check_gradient(half, [0.0], [0.999]).atol.tolist() == [1e-6]
+
+
+def test_memory_bounds_the_points_of_a_call(monkeypatch):
+    x = np.linspace(0.1, 1, 40)
+    whole = check_gradient(lambda x: 1e-9 * (x**3).sum(0), 3e-9 * x**2, x)
+    monkeypatch.setattr("gradkit.functions.comparison.MEMORY", 8 * 40 * 7)
+    parts = check_gradient(lambda x: 1e-9 * (x**3).sum(0), 3e-9 * x**2, x)
+    assert np.array_equal(whole.atol, parts.atol)
+
+
 def test_no_point_beyond_bounds_tells_what_is_small():
     def inside(x):
         assert np.all((x >= 0) & (x < 1))
-        return np.sqrt(x).sum(0)
+        return 1e-9 * x.sum(0)
 
-    x = np.array([0.0, 0.999999])
-    wanted = 0.5 / np.sqrt(x[1:])
-    check = check_jacobian(lambda z: inside(z)[None], [[0.0, wanted[0]]], x, bounds=(0, 1))
-    assert check.verdict[0, 1] == "passed"
+    for x in ([0.0, 0.5], [0.95, 1 - 1e-12], [0.5, 0.5]):
+        assert check_gradient(inside, [1e-9, 1e-9], x, bounds=(0, 1)).passed
+    high = {"x": [1.0], "bounds": (0, 1)}
+    assert not check_gradient(lambda x: 1e-9 * x.sum(0), [-1e-9], **high).passed
     for method, part in (("forward", slice(1, None)), ("backward", slice(None, 1))):
 
         def one_sided(z, part=part):
