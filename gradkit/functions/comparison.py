@@ -263,7 +263,7 @@ def _slopes(target: _Target, keywords: Keywords) -> np.ndarray:
     for some in np.split(np.arange(n), range(count, n, count)):
         points = np.repeat(x[:, None], 1 + len(some), axis=1)
         points[some, 1 + np.arange(len(some))] += move[some]
-        values = 1.0 * _values(target, points, keywords)
+        values = _values(target, points, keywords)
         changes.append(abs(values[..., 1:] - values[..., :1]))
     with np.errstate(all="ignore"):
         slopes = np.concatenate(changes, axis=-1) / abs(move)
