@@ -252,12 +252,10 @@ def _slopes(target: _Target, keywords: Keywords) -> np.ndarray:
     method, step = (keywords.numeric.get(name) for name in ("method", "step"))
     begin = start(target.x, Options(step=step, bounds=target.bounds), 1)
     x, move = (_array.to_host(part, "x") for part in (target.x, begin.step))
-    is_down = np.full(len(x), method == "backward")
-    if begin.below is not None:
-        below, above = (_array.to_host(part, "bounds") for part in (begin.below, begin.above))
-        is_down = above < below
-        move = np.minimum(move, USABLE * np.where(is_down, below, above))
-    move = np.where(is_down, -move, move)
+    side, room = (-1, begin.below) if method == "backward" else (1, begin.above)
+    if room is not None:
+        move = np.minimum(move, USABLE * _array.to_host(room, "bounds"))
+    move = side * move
     n, count = len(x), max(1, MEMORY // (x.itemsize * len(x)))
     changes: list[np.ndarray] = []
     for some in np.split(np.arange(n), range(count, n, count)):
