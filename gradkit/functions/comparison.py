@@ -16,6 +16,7 @@ from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
 from gradkit.functions.blocks import MEMORY
 from gradkit.functions.check_report import Check, Sweep
 from gradkit.functions.claims import claimed, for_claim
+from gradkit.functions.evaluate import own
 from gradkit.functions.gradients import gradient, hessian_diagonal, jacobian
 from gradkit.functions.hessians import hessian
 from gradkit.functions.inputs import Options
@@ -82,7 +83,7 @@ def compare(wanted: str, func: Any, claim: Any, x: Any, keywords: Keywords) -> C
     if ways is not None:
         targets = [_along_way(plain, x, way, bounds) for way in ways]
     numeric, calls = _measured(wanted, targets, keywords, count > 0)
-    values, source = claimed(claim, wanted, func, x, keywords.args, keywords.symbols)
+    values, source = claimed(claim, wanted, func, own(x), keywords.args, keywords.symbols)
     shape = {"gradient": (n,), "jacobian": (*value.shape, n), "hessian": (n, n)}[wanted]
     fitted, told = _fitted(values, shape)
     if kind(dtype_name(values.dtype)) in ("float", "complex"):
@@ -181,7 +182,7 @@ def _value(
     func: Callable[..., Any], x: Array, args: Sequence[Any], wanted: str
 ) -> tuple[np.ndarray, float]:
     """The value at x, on the host, and the roundings of its dtype or of that of x."""
-    given = func(x, *args)
+    given = func(own(x), *args)
     array = _array.as_array(given, "the value of func")
     dtype = dtype_name(array.dtype)
     if kind(dtype) not in ("int", "uint", "float", "complex"):

@@ -97,6 +97,8 @@ def _with_steps_of(problem: Problem, diagonal: Found) -> Problem:
     Those were found for each variable alone; in a mixed derivative two of them keep one ratio.
     """
     xp, step = problem.evaluator.xp, diagonal.step
+    if 0 in step.shape:
+        return problem
     shared = xp.min(xp.reshape(step, (-1, step.shape[-1])), axis=0)
     begin = problem.begin._replace(step=xp.reshape(shared, problem.x.shape))
     return replace(problem, begin=begin)
@@ -146,17 +148,18 @@ def _symmetric(
     index = indices(place.reshape(-1), problem.x)
     full: list[Array] = []
     for parts in zip(*found, strict=True):
-        joint = xp.concat([_entries(problem, part) for part in parts], axis=len(outputs))
+        counted = zip(parts, (m, len(rows)), strict=False)
+        joint = xp.concat([_entries(problem, *part) for part in counted], axis=len(outputs))
         taken = xp.take(joint, index, axis=len(outputs))
         full.append(xp.reshape(taken, (*outputs, m * m * problem.x.shape[1])))
     return result(Found(*full), (*outputs, m, m, *problem.batch), problem.evaluator.calls)
 
 
-def _entries(problem: Problem, part: Array) -> Array:
+def _entries(problem: Problem, part: Array, entries: int) -> Array:
     """Lanes ``(..., entries * points)`` as ``(outputs, entries, points)``."""
-    xp, count = problem.evaluator.xp, problem.x.shape[1]
+    xp = problem.evaluator.xp
     full = xp.broadcast_to(part, (*problem.outputs, part.shape[-1]))
-    return xp.reshape(full, (*problem.outputs, part.shape[-1] // count if count else 0, count))
+    return xp.reshape(full, (*problem.outputs, entries, problem.x.shape[1]))
 
 
 def partial(

@@ -601,6 +601,21 @@ def test_arguments_are_kept(library):
     np.testing.assert_array_equal(library.to_numpy(x), [1.0, 2.0])
 
 
+def test_functions_that_write_to_their_argument_are_checked_and_x_is_kept():
+    x = np.array([0.5, -1.5])
+
+    def squares(z):
+        return np.multiply(z, z, out=z)
+
+    def doubled(z):
+        z *= 2
+        return np.diag(z)
+
+    for options in ({}, {"vectorized": False}, {"directions": 2}, {"steps": [1e-3]}):
+        assert check_jacobian(squares, doubled, x, **options).passed
+        assert x.tolist() == [0.5, -1.5]
+
+
 SQUARE = (lambda x: (x**2).sum(0), lambda x: 2 * x, [1.0, 2.0])
 
 

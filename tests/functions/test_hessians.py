@@ -44,6 +44,13 @@ def test_several_values():
     assert np.allclose(result.value[1], [[2, 0], [0, 0]], atol=1e-8)
 
 
+def test_no_points_and_no_values():
+    for batch in ((0,), (2, 0)):
+        result = hessian(lambda z: (z**2).sum(axis=0), np.ones((3, *batch)))
+        assert result.value.shape == (3, 3, *batch)
+    assert hessian(lambda z: z[:0], [1.0, 2.0]).value.shape == (0, 2, 2)
+
+
 def test_one_variable():
     assert hessian(lambda z: z[0] ** 3, [2.0]).value == pytest.approx(np.array([[12.0]]))
 
