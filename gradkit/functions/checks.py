@@ -59,10 +59,11 @@ def check_gradient(
         Steps of plain central differences with which the claim is compared as well.
     directions : int, optional
         Compare along so many random directions, not entry by entry; 0 for all entries. The default
-        is 10 directions above 1000 variables. In each of them every variable moves, up or down, in
-        proportion to its scale: its size (its root beyond 1), 1 at 0, and no less than 1/100 of
-        the largest scale. The tolerance is that of the sum, so that small errors of single entries
-        are not seen; at a kink, which may hide more, a direction is undecided.
+        is 10 directions above 1000 variables. In each of them every variable moves, up or down,
+        away from a bound that is near, in proportion to its scale: its size (its root beyond 1), 1
+        at 0, and no less than 1/100 of the largest scale. The tolerance is that of the sum, so that
+        small errors of single entries are not seen; at a kink, which may hide more, a direction is
+        undecided.
     seed : int, default 0
         Seed of the directions.
     args : sequence, optional

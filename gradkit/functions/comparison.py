@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from math import inf, isfinite, nan
+from math import isfinite, nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,11 +77,12 @@ def compare(wanted: str, func: Any, claim: Any, x: Any, keywords: Keywords) -> C
     plain = _detached(func)
     value, precision = _value(plain, x, keywords.args, wanted)
     count, n = keywords.directions or 0, int(x.shape[0])
-    ways = _random_ways(x, count, keywords.seed) if count else None
     bounds = keywords.numeric.get("bounds")
-    targets = [_Target(plain, x, bounds)]
-    if ways is not None:
-        targets = [_along_way(plain, x, way, bounds) for way in ways]
+    ways, targets = None, [_Target(plain, x, bounds)]
+    if count:
+        room = _room(x, bounds)
+        ways = _random_ways(x, count, keywords.seed, room)
+        targets = [_along_way(plain, x, way, room) for way in ways]
     numeric, calls = _measured(wanted, targets, keywords, count > 0)
     values, source = claimed(claim, wanted, func, own(x), keywords.args, keywords.symbols)
     shape = {"gradient": (n,), "jacobian": (*value.shape, n), "hessian": (n, n)}[wanted]
@@ -272,16 +273,40 @@ def _slopes(target: _Target, keywords: Keywords) -> np.ndarray:
 # --- random directions --------------------------------------------------------------------------
 
 
-def _random_ways(x: Array, count: int, seed: int) -> np.ndarray:
-    """Directions in which every variable moves up or down by its own scale, (count, n)."""
+def _room(x: Array, bounds: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """How far each variable is from its bounds, below and above."""
+    begin = start(x, Options(bounds=bounds), 1)
+    if begin.below is None:
+        return None
+    return _array.to_host(begin.below, "bounds[0]"), _array.to_host(begin.above, "bounds[1]")
+
+
+def _random_ways(
+    x: Array, count: int, seed: int, room: tuple[np.ndarray, np.ndarray] | None
+) -> np.ndarray:
+    """Directions in which every variable moves up or down by its own scale, (count, n).
+
+    Those that bounds leave less on one side move to the other, by lengths that differ.
+    """
     size = np.abs(_array.to_host(x, "x").astype(float))
     scale = np.where(size > 1, np.sqrt(size), np.where(size > 0, size, 1.0))
     scale = np.fmax(scale, 0.01 * np.nanmax(scale, initial=0.0))
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (count, len(scale)))
+    rng = np.random.default_rng(seed)
+    signs = rng.choice([-1.0, 1.0], (count, len(scale)))
+    if room is not None:
+        below, above = room
+        inward = np.where(above < below, -1.0, 1.0) * rng.uniform(0.5, 1.0, signs.shape)
+        signs = np.where(np.minimum(below, above) < scale, inward, signs)
+        scale = np.minimum(scale, np.maximum(below, above))
     return signs * scale
 
 
-def _along_way(func: Callable[..., Any], x: Array, way: np.ndarray, bounds: Any) -> _Target:
+def _along_way(
+    func: Callable[..., Any],
+    x: Array,
+    way: np.ndarray,
+    room: tuple[np.ndarray, np.ndarray] | None,
+) -> _Target:
     """A function of the distance t from x along a direction, as that of a vector with one entry."""
     xp = _array.namespace(x)
     towards = xp.asarray(way.astype(dtype_name(x.dtype)), device=_array.device(x))
@@ -291,12 +316,11 @@ def _along_way(func: Callable[..., Any], x: Array, way: np.ndarray, bounds: Any)
             return func(x + t * towards, *args)
         return func(x[:, None] + t * towards[:, None], *args)
 
-    if bounds is not None:
-        host, (lower, upper) = _array.to_host(x, "x"), bounds
-        low = -inf if lower is None else _array.to_host(lower, "bounds[0]")
-        high = inf if upper is None else _array.to_host(upper, "bounds[1]")
-        ends = np.broadcast_arrays((low - host) / way, (high - host) / way)
-        bounds = (float(np.max(np.fmin(*ends))), float(np.min(np.fmax(*ends))))
+    bounds = None
+    if room is not None:
+        below, above = room
+        back, forth = np.where(way > 0, below, above), np.where(way > 0, above, below)
+        bounds = (-float(np.min(back / abs(way))), float(np.min(forth / abs(way))))
     return _Target(along, xp.zeros_like(x[:1]), bounds)
 
 

@@ -479,6 +479,31 @@ def test_directions_of_jacobians_and_hessians(rng):
     assert not check_hessian(rosen, lambda x: 1.01 * rosen_hess(x), x, directions=3).passed
 
 
+def test_directions_lead_away_from_bounds(rng):
+    x = np.clip(rng.standard_normal(1200), -1, 1)  # a third of them are at a bound
+
+    def inside(z):
+        assert np.all(np.abs(z) <= 1)
+        return rosen(z)
+
+    check = check_gradient(inside, rosen_der, x, bounds=(-1, 1))
+    assert check.passed
+    assert check.directions == 10
+    for i in (np.argmin(x), np.argmax(x), np.argmin(np.abs(x - 0.5))):
+        wrong = spoiled(rosen_der(x), i, rosen_der(x)[i] + 10)
+        assert check_gradient(inside, wrong, x, bounds=(-1, 1)).count("wrong") == 10
+    with pytest.raises(ArgumentTypeError, match="bounds=3: wanted a pair"):
+        check_gradient(inside, rosen_der, x, bounds=3)
+
+
+def test_variables_at_bounds_do_not_always_cancel():
+    # Both move inward in every direction, by lengths that differ.
+    bounds = {"x": [0.0, 0.0], "bounds": ([0, -1], [1, 0]), "directions": 5}
+    for claim in ([3.0, 2.0], [3.0, 0.0]):
+        check = check_gradient(lambda z: 2 * z[0] + z[1], claim, **bounds)
+        assert check.count("wrong") == 5
+
+
 def test_small_variables_count_along_directions():
     x = np.array([1e-9, 1.0])
     assert not check_gradient(lambda x: (x**2).sum(0), [1.0, 2.0], x, directions=1).passed
