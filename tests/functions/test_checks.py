@@ -504,6 +504,18 @@ def test_variables_at_bounds_do_not_always_cancel():
         assert check.count("wrong") == 5
 
 
+def test_a_variable_within_narrow_bounds_does_not_rule_a_direction():
+    x = np.array([5e-7, 1.0])
+    options = {"x": x, "bounds": ([0, -10], [1e-6, 10]), "directions": 3}
+
+    def func(z):
+        return np.sin(1e6 * z[0]) + np.sin(z[1])
+
+    right = [1e6 * np.cos(0.5), np.cos(1.0)]
+    assert check_gradient(func, right, **options).passed
+    assert check_gradient(func, [right[0], right[1] + 1e-3], **options).count("wrong") == 3
+
+
 def test_small_variables_count_along_directions():
     x = np.array([1e-9, 1.0])
     assert not check_gradient(lambda x: (x**2).sum(0), [1.0, 2.0], x, directions=1).passed
