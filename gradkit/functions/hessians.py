@@ -14,6 +14,7 @@ from gradkit.functions.blocks import MEMORY, Problem, indices, search_moves
 from gradkit.functions.history import KINK, Found
 from gradkit.functions.inputs import Options
 from gradkit.functions.results import Result, result
+from gradkit.functions.steps import least
 
 __all__ = ["hessian", "partial"]
 
@@ -96,12 +97,8 @@ def _with_steps_of(problem: Problem, diagonal: Found) -> Problem:
 
     Those were found for each variable alone; in a mixed derivative two of them keep one ratio.
     """
-    xp, step = problem.evaluator.xp, diagonal.step
-    if 0 in step.shape:
-        return problem
-    shared = xp.min(xp.reshape(step, (-1, step.shape[-1])), axis=0)
-    begin = problem.begin._replace(step=xp.reshape(shared, problem.x.shape))
-    return replace(problem, begin=begin)
+    step = problem.evaluator.xp.reshape(least(diagonal.step), problem.x.shape)
+    return replace(problem, begin=problem.begin._replace(step=step))
 
 
 def _compared(

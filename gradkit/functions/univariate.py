@@ -297,7 +297,8 @@ def _search(
         xp, (order,), options.method, bounded, lanes_of, tolerances, plan
     )
     if options.method == "complex":
-        found = yield from complex_step(xp, x, args, begin.step, found, evaluator.epsilon)
+        known = (found, evaluator.epsilon, begin.nearest)
+        found = yield from complex_step(xp, x, args, begin.step, *known)
         found = found if plan.keep is None else plan.keep(found)
     return found
 

@@ -34,6 +34,67 @@ def test_cancellation_is_in_the_error():
     assert abs(result.value - true) <= 10 * result.error
 
 
+def _cosine(x):
+    """(1 - cos(x)) / x**2; its derivative is -x/12 + x**3/180."""
+    return (1 - np.cos(x)) / x**2
+
+
+@pytest.mark.parametrize(
+    ("func", "x", "true"),
+    [
+        (_cosine, 1e-3, -1e-3 / 12 + 1e-9 / 180),
+        (lambda x: (np.exp(x) - 1 - x) / x**2, 1e-3, 1 / 6 + 1e-3 / 12 + 1e-6 / 40),
+        (lambda x: np.log(1 + x) / x, 1e-4, -0.5 + 2e-4 / 3 - 0.75e-8 + 0.8e-12),
+        (lambda x: np.sin(1e4 * x), 1.7, 1e4 * math.cos(17000.0)),
+        (lambda x: np.sin(1e6 * x), 1.0, 1e6 * math.cos(1e6)),
+    ],
+)
+def test_digits_that_func_loses_are_in_the_error(func, x, true):
+    for result in (
+        derivative(func, x, method="complex"),
+        gradient(lambda z: func(z[0]) + z[1], [x, 1.0], method="complex"),
+        derivative(func, x, method="complex", bounds=(x / 2, 2 * x)),
+    ):
+        value, error = np.ravel(result.value)[0], np.ravel(result.error)[0]
+        assert abs(value - true) <= 10 * error
+        assert error < 1e-4 * abs(true) or not np.all(result.success)
+
+
+def test_a_doubtful_difference_does_not_make_functions_not_analytic():
+    # Over short steps the cosine does not change, and the difference is that of 1 / x**2.
+    result = derivative(_cosine, 1e-4, method="complex")
+    assert result.status == "inaccurate"
+    assert abs(result.value + 1e-4 / 12) <= 10 * result.error
+
+
+def test_a_difference_that_converged_bounds_the_error():
+    # At 0 the slopes beside it are rounded, those at it are not.
+    result = derivative(lambda x: np.cos(8 * np.pi * x), 1.0, method="complex")
+    assert result.success
+    assert abs(result.value) <= 10 * result.error
+
+
+def test_points_beside_x_lie_within_bounds():
+    lower, upper = 0.25, 0.25 + 1e-9
+
+    def inside(z):
+        assert np.all((z.real >= lower) & (z.real < upper))
+        return np.sqrt(z - lower + 1)
+
+    for x in (lower, lower + 1e-12, lower + 9e-10):
+        result = derivative(inside, x, method="complex", bounds=(lower, upper))
+        assert result.value == pytest.approx(0.5, rel=1e-8)
+        both = gradient(
+            lambda z: inside(z[0]) + z[1], [x, 1.0], method="complex", bounds=(lower, [upper, 2])
+        )
+        assert both.value[0] == result.value
+
+
+def test_of_no_points_and_no_values():
+    assert derivative(np.sin, [], method="complex").value.shape == (0,)
+    assert jacobian(lambda z: z[:0], [1.0, 2.0], method="complex").value.shape == (0, 2)
+
+
 def test_of_vectors():
     x = np.array([[0.5, 1.0], [2.0, 3.0]])
     result = gradient(lambda z: z[0] ** 3 * z[1], x, method="complex")
