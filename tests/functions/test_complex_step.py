@@ -16,6 +16,7 @@ def test_accurate_to_rounding(x):
     assert result.success
     assert abs(result.value / expected - 1) < 4e-15 * max(1, x)
     assert abs(result.value - expected) <= 10 * result.error + 2e-16 * x * abs(expected)
+    assert result.error < 2e-14 * max(1, x) * abs(expected)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,11 @@ def test_functions_that_are_not_analytic_are_found_out(func):
     assert result.status == "not-analytic"
     assert not result.success
     assert derivative(func, 1.5).success
+
+
+def test_a_small_part_that_is_not_analytic_is_found_out():
+    result = derivative(lambda z: np.sin(z) + 1e-9 * z.real, 1.5, method="complex")
+    assert result.status == "not-analytic"
 
 
 def test_cancellation_is_in_the_error():
@@ -45,8 +51,6 @@ def _cosine(x):
         (_cosine, 1e-3, -1e-3 / 12 + 1e-9 / 180),
         (lambda x: (np.exp(x) - 1 - x) / x**2, 1e-3, 1 / 6 + 1e-3 / 12 + 1e-6 / 40),
         (lambda x: np.log(1 + x) / x, 1e-4, -0.5 + 2e-4 / 3 - 0.75e-8 + 0.8e-12),
-        (lambda x: np.sin(1e4 * x), 1.7, 1e4 * math.cos(17000.0)),
-        (lambda x: np.sin(1e6 * x), 1.0, 1e6 * math.cos(1e6)),
     ],
 )
 def test_digits_that_func_loses_are_in_the_error(func, x, true):
@@ -57,7 +61,19 @@ def test_digits_that_func_loses_are_in_the_error(func, x, true):
     ):
         value, error = np.ravel(result.value)[0], np.ravel(result.error)[0]
         assert abs(value - true) <= 10 * error
-        assert error < 1e-4 * abs(true) or not np.all(result.success)
+
+
+def test_digits_that_func_loses_at_many_points():
+    x = np.linspace(1e-3, 2e-3, 1000)
+    result = derivative(_cosine, x, method="complex")
+    assert np.all(abs(result.value + x / 12 - x**3 / 180) <= 10 * result.error)
+
+
+@pytest.mark.parametrize(("rate", "x"), [(1e4, 1.7), (1e6, 1.0)])
+def test_large_arguments_of_waves_are_in_the_error(rate, x):
+    result = derivative(lambda t: np.sin(rate * t), x, method="complex")
+    assert result.success
+    assert abs(result.value - rate * math.cos(rate * x)) <= 10 * result.error
 
 
 def test_a_doubtful_difference_does_not_make_functions_not_analytic():
@@ -67,13 +83,6 @@ def test_a_doubtful_difference_does_not_make_functions_not_analytic():
     assert abs(result.value + 1e-4 / 12) <= 10 * result.error
 
 
-def test_a_difference_that_converged_bounds_the_error():
-    # At 0 the slopes beside it are rounded, those at it are not.
-    result = derivative(lambda x: np.cos(8 * np.pi * x), 1.0, method="complex")
-    assert result.success
-    assert abs(result.value) <= 10 * result.error
-
-
 def test_points_beside_x_lie_within_bounds():
     lower, upper = 0.25, 0.25 + 1e-9
 
@@ -81,7 +90,7 @@ def test_points_beside_x_lie_within_bounds():
         assert np.all((z.real >= lower) & (z.real < upper))
         return np.sqrt(z - lower + 1)
 
-    for x in (lower, lower + 1e-12, lower + 9e-10):
+    for x in (lower, lower + 1e-13, lower + 1e-12, lower + 9e-10):
         result = derivative(inside, x, method="complex", bounds=(lower, upper))
         assert result.value == pytest.approx(0.5, rel=1e-8)
         both = gradient(
@@ -114,3 +123,8 @@ def test_non_finite_values():
     with np.errstate(all="ignore"):
         result = derivative(np.log, 0.0, method="complex")
     assert result.status == "non-finite"
+
+    def infinite(z):
+        return z + (complex(0, math.inf) if np.iscomplexobj(z) else 0)
+
+    assert derivative(infinite, 1.0, method="complex").status == "non-finite"
