@@ -245,14 +245,17 @@ class Check:
         """
         errors = self.error[np.isfinite(self.error)]
         known = f"errors up to {np.max(errors):.1e}" if errors.size else "no finite errors"
-        low, high = (f"{end(self.atol) if self.atol.size else 0:.3g}" for end in (np.min, np.max))
-        atol, told = (high, "") if low == high else ("atol", f"; atol from {low} to {high}")
         lines = [
             f"claimed by {self.source}; numeric with {known}, "
             f"{self.calls} call{'s' * (self.calls != 1)} of {self.function}",
-            f"* |claimed - numeric| > {atol} + {self.rtol:.3g} |numeric| + {DOUBT} error "
-            f"({MORE_DOUBT} if not converged), or not finite{told}",
         ]
+        if self.atol.size:
+            low, high = (f"{end(self.atol):.3g}" for end in (np.min, np.max))
+            atol, told = (high, "") if low == high else ("atol", f"; atol from {low} to {high}")
+            lines.append(
+                f"* |claimed - numeric| > {atol} + {self.rtol:.3g} |numeric| + {DOUBT} error "
+                f"({MORE_DOUBT} if not converged), or not finite{told}"
+            )
         if self.count("undecided"):
             lines.append(
                 "? the error of the numeric derivative is too large to decide: larger tolerances, "

@@ -21,7 +21,7 @@ from gradkit.functions.gradients import gradient, hessian_diagonal, jacobian
 from gradkit.functions.hessians import hessian
 from gradkit.functions.inputs import Options
 from gradkit.functions.results import STATUSES
-from gradkit.functions.steps import USABLE, start
+from gradkit.functions.steps import USABLE, Start, start
 from gradkit.functions.verdicts import MORE_DOUBT, Measured, asymmetry, hints, verdicts
 
 __all__ = ["Keywords", "compare"]
@@ -59,6 +59,7 @@ class _Target(NamedTuple):
     func: Callable[..., Any]
     x: Array
     bounds: Any
+    step: Any
 
 
 def compare(wanted: str, func: Any, claim: Any, x: Any, keywords: Keywords) -> Check:
@@ -77,12 +78,14 @@ def compare(wanted: str, func: Any, claim: Any, x: Any, keywords: Keywords) -> C
     plain = _detached(func)
     value, precision = _value(plain, x, keywords.args, wanted)
     count, n = keywords.directions or 0, int(x.shape[0])
-    bounds = keywords.numeric.get("bounds")
-    ways, targets = None, [_Target(plain, x, bounds)]
+    bounds, step = (keywords.numeric.get(name) for name in ("bounds", "step"))
+    ways, targets = None, [_Target(plain, x, bounds, step)]
     if count:
-        room = _room(x, bounds)
+        begin = start(x, Options(bounds=bounds, step=step), 1)
+        room = _room(begin)
         ways = _random_ways(x, count, keywords.seed, room)
-        targets = [_along_way(plain, x, way, room) for way in ways]
+        longest = None if step is None else _array.to_host(begin.step, "step")
+        targets = [_along_way(plain, x, way, room, longest) for way in ways]
     numeric, calls = _measured(wanted, targets, keywords, count > 0)
     values, source = claimed(claim, wanted, func, own(x), keywords.args, keywords.symbols)
     shape = {"gradient": (n,), "jacobian": (*value.shape, n), "hessian": (n, n)}[wanted]
@@ -251,8 +254,8 @@ def _largest(magnitude: np.ndarray, targets: Sequence[_Target], keywords: Keywor
 
 def _slopes(target: _Target, keywords: Keywords) -> np.ndarray:
     """Slopes of the values over the first step of each variable, 0 where they are not finite."""
-    method, step = (keywords.numeric.get(name) for name in ("method", "step"))
-    begin = start(target.x, Options(step=step, bounds=target.bounds), 1)
+    method = keywords.numeric.get("method")
+    begin = start(target.x, Options(step=target.step, bounds=target.bounds), 1)
     x, move = (_array.to_host(part, "x") for part in (target.x, begin.step))
     side, room = (-1, begin.below) if method == "backward" else (1, begin.above)
     if room is not None:
@@ -273,9 +276,8 @@ def _slopes(target: _Target, keywords: Keywords) -> np.ndarray:
 # --- random directions --------------------------------------------------------------------------
 
 
-def _room(x: Array, bounds: Any) -> tuple[np.ndarray, np.ndarray] | None:
+def _room(begin: Start) -> tuple[np.ndarray, np.ndarray] | None:
     """How far each variable is from its bounds, below and above."""
-    begin = start(x, Options(bounds=bounds), 1)
     if begin.below is None:
         return None
     return _array.to_host(begin.below, "bounds[0]"), _array.to_host(begin.above, "bounds[1]")
@@ -306,6 +308,7 @@ def _along_way(
     x: Array,
     way: np.ndarray,
     room: tuple[np.ndarray, np.ndarray] | None,
+    longest: np.ndarray | None,
 ) -> _Target:
     """A function of the distance t from x along a direction, as that of a vector with one entry."""
     xp = _array.namespace(x)
@@ -321,7 +324,8 @@ def _along_way(
         below, above = room
         back, forth = np.where(way > 0, below, above), np.where(way > 0, above, below)
         bounds = (-float(np.min(back / abs(way))), float(np.min(forth / abs(way))))
-    return _Target(along, xp.zeros_like(x[:1]), bounds)
+    step = None if longest is None else float(np.min(longest / abs(way)))
+    return _Target(along, xp.zeros_like(x[:1]), bounds, step)
 
 
 def _claim_along(wanted: str, values: np.ndarray, ways: np.ndarray) -> np.ndarray:
@@ -343,10 +347,11 @@ def _measured(
         differentiate = hessian_diagonal
     parts: list[Measured] = []
     calls = 0
-    for func, x, bounds in targets:
+    for func, x, bounds, step in targets:
         options = {**keywords.numeric, "args": keywords.args, "vectorized": keywords.vectorized}
-        if bounds is not None:
-            options["bounds"] = bounds
+        options |= {"bounds": bounds, "step": step}
+        if is_along:
+            options.pop("sparsity", None)  # a direction moves all variables at once
         found = differentiate(func, x, **options)
         value, error = _host(found.value), _host(found.error).astype(float)
         converged = _host(found.success)

@@ -208,6 +208,8 @@ class Evaluator:
                     f"{_array.library(self._like)} array: wanted the same library"
                 )
             return value
+        if value is None:
+            raise ArgumentTypeError("func returned None: wanted real or complex numbers")
         if _array.is_torch(self._like) and not _holds_arrays(value):
             value = np.asarray(value)  # torch would keep half of the digits
         try:

@@ -638,6 +638,30 @@ def test_arguments_are_kept(library):
     np.testing.assert_array_equal(library.to_numpy(x), [1.0, 2.0])
 
 
+def test_steps_and_sparsity_along_directions(rng):
+    x = np.array([0.5, 2.0, 1e3])
+    for step in (1e-3, [1e-3, 1e-2, 1.0]):
+        points = []
+
+        def func(z, points=points):
+            points.append(abs(z.T - x).reshape(-1, 3).max(axis=0))
+            return (z**2).sum(0)
+
+        assert check_gradient(func, 2 * x, x, step=step, directions=3, rounds=1).passed
+        assert np.all(np.max(points, axis=0) <= np.array(step) * (1 + 1e-12))
+    A = rng.standard_normal((3, 3)) * np.eye(3)
+    check = check_jacobian(lambda z: A @ z, A, x, sparsity=np.eye(3), directions=2)
+    assert check.passed
+    assert not check_jacobian(lambda z: A @ z, 2 * A, x, sparsity=np.eye(3), directions=2).passed
+    with pytest.raises(ArgumentValueError, match=r"step has shape \(2,\)"):
+        check_gradient(lambda z: z.sum(0), np.ones(3), x, step=[1, 2], directions=2)
+
+
+def test_a_claim_of_another_shape_has_no_tolerances():
+    check = check_gradient(lambda x: (x**2).sum(0), np.eye(3), np.ones(3))
+    assert "|claimed - numeric|" not in str(check)
+
+
 def test_functions_that_write_to_their_argument_are_checked_and_x_is_kept():
     x = np.array([0.5, -1.5])
 
@@ -676,6 +700,11 @@ SQUARE = (lambda x: (x**2).sum(0), lambda x: 2 * x, [1.0, 2.0])
             "claimed derivative has dtype",
         ),
         (lambda: check_gradient(SQUARE[0], [True], [1.0]), ArgumentTypeError, "bool"),
+        (
+            lambda: check_gradient(SQUARE[0], lambda x: None, [1.0]),
+            ArgumentTypeError,
+            "claimed derivative is None",
+        ),
         (lambda: check_gradient(*SQUARE, rtol=-1), ArgumentValueError, "rtol=-1"),
         (lambda: check_gradient(*SQUARE, atol="1"), ArgumentTypeError, "atol='1'"),
         (lambda: check_gradient(*SQUARE, atol=np.nan), ArgumentValueError, "atol=nan"),

@@ -82,6 +82,12 @@ def test_no_points_one_at_a_time():
         gradient(lambda z: z @ z, np.ones((3, 0)), vectorized=False)
 
 
+@pytest.mark.parametrize("vectorized", [True, False])
+def test_a_function_that_returns_nothing_is_named(vectorized):
+    with pytest.raises(ArgumentTypeError, match="func returned None"):
+        gradient(lambda z: None, [1.0], vectorized=vectorized)
+
+
 def test_points_that_cannot_be_used_are_named():
     with pytest.raises(ArgumentTypeError, match="x is a masked array"):
         gradient(np.sum, np.ma.masked_array([1.0, 2.0], [True, False]))
