@@ -38,8 +38,9 @@ def test_complex_values_are_whole_in_both_parts():
         np.full(9, 0.5),
         np.zeros(9),
         np.asarray([0.5, *np.ones(8)]) / 3,
+        np.asarray([0.5, np.sin(1.0), 0.75]),
     ],
-    ids=["of its own", "all the same", "0", "of two kinds"],
+    ids=["of its own", "all the same", "0", "of two kinds", "whole at the ends alone"],
 )
 def test_there_is_none_in_other_values(values):
     assert unit_of(values) == 0
