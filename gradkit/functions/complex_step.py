@@ -18,7 +18,7 @@ from gradkit._dtypes import dtype_name, kind
 from gradkit.errors import ArgumentTypeError
 from gradkit.functions.evaluate import Asking
 from gradkit.functions.history import NOT_ANALYTIC, Found
-from gradkit.functions.steps import least
+from gradkit.functions.steps import of_lanes
 from gradkit.weights import fornberg
 
 __all__ = ["complex_step"]
@@ -77,7 +77,7 @@ def complex_step(
             "func returns complex values at real points: method='complex' needs real ones there"
         )
     complex_dtype = xp.result_type(x.dtype, xp.complex64)
-    near = NEAR * least(real.step)
+    near = NEAR * of_lanes(real.step, xp.min)
     near = near if room is None else xp.minimum(near, room / len(BESIDE))
     beside = xp.stack([x + float(k) * near for k in BESIDE])
     steps = xp.stack([longest * PARTS[k % len(PARTS)] for k in range(len(BESIDE))])

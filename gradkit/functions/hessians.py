@@ -14,7 +14,7 @@ from gradkit.functions.blocks import MEMORY, Problem, indices, search_moves
 from gradkit.functions.history import KINK, Found
 from gradkit.functions.inputs import Options
 from gradkit.functions.results import Result, result
-from gradkit.functions.steps import least
+from gradkit.functions.steps import of_lanes
 
 __all__ = ["hessian", "partial"]
 
@@ -95,9 +95,11 @@ def hessian(
 def _with_steps_of(problem: Problem, diagonal: Found) -> Problem:
     """The problem with first steps that the derivatives along the axes were found with.
 
-    Those were found for each variable alone; in a mixed derivative two of them keep one ratio.
+    Those were found for each variable alone; in a mixed derivative two of them keep one ratio. Of
+    several values the one with the longest steps begins: the search goes on to shorter ones.
     """
-    step = problem.evaluator.xp.reshape(least(diagonal.step), problem.x.shape)
+    xp = problem.evaluator.xp
+    step = xp.reshape(of_lanes(diagonal.step, xp.max), problem.x.shape)
     return replace(problem, begin=problem.begin._replace(step=step))
 
 
@@ -129,7 +131,10 @@ def _compared(
         apart = xp.abs(mixed.companion - (parts[0] + parts[1]))
         # Steps that rounding made much longer may be too long for the derivatives along the axes;
         # differences to one side have no such points: their companion is the value.
-        given = (mixed.step <= STRETCH * along(step, first)) & (mixed.companion != mixed.value)
+        long = (mixed.step > STRETCH * along(diagonal.step, first)) | (
+            mixed.step > STRETCH * ratio * along(diagonal.step, second)
+        )
+        given = ~long & (mixed.companion != mixed.value)
         kink = given & xp.isfinite(doubt) & (apart > xp.maximum(doubt, mixed.limit))
     return mixed._replace(flaw=xp.where(kink, xp.full_like(mixed.flaw, KINK), mixed.flaw))
 

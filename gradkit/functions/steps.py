@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.functions.inputs import Options, over
 from gradkit.functions.judging import BROAD, changed, number
 
-__all__ = ["Start", "broad", "ladder", "least", "moved", "start"]
+__all__ = ["Start", "broad", "ladder", "moved", "of_lanes", "start"]
 
 #: The longest first step, as a part of the scale of x, and how it grows with the order: where less
 #: precision is left, rounding weighs more than truncation.
@@ -138,12 +139,15 @@ def ladder(x: Array, longest: Array, ratio: float, levels: int) -> Array:
     return (size + step) - size
 
 
-def least(step: Array) -> Array:
-    """The least of the steps ``(..., lanes)`` of the values of each lane, 1 for no values."""
+def of_lanes(step: Array, chosen: Callable[..., Array]) -> Array:
+    """The least or the largest of the steps ``(..., lanes)`` of the values of each lane.
+
+    1 where there are no values.
+    """
     xp = _array.namespace(step)
     if 0 in step.shape:
         return xp.ones(step.shape[-1], dtype=step.dtype, device=_array.device(step))
-    return xp.min(xp.reshape(step, (-1, step.shape[-1])), axis=0)
+    return chosen(xp.reshape(step, (-1, step.shape[-1])), axis=0)
 
 
 def moved(x: Array, step: Array, offset: int) -> Array:
