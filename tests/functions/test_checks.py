@@ -14,33 +14,7 @@ from gradkit.functions import (
     check_jacobian,
 )
 
-
-def rosen(x):
-    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum(0)
-
-
-def softmax(x):
-    e = np.exp(x - x.max(axis=0))
-    return e / e.sum(axis=0)
-
-
-def softmax_jacobian(x):
-    s = softmax(x)
-    return np.diag(s) - np.outer(s, s)
-
-
-def relu(x):
-    return np.maximum(x, 0).sum(0)
-
-
-def step(x):
-    return (x > 0) * np.ones_like(x)
-
-
-def spoiled(values, index, entry):
-    values = np.array(values)
-    values[index] = entry
-    return values
+from .claimed import PRECISIONS, relu, rosen, softmax, softmax_jacobian, spoiled, step
 
 
 def network(x, data):
@@ -66,9 +40,6 @@ def network_gradient(x, data):
 
 def data_of(rng, dtype=np.float64):
     return rng.standard_normal((10, 3)).astype(dtype), rng.standard_normal((10, 2)).astype(dtype)
-
-
-PRECISIONS = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 # --- right derivatives --------------------------------------------------------------------------
@@ -274,113 +245,6 @@ def test_asymmetric_hessian_is_named():
     assert along.hints == ("claimed is not symmetric",)
 
 
-# --- small derivatives, and variables of different sizes ----------------------------------------
-
-
-@PRECISIONS
-@pytest.mark.parametrize("scale", [1e-12, 1e-6])
-def test_small_derivatives_are_checked_like_large_ones(dtype, scale):
-    x, scale = np.array([-1.2, 1.0, 0.5], dtype), dtype(scale)
-
-    def small(x):
-        return scale * (rosen(x) + 1)
-
-    right = scale * rosen_der(x).astype(dtype)
-    assert check_gradient(small, right, x).passed
-    assert check_gradient(small, right, x, directions=3).passed
-    assert check_gradient(small, -right, x).count("wrong") == 3
-    assert check_gradient(small, -right, x, directions=3).count("wrong") == 3
-    for i in range(3):
-        check = check_gradient(small, spoiled(right, i, 2 * right[i]), x)
-        assert np.flatnonzero(check.verdict == "wrong").tolist() == [i]
-    hessian = scale * rosen_hess(x).astype(dtype)
-    assert check_hessian(small, hessian, x).passed
-    assert check_hessian(small, spoiled(hessian, (1, 1), 0), x).worst == (1, 1)
-
-
-def test_variables_of_any_sizes_are_checked():
-    x = np.array([1e-12, 1e12, 1.0])
-    right = np.prod(x) / x
-    for i in range(3):
-        check = check_gradient(lambda z: z.prod(0), spoiled(right, i, -right[i]), x)
-        assert np.flatnonzero(check.verdict == "wrong").tolist() == [i]
-    assert check_gradient(lambda z: z.prod(0), right, x).passed
-
-
-def test_values_of_any_sizes_are_checked():
-    x, sizes = np.array([0.5, 2.0]), np.array([1e-10, 1.0, 1e8])
-    A = sizes[:, None] * np.array([[1.0, -2.0], [3.0, 1.0], [1.0, 1.0]])
-    assert check_jacobian(lambda z: A @ z, A, x).passed
-    for index in np.ndindex(3, 2):
-        check = check_jacobian(lambda z: A @ z, spoiled(A, index, -A[index]), x)
-        assert np.argwhere(check.verdict == "wrong").tolist() == [list(index)]
-
-
-@pytest.mark.parametrize("scale", [1e-12, 1.0])
-def test_gradients_that_are_rounding_pass_at_a_minimum(scale):
-    # A consistent system: claims have only what is left of terms that cancel.
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        A = rng.standard_normal((6, 3)) * 10 ** rng.uniform(-2, 2, 3)
-        x = rng.standard_normal(3)
-        b = A @ x
-
-        def loss(z):
-            gap = np.tensordot(A, z, 1) - b.reshape(-1, *(1,) * (z.ndim - 1))  # noqa: B023
-            return scale * (gap**2).sum(0)
-
-        near = np.linalg.lstsq(A, b, rcond=None)[0]
-        assert not check_gradient(loss, 2 * scale * A.T @ (A @ near - b), near).count("wrong")
-
-
-def test_what_the_numeric_derivative_cannot_tell_is_small():
-    # Terms of 1e5 are taken away from each other; what is left has 11 digits.
-    a, b = x = np.array([1e10, 1.0])
-    right = [-0.5 * b / (a**0.5 * (a + b) ** 0.5 * (a**0.5 + (a + b) ** 0.5)), 0.5 / (a + b) ** 0.5]
-    with np.errstate(invalid="ignore"):
-        assert check_gradient(lambda z: np.sqrt(z[0] + z[1]) - np.sqrt(z[0]), right, x).passed
-
-
-def test_small_derivatives_are_checked_where_values_further_on_are_not_finite():
-    with np.errstate(over="ignore"):
-        check = check_gradient(lambda x: 1e-12 * np.exp(1e4 * x[0]), [-1e-8], [0.0])
-    assert check.verdict.tolist() == ["wrong"]
-
-
-def test_nothing_is_known_to_be_small_where_no_value_changes():
-    assert check_gradient(lambda x: 0 * x.sum(0), [1e-20, 0.0], [1.0, 2.0]).passed
-
-
-def test_memory_bounds_the_points_of_a_call(monkeypatch):
-    x = np.linspace(0.1, 1, 40)
-    whole = check_gradient(lambda x: 1e-9 * (x**3).sum(0), 3e-9 * x**2, x)
-    monkeypatch.setattr("gradkit.functions.comparison.MEMORY", 8 * 40 * 7)
-    parts = check_gradient(lambda x: 1e-9 * (x**3).sum(0), 3e-9 * x**2, x)
-    assert np.array_equal(whole.atol, parts.atol)
-
-
-def test_no_point_beyond_bounds_tells_what_is_small():
-    def inside(x):
-        assert np.all((x >= 0) & (x < 1))
-        return 1e-9 * x.sum(0)
-
-    for x in ([0.0, 0.5], [0.95, 1 - 1e-12], [0.5, 0.5]):
-        assert check_gradient(inside, [1e-9, 1e-9], x, bounds=(0, 1)).passed
-
-    def between(x):
-        assert np.all((x > 0.45) & (x < 0.55))
-        return x.sum(0)
-
-    assert check_gradient(between, [1.0], [0.5], bounds=(0.45, 0.55)).passed
-    for method, part in (("forward", slice(1, None)), ("backward", slice(None, 1))):
-
-        def one_sided(z, part=part):
-            assert np.all(z[0] >= 1 if part.start else z[0] <= 1)
-            return z[0] ** 2
-
-        assert check_gradient(one_sided, [2.0], [1.0], method=method).passed
-
-
 # --- what cannot be decided, and kinks ----------------------------------------------------------
 
 
@@ -454,134 +318,6 @@ def test_second_derivative_at_a_kink_is_undecided():
     assert check.verdict[1, 1] == "passed"
 
 
-# --- directions and sweeps ----------------------------------------------------------------------
-
-
-def test_large_problems_are_checked_along_directions(rng):
-    x = rng.standard_normal(1500)
-    wanted = rosen_der(x)
-    check = check_gradient(rosen, wanted, x)
-    assert check.passed
-    assert check.directions == 10
-    assert check.verdict.shape == (10,)
-    assert not check_gradient(rosen, spoiled(wanted, 700, wanted[700] + 1.0), x).passed
-    assert check_gradient(rosen, wanted, x[:], directions=2, seed=3).verdict.shape == (2,)
-
-
-def test_directions_of_jacobians_and_hessians(rng):
-    x = rng.standard_normal(5)
-    assert check_jacobian(softmax, softmax_jacobian, x, directions=3).verdict.shape == (5, 3)
-    wrong = spoiled(softmax_jacobian(x), (1, 2), 1.0)
-    check = check_jacobian(softmax, wrong, x, directions=3)
-    assert set(check.verdict[1]) == {"wrong"}
-    assert check.count("wrong") == 3
-    assert check_hessian(rosen, rosen_hess, x, directions=3).passed
-    assert not check_hessian(rosen, lambda x: 1.01 * rosen_hess(x), x, directions=3).passed
-
-
-def test_directions_lead_away_from_bounds(rng):
-    x = np.clip(rng.standard_normal(1200), -1, 1)  # a third of them are at a bound
-
-    def inside(z):
-        assert np.all(np.abs(z) <= 1)
-        return rosen(z)
-
-    check = check_gradient(inside, rosen_der, x, bounds=(-1, 1))
-    assert check.passed
-    assert check.directions == 10
-    for i in (np.argmin(x), np.argmax(x), np.argmin(np.abs(x - 0.5))):
-        wrong = spoiled(rosen_der(x), i, rosen_der(x)[i] + 10)
-        assert check_gradient(inside, wrong, x, bounds=(-1, 1)).count("wrong") == 10
-    with pytest.raises(ArgumentTypeError, match="bounds=3: wanted a pair"):
-        check_gradient(inside, rosen_der, x, bounds=3)
-
-
-def test_variables_at_bounds_do_not_always_cancel():
-    # Both move inward in every direction, by lengths that differ.
-    bounds = {"x": [0.0, 0.0], "bounds": ([0, -1], [1, 0]), "directions": 5}
-    for claim in ([3.0, 2.0], [3.0, 0.0]):
-        check = check_gradient(lambda z: 2 * z[0] + z[1], claim, **bounds)
-        assert check.count("wrong") == 5
-
-
-def test_a_variable_within_narrow_bounds_does_not_rule_a_direction():
-    x = np.array([5e-7, 1.0])
-    options = {"x": x, "bounds": ([0, -10], [1e-6, 10]), "directions": 3}
-
-    def func(z):
-        return np.sin(1e6 * z[0]) + np.sin(z[1])
-
-    right = [1e6 * np.cos(0.5), np.cos(1.0)]
-    assert check_gradient(func, right, **options).passed
-    assert check_gradient(func, [right[0], right[1] + 1e-3], **options).count("wrong") == 3
-
-
-def test_small_variables_count_along_directions():
-    x = np.array([1e-9, 1.0])
-    assert not check_gradient(lambda x: (x**2).sum(0), [1.0, 2.0], x, directions=1).passed
-
-
-def test_kinks_leave_directions_undecided():
-    x = np.zeros(5)
-    wrong = spoiled(step(x), 3, 0.3)
-    check = check_gradient(relu, wrong, x, directions=3)
-    assert set(check.verdict) == {"undecided"}
-    assert "kink: " in str(check)
-
-
-def test_sign_is_named_along_directions_too(rng):
-    x = rng.standard_normal(6)
-    check = check_gradient(rosen, lambda x: -rosen_der(x), x, directions=4)
-    assert check.hints == ("claimed = -numeric for all entries",)
-
-
-def test_directions_in_single_precision(rng):
-    x = rng.standard_normal(1200).astype(np.float32)
-    assert check_gradient(rosen, rosen_der, x).passed
-    assert not check_gradient(rosen, lambda x: 1.05 * rosen_der(x), x).passed
-
-
-def test_sparse_numeric_jacobian(rng):
-    x = rng.standard_normal(6)
-    diagonal = {"func": np.sin, "x": x, "sparsity": np.eye(6)}
-    assert check_jacobian(jac=np.diag(np.cos(x)), **diagonal).passed
-    spoilt = spoiled(np.diag(np.cos(x)), (0, 5), 1.0)
-    assert check_jacobian(jac=spoilt, **diagonal).worst == (0, 5)
-
-
-def test_seed_chooses_directions(rng):
-    x = rng.standard_normal(6)
-    one, same, other = (
-        check_gradient(rosen, rosen_der, x, directions=4, seed=seed).claimed for seed in (1, 1, 2)
-    )
-    np.testing.assert_array_equal(one, same)
-    assert not np.array_equal(one, other)
-
-
-def test_sweep_falls_with_the_square_of_the_step_where_the_claim_is_right():
-    x = np.array([-1.2, 1.0, 0.5])
-    for check, options in ((check_gradient, {}), (check_gradient, {"directions": 2})):
-        sweep = check(rosen, rosen_der, x, steps=[1e-2, 1e-3], **options).sweep
-        assert [s.step for s in sweep] == [1e-2, 1e-3]
-        np.testing.assert_allclose(sweep[0].absolute / sweep[1].absolute, 100, rtol=0.05)
-    sweep = check_hessian(rosen, rosen_hess, x, steps=[1e-1, 1e-2]).sweep
-    np.testing.assert_allclose(sweep[0].absolute / sweep[1].absolute, 100, rtol=0.05)
-    along = check_hessian(rosen, rosen_hess, x, steps=[1e-1, 1e-2], directions=2).sweep
-    np.testing.assert_allclose(along[0].absolute / along[1].absolute, 100, rtol=0.05)
-    wrong = check_gradient(rosen, np.zeros(3), x, steps=[1e-3, 1e-4]).sweep
-    np.testing.assert_allclose([s.absolute for s in wrong], np.abs(rosen_der(x)).max(), rtol=1e-3)
-    assert [s.wrong for s in wrong] == [3, 3]
-
-
-def test_sweep_counts_what_is_not_finite():
-    with np.errstate(invalid="ignore"):
-        check = check_gradient(
-            lambda x: np.sqrt(x).sum(0), lambda x: 0.5 / np.sqrt(x), [1e-3], steps=[1e-2, 1e-6]
-        )
-    assert check.passed
-    assert check.sweep[0].wrong == 1
-
-
 # --- assertions and arguments -------------------------------------------------------------------
 
 
@@ -636,25 +372,6 @@ def test_arguments_are_kept(library):
     assert check_gradient(func, lambda x: 2 * x, x, directions=2).passed
     assert check_hessian(func, library.asarray([[2.0, 0.0], [0.0, 2.0]]), x).passed
     np.testing.assert_array_equal(library.to_numpy(x), [1.0, 2.0])
-
-
-def test_steps_and_sparsity_along_directions(rng):
-    x = np.array([0.5, 2.0, 1e3])
-    for step in (1e-3, [1e-3, 1e-2, 1.0]):
-        points = []
-
-        def func(z, points=points):
-            points.append(abs(z.T - x).reshape(-1, 3).max(axis=0))
-            return (z**2).sum(0)
-
-        assert check_gradient(func, 2 * x, x, step=step, directions=3, rounds=1).passed
-        assert np.all(np.max(points, axis=0) <= np.array(step) * (1 + 1e-12))
-    A = rng.standard_normal((3, 3)) * np.eye(3)
-    check = check_jacobian(lambda z: A @ z, A, x, sparsity=np.eye(3), directions=2)
-    assert check.passed
-    assert not check_jacobian(lambda z: A @ z, 2 * A, x, sparsity=np.eye(3), directions=2).passed
-    with pytest.raises(ArgumentValueError, match=r"step has shape \(2,\)"):
-        check_gradient(lambda z: z.sum(0), np.ones(3), x, step=[1, 2], directions=2)
 
 
 def test_a_claim_of_another_shape_has_no_tolerances():
