@@ -74,9 +74,9 @@ def unlabelled(value: Any, ndim: int | None = None) -> Any:
 def is_array(value: Any) -> bool:
     """Whether `value` is an array of a library that has an array API namespace.
 
-    A NumPy scalar is not one.
+    A NumPy scalar is not one, nor is a type of arrays.
     """
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, np.ndarray | np.generic | type):
         return isinstance(value, np.ndarray)
     return array_api_compat.is_array_api_obj(value)
 

@@ -8,9 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import TypeVar
 
+import numpy as np
+
 from gradkit.errors import ArgumentValueError
 
-__all__ = ["each", "in_parallel", "limit"]
+__all__ = ["each", "in_blocks", "in_parallel", "limit"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -143,6 +145,21 @@ def each(do: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
 
     in_parallel(worker, range(len(tasks)), limit() if len(tasks) > 1 else 1)
     return [found[i] for i in range(len(tasks))]
+
+
+def in_blocks(do: Callable[[int, int], Result], start: int, stop: int, size: int) -> list[Result]:
+    """What a function makes of ``first <= row < last``, block by block, in all threads."""
+    blocks = [(first, min(first + size, stop)) for first in range(start, stop, size)]
+    if len(blocks) == 1:
+        return [do(start, stop)]
+    errors = np.geterr()
+
+    def done(block: tuple[int, int]) -> Result:
+        # Each thread has settings of its own.
+        with np.errstate(**errors):
+            return do(*block)
+
+    return each(done, blocks)
 
 
 def _work(worker: Callable[[], Callable[[Task], None]], left: Iterator[Task]) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 from gradkit import _array, _dtypes
 from gradkit._array import Array
 from gradkit._values import ArrayValue
+from gradkit.coordinates import Coordinates
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, GradkitError
-from gradkit.grid import Axis, Coordinates, Grid, exact_spacing
+from gradkit.grid import Axis, Grid, exact_spacing
 from gradkit.methods import FiniteDifference, Method
 from gradkit.operators import D, Operator
 from gradkit.plan import Plan
@@ -256,6 +257,8 @@ def _hashable_spacing(value: Any, f: Array, unit: str) -> Any:
             return _same_coordinates(value, unit)
         if value.size <= _HUGE:
             return _recent_coordinates(value, unit)
+        # Nothing is kept of such a call, if it is over when it returns.
+        return Coordinates(value, unit, copy=type(f) is not np.ndarray)
     if isinstance(value, Axis):
         return value
     if _array.is_array(value) and not isinstance(value, np.ndarray):

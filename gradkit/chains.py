@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradkit._array import Array, to_host
-from gradkit.methods.rule import WALL, Rule
+from gradkit.methods.rows import WALL
+from gradkit.methods.rule import Rule
 
 __all__ = ["Along", "Chain", "Parameter", "Step", "Times", "Wall"]
 

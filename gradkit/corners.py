@@ -11,7 +11,7 @@ from gradkit._values import ArrayValue, nearest_longdouble
 from gradkit.boundaries import Condition
 from gradkit.line import Line
 from gradkit.methods import Rule
-from gradkit.methods.rule import WALL, Point, Rows
+from gradkit.methods.rows import WALL, Point, Rows
 from gradkit.weights import fornberg
 
 __all__ = ["applied_to", "at_wall", "narrowed", "points_in_corner"]

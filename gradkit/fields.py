@@ -101,8 +101,8 @@ def gradient(
     and whose rounding error follows the differences of f rather than its values.
 
     The weights of up to 2**21 coordinates are kept for the next call with the same ones; beyond
-    65536, those of the last call alone. For longer axes prepare a plan (`gradkit.make_plan`), else
-    every call computes them again.
+    65536, those of the last call alone. Every call computes those of longer axes again, part by
+    part; a plan (`gradkit.make_plan`) keeps them from its second call on.
 
     References
     ----------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import numbers
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -20,165 +19,15 @@ from gradkit._array import is_array, to_host, unlabelled
 from gradkit._dtypes import check_unit, dtype_name, unit_ratio
 from gradkit._values import exact_number
 from gradkit.boundaries import BOUNDARIES, Boundary, Condition, as_boundary, ends_of, refuse_times
+from gradkit.coordinates import Coordinates
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, GradkitError
 
-__all__ = ["Axis", "Coordinates", "Grid", "exact_spacing"]
+__all__ = ["Axis", "Grid", "exact_spacing"]
 
 #: A grid whose points all lie within this many spacings of equal spacing is equally spaced.
 UNIFORM_TOLERANCE = float(np.finfo(np.float64).eps) / 2
 #: How many distances are looked at first, to see whether all are worth it.
 HEAD = 256
-#: About how many values coordinates are hashed by.
-HASHED = 1024
-
-
-class Coordinates:
-    """The positions of the samples along one axis, strictly increasing or decreasing.
-
-    Parameters
-    ----------
-    values : array_like, shape (n,)
-        Real numbers, ``datetime64`` or ``timedelta64``, from the host or a device. A copy is kept.
-    unit : str, default "s"
-        Unit in which differences of times are counted.
-
-    Raises
-    ------
-    ArgumentTypeError
-        If the values are complex, boolean, masked, objects, lazy or traced.
-    ArgumentValueError
-        If they are not 1-D, are fewer than two, hold NaN, NaT or an infinity, or are not strictly
-        monotonic; the message gives the first offending index.
-    """
-
-    __slots__ = ("_hash", "extent", "unit", "values")
-
-    values: np.ndarray
-    #: Signed distance from the first to the last, exact.
-    extent: Fraction
-    unit: str
-
-    def __init__(self, values: Any, unit: str = "s") -> None:
-        if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-            raise ArgumentValueError(
-                "coordinates holds masked values: every position must be known"
-            )
-        host = to_host(values, "coordinates")
-        if host.ndim != 1:
-            raise ArgumentValueError(
-                f"coordinates has {host.ndim} dimensions: spacings must be scalars or 1d arrays of "
-                "coordinates"
-            )
-        if host.dtype.kind not in "iufmM":
-            raise ArgumentTypeError(
-                f"coordinates has dtype {host.dtype.name}: wanted real numbers, datetime64 or "
-                "timedelta64"
-            )
-        host.setflags(write=False)
-        self.values = host
-        self.unit = check_unit(unit)
-        _check_monotonic(host)
-        self.extent = _exact_distance(host[0], host[-1], host.dtype, unit)
-        # Some of the values, because `==` looks at all; not the padding bytes of a longdouble.
-        some = host[:: len(host) // HASHED + 1]
-        some = some if host.dtype.itemsize <= 8 else some.astype(np.float64)
-        self._hash = hash((some.tobytes(), len(host), host.dtype.str, unit))
-
-    def steps(self, start: int = 0, stop: int | None = None, dtype: Any = np.longdouble) -> Any:
-        """Signed distances from points ``start <= i < stop`` to the next ones.
-
-        Parameters
-        ----------
-        start, stop : int
-            The default is all points but the last.
-        dtype : dtype
-            In which they are computed; distances of integers and times are exact before.
-        """
-        last = len(self) - 1 if stop is None else stop
-        low, high = self.values[start:last], self.values[start + 1 : last + 1]
-        if self.values.dtype.kind == "f":
-            return np.subtract(high, low, dtype=dtype)
-        # Neighbours of monotonic integers differ by less than 2**64: exact in unsigned arithmetic.
-        low, high = (_counts(part).astype(np.uint64) for part in (low, high))
-        gaps = high - low if self.extent > 0 else low - high
-        ratio = _tick(self.values.dtype, self.unit)
-        steps = gaps.astype(dtype) * dtype(ratio.numerator) / dtype(ratio.denominator)
-        return steps if self.extent > 0 else -steps
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Coordinates, (self.values, self.unit)
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Coordinates):
-            return NotImplemented
-        return self is other or (
-            self._hash == other._hash
-            and self.unit == other.unit
-            and self.values.dtype == other.values.dtype
-            and np.array_equal(self.values, other.values)
-        )
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __repr__(self) -> str:
-        first, last = self.values[0], self.values[-1]
-        return f"{len(self)} points from {first} to {last}"
-
-
-def _check_monotonic(values: np.ndarray) -> None:
-    if len(values) < 2:
-        raise ArgumentValueError(
-            f"coordinates has {len(values)} points: a derivative needs at least 2"
-        )
-    is_finite = np.isfinite(values[0]) and np.isfinite(values[-1])
-    increasing = values[-1] >= values[0]
-    # Nothing is before or after NaN and NaT, and nothing beyond an infinity.
-    is_next = np.greater if increasing else np.less
-    if is_finite and is_next(values[1:], values[:-1]).all():
-        return
-    bad = np.isnat(values) if values.dtype.kind in "mM" else ~np.isfinite(values)
-    if bad.any():
-        index = int(bad.argmax())
-        raise ArgumentValueError(f"coordinates[{index}]={values[index]} is not finite")
-    wrong = values[1:] <= values[:-1] if increasing else values[1:] >= values[:-1]
-    if wrong.any():
-        raise ArgumentValueError(_not_monotonic(values, int(wrong.argmax()) + 1, increasing))
-
-
-def _exact_distance(first: Any, last: Any, dtype: np.dtype, unit: str) -> Fraction:
-    if dtype.kind == "f":
-        return exact_number(last) - exact_number(first)
-    return (int(_counts(last)) - int(_counts(first))) * _tick(dtype, unit)
-
-
-def _counts(values: Any) -> Any:
-    """Integers as they are, times as the integers that count them."""
-    if values.dtype.kind not in "mM":
-        return values
-    return values.astype(values.dtype.newbyteorder("="), copy=False).view(np.int64)
-
-
-def _tick(dtype: np.dtype, unit: str) -> Fraction:
-    """What integers of a dtype count, in the unit of the axis."""
-    if dtype.kind not in "mM":
-        return Fraction(1)
-    code, count = np.datetime_data(dtype)
-    return unit_ratio(code, unit) * count
-
-
-def _not_monotonic(values: np.ndarray, index: int, increasing: bool) -> str:
-    sign = "<=" if increasing else ">="
-    text = (
-        f"coordinates[{index}]={values[index]} {sign} coordinates[{index - 1}]="
-        f"{values[index - 1]}: coordinates must be strictly increasing or strictly decreasing"
-    )
-    if (values == values[0]).all():
-        text += f"; these look like spacings: for equal spacing pass the number {values[0]}"
-    return text
 
 
 @dataclass(frozen=True)
@@ -263,13 +112,9 @@ class Axis:
         if points.values.dtype.kind not in "mM":
             self._refuse_times()
         self._check_period()
-        if self.faces is None:
-            uniform = _uniform_spacing(points, self.steps)
-        else:
+        if self.faces is not None:
             object.__setattr__(self, "faces", _checked_faces(self))
-            halves = _uniform_spacing(points, self.half_steps)
-            uniform = None if halves is None else 2 * halves
-        object.__setattr__(self, "uniform_spacing", uniform)
+        object.__setattr__(self, "uniform_spacing", _uniform_spacing(self))
 
     @property
     def wrap(self) -> int:
@@ -392,33 +237,42 @@ def _is_period(faces: Coordinates, period: Fraction) -> bool:
     return float(drift) <= float(np.finfo(faces.values.dtype).eps) * largest
 
 
-def _uniform_spacing(points: Coordinates, all_steps: Callable[[], np.ndarray]) -> Fraction | None:
+def _uniform_spacing(axis: Axis) -> Fraction | None:
     """The common spacing of points that no result could tell from equally spaced ones, if any.
 
     The drift of every point from equal spacing, in units of the spacing, bounds the relative
     change of a first derivative; it must stay below the rounding of the coordinates, in float64 or
-    wider. `points` are the centres, `all_steps` makes the distances between these, or from face to
-    centre to face.
+    wider. Faces must be midway.
     """
+    points: Coordinates = axis.coordinates
     is_longdouble = points.values.dtype == np.longdouble
     tolerance = float(np.finfo(np.longdouble).eps) / 2 if is_longdouble else UNIFORM_TOLERANCE
     # The first few tell uneven points from even ones, as a rule.
-    if _differ(points.steps(0, min(len(points) - 1, HEAD)), tolerance):
+    if _differ(*_extremes(points.steps(0, min(len(points) - 1, HEAD))), tolerance):
         return None
-    steps = all_steps()
+    if axis.faces is None and not axis.wrap and points.are_even():
+        return exact_number(points.steps(0, 1)[0])
+    # Rounded to float64, they may differ by as much again.
+    ends = points.extreme_steps()
+    if np.isfinite(ends).all() and _differ(*ends, 2 * UNIFORM_TOLERANCE + tolerance):
+        return None
+    steps, halves = (axis.steps(), 1) if axis.faces is None else (axis.half_steps(), 2)
     if (steps == steps[0]).all():
-        return exact_number(steps[0])
-    if _differ(steps, tolerance):
+        return halves * exact_number(steps[0])
+    if _differ(*_extremes(steps), tolerance):
         return None
     mean = steps.mean()
     drift = np.cumsum(steps / mean - 1)
-    return exact_number(mean) if abs(drift).max() <= tolerance else None
+    return halves * exact_number(mean) if abs(drift).max() <= tolerance else None
 
 
-def _differ(steps: np.ndarray, tolerance: float) -> bool:
-    """Whether steps differ by more than points of equal spacing may drift."""
-    smallest, largest = sorted(abs(end) for end in (steps.min(), steps.max()))
-    return largest - smallest > 4 * tolerance * largest
+def _extremes(steps: np.ndarray) -> tuple[Any, Any]:
+    return steps.min(), steps.max()
+
+
+def _differ(low: Any, high: Any, tolerance: float) -> bool:
+    """Whether steps between these differ by more than points of equal spacing may drift."""
+    return high - low > 4 * tolerance * max(abs(low), abs(high))
 
 
 def exact_spacing(spacing: Any, unit: str, name: str = "spacing") -> Fraction:

@@ -670,7 +670,7 @@ def test_unit_that_cannot_be_hashed_raises():
         gradient(LINE, np.arange(5.0), unit=["s"])
 
 
-@pytest.mark.parametrize("value", [None, {}, "abc"])
+@pytest.mark.parametrize("value", [None, {}, "abc", np.ndarray])
 def test_what_is_no_array_raises_with_its_type(value):
     with pytest.raises(TypeError, match=f"f is of type {type(value).__name__}: wanted an array"):
         gradient(value)

@@ -3,14 +3,16 @@
 import dataclasses
 import datetime
 import pickle
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from gradkit import Antisymmetric, Axis, Dirichlet, Grid, Neumann, Robin, Symmetric, gradient
+from gradkit.coordinates import Coordinates
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
-from gradkit.grid import UNIFORM_TOLERANCE, Coordinates
+from gradkit.grid import UNIFORM_TOLERANCE
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -430,6 +432,7 @@ def test_the_drift_counts_not_the_steps_alone(count, uniform):
         (2.0 ** np.arange(5), None),
         (np.array([1e-300, 2e-300, 4e-300]), None),
         (np.array([-1.7e308, 0.0, 1.7e308]), Fraction(1.7e308)),
+        (np.array([-1.7e308, 1.7e308]), 2 * Fraction(1.7e308)),
     ],
 )
 def test_common_spacing_is_exact(points, spacing):
@@ -440,6 +443,63 @@ def test_points_that_numpy_takes_for_coordinates_may_be_equally_spaced():
     points = np.array([0.0, 1 - EPS / 2, 2.0])
     assert len(set(np.diff(points))) == 2
     assert Axis(coordinates=points).uniform_spacing == 1
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("points", "are_even"),
+    [
+        (np.arange(9) * 0.25 - 1, True),
+        (np.arange(9, 0, -1, "float32"), True),
+        (np.arange(9, dtype=">f8") * 3, True),
+        (np.arange(9, dtype="float16") / 8, True),
+        (np.arange(9, dtype="longdouble") * 0.5, True),
+        (np.arange(9, 0, -1, "uint8"), True),
+        (np.arange(9).astype("M8[h]"), True),
+        # All differences are 1 in float64, the first of them by rounding.
+        (np.array([2.0**-60, 1, 2, 3, 4]), False),
+        (np.array([-1 - 2.0**-52, 2.0**-60, 1, 2, 3]), False),
+        (np.arange(9) * 0.1, False),
+        (np.array([0, 1, 2, 3, 4, 6]), False),
+        (np.array([0, 1, 2, 3, 4, 5.5]), False),
+        (np.array([2**53, 2**53 + 1, 2**53 + 3]), False),
+        (np.array([0, 1, 2, 4], "M8[ns]"), False),
+        (np.array([0, 0.5, 1, 1.5, 2, 3], "longdouble"), False),
+        (np.array([-1.7e308, 0.0, 1.7e308]), True),
+    ],
+)
+def test_even_coordinates_are_known_block_by_block(monkeypatch, points, are_even, block):
+    monkeypatch.setattr("gradkit.coordinates.BLOCK", block)
+    found = Coordinates(points)
+    assert found.are_even() == are_even
+    gaps = exact(np.diff(points.astype("longdouble"))) if points.dtype.kind == "f" else None
+    if gaps is not None:
+        assert (min(gaps) == max(gaps)) == are_even
+    low, high = found.extreme_steps()
+    steps = found.steps().astype(np.float64)
+    assert (low, high) == (steps.min(), steps.max())
+
+
+@pytest.mark.parametrize("block", [1, 2, 3])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 3.0])
+@pytest.mark.parametrize("index", [1, 2, 3, 4])
+def test_offending_points_are_found_in_every_block(monkeypatch, index, wrong, block):
+    monkeypatch.setattr("gradkit.coordinates.BLOCK", block)
+    points = np.array([0.0, 1.0, 2.0, 2.5, 2.75, 4.0])
+    points[index] = -1.0 if wrong == 3.0 else wrong
+    with pytest.raises(ArgumentValueError, match=rf"coordinates\[{index}\]"):
+        Coordinates(points)
+
+
+def test_long_even_coordinates_take_no_memory_of_their_length():
+    """Distances in longdouble took 16 bytes per point, and what was done with them 17 more."""
+    points = Coordinates(np.arange(2.0**21))
+    tracemalloc.start()
+    axis = Axis(coordinates=points)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert axis.uniform_spacing == 1
+    assert most < 8 * len(points)
 
 
 def test_rounded_points_far_from_zero_are_coordinates():

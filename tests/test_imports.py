@@ -24,6 +24,7 @@ FLOORS = {
     "_dtypes": 1,
     "_values": 1,
     "boundaries": 2,
+    "coordinates": 2,
     "grid": 2,
     "line": 2,
     "weights": 2,

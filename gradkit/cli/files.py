@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 from gradkit.cli.problems import InputError, reported
-from gradkit.grid import Coordinates
+from gradkit.coordinates import Coordinates
 
 __all__ = [
     "FILE",

@@ -308,7 +308,7 @@ class _Compiler:
         found = self.passages.get(key)
         if found is None:
             rule, scale = step.rule, step.rule.scale / tick
-            is_table = isinstance(rule.rows[0].weights, np.ndarray)
+            is_table = rule.rows[0].is_table
             over = self._tables(rule, scale) if is_table else scale
             pieces = [self._piece(step, rows, over, split, is_divided) for rows in rule.rows]
             is_complex = any(map(self._is_complex, step.walls))

@@ -1,7 +1,8 @@
 """Methods: how to differentiate along one axis, one file per family."""
 
 from gradkit.methods.finite_difference import FiniteDifference
-from gradkit.methods.rule import CORRECTION, WALL, Method, Point, Rows, Rule, unit_of
+from gradkit.methods.rows import WALL, Point, Rows
+from gradkit.methods.rule import CORRECTION, Method, Rule, unit_of
 from gradkit.methods.walls import is_open
 from gradkit.methods.weighted import weighted_rule
 

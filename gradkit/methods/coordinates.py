@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from gradkit._threads import each
+from gradkit._threads import in_blocks
 from gradkit._values import nearest_longdouble
 from gradkit.line import PLACES, Line
-from gradkit.methods.rule import Point, Rows, exact
+from gradkit.methods.rows import Deferred, Point, Rows
+from gradkit.methods.rule import exact
 from gradkit.methods.stencils import HALF, Pairs, Stencils
 from gradkit.weights import Stencil, fornberg, in_differences, staggered_half_width
 
 __all__ = ["SIMPLE_BLOCK", "OnCoordinates"]
 
-Result = TypeVar("Result")
+Differences = tuple[tuple[Point, Point], ...]
 
 #: Rows of tables that are computed at a time, so that the intermediate arrays stay in a cache.
 BLOCK = 8192
 #: The same where there are few of these arrays.
 SIMPLE_BLOCK = 32768
+#: Rows from which on weights are computed when they are asked for.
+LONG = 2**21
 
 
 class OnCoordinates(Stencils):
@@ -93,18 +96,47 @@ class OnCoordinates(Stencils):
         return self._nearest_offsets(accuracy, int(self._leans(accuracy)))
 
     def centred(self, accuracy: int, start: int, stop: int) -> Rows:
-        """Rows with a table of weights."""
+        """Rows with a table of weights, or with what computes it where there are many rows."""
+        points = len(self.offsets(accuracy))
+        if stop - start <= LONG or not self._is_within_range(points):
+            return Rows(start, stop, *self._weighted(accuracy, start, stop), accuracy)
+        pairs, one = self._weighted(accuracy, start, start + 1)
+        # Tables in longdouble are joined from blocks, then rounded.
+        room = (3 if one.itemsize > 8 else 1) * one.nbytes
+        given = Deferred(self._weights, accuracy, start, stop, room)
+        return Rows(start, stop, pairs, given, accuracy)
+
+    def _weights(self, accuracy: int, start: int, stop: int) -> np.ndarray:
+        return self._weighted(accuracy, start, stop)[1]
+
+    def _weighted(self, accuracy: int, start: int, stop: int) -> tuple[Differences, np.ndarray]:
+        """The differences that centred stencils take, and their weights in each row."""
         offsets = tuple(self.offsets(accuracy))
         if self._stride == 1 and self.order == 1 and offsets == (-1, 0, 1) and self.own is None:
-            return self._three_points(start, stop, accuracy)
+            return ((0, -1), (1, 0)), self._three_points(start, stop)
         if not self._leans(accuracy):
-            pairs, weights = self._table(offsets, start, stop)
-            return Rows(start, stop, pairs, weights, accuracy)
+            return self._table(offsets, start, stop)
         pairs, left = self._table(offsets[:-1], start, stop)
         more, right = self._table(offsets[1:], start, stop)
         nothing = np.zeros_like(left[:1])
         weights = (np.concatenate([left, nothing]) + np.concatenate([nothing, right])) / 2
-        return Rows(start, stop, (*pairs, more[-1]), weights, accuracy)
+        return (*pairs, more[-1]), weights
+
+    def _is_within_range(self, points: int) -> bool:
+        """Whether the weights of so many points are far within the range of float32, in any row.
+
+        A weight is a sum of products of distances, over a product of ``points - 1`` of them.
+        """
+        if self._exponent or self._stride > 1 or self.line.axis.wrap:
+            return False
+        sizes = sorted(map(abs, self.line.axis.coordinates.extreme_steps()))
+        if not sizes[0] or not np.isfinite(sizes[1]):
+            return False
+        low, high = np.log2(sizes)
+        digits = points.bit_length()
+        spread = (points - 1 - self.order) * (high - low + digits) + (self.order + 1) * digits
+        limit = -np.finfo(np.float32).minexp - 8
+        return bool(-self.order * high - spread > -limit and -self.order * low + spread < limit)
 
     def closure(self, indices: Sequence[int], row: int, accuracy: int) -> Rows:
         """A row with a table of weights."""
@@ -165,7 +197,7 @@ class OnCoordinates(Stencils):
         pair = (first + 1 - row, first - row)
         return Rows(row, row + 1, (pair,), weights.reshape(1, 1), accuracy)
 
-    def _three_points(self, start: int, stop: int, accuracy: int) -> Rows:
+    def _three_points(self, start: int, stop: int) -> np.ndarray:
         """The slopes of the two intervals, each weighted with the length of the other one.
 
         The recursion finds the same weights, with ten times the work. In float64 these have two
@@ -184,8 +216,8 @@ class OnCoordinates(Stencils):
                 np.divide(np.divide(after, both, out=left), before, out=left)
                 np.divide(np.divide(before, both, out=right), after, out=right)
 
-        _in_blocks(fill, start, stop, SIMPLE_BLOCK)
-        return Rows(start, stop, ((0, -1), (1, 0)), weights, accuracy)
+        in_blocks(fill, start, stop, SIMPLE_BLOCK)
+        return weights
 
     def _three_points_at_end(self, indices: Sequence[int], row: int, accuracy: int) -> Rows:
         """The slope of the interval at the end, carried on with half the change to the next one.
@@ -212,10 +244,10 @@ class OnCoordinates(Stencils):
 
     def _table(
         self, offsets: Sequence[int], start: int, stop: int
-    ) -> tuple[tuple[tuple[Point, Point], ...], np.ndarray]:
+    ) -> tuple[Differences, np.ndarray]:
         """The differences that a window takes, and their weights in each row."""
 
-        def table(first: int, last: int) -> tuple[tuple[tuple[Point, Point], ...], np.ndarray]:
+        def table(first: int, last: int) -> tuple[Differences, np.ndarray]:
             nodes = self._distances(offsets, first, last)
             weights = fornberg(nodes, self.order)
             taken: list[tuple[Point, Point, Any]] = []
@@ -229,7 +261,7 @@ class OnCoordinates(Stencils):
             pairs = tuple((high, low) for high, low, _ in taken)
             return pairs, np.array([weight for _, _, weight in taken]).reshape(len(taken), -1)
 
-        blocks = _in_blocks(table, start, stop, BLOCK)
+        blocks = in_blocks(table, start, stop, BLOCK)
         pairs, weights = blocks[0]
         if len(blocks) > 1:
             weights = np.concatenate([weights for _, weights in blocks], axis=1)
@@ -260,18 +292,3 @@ class OnCoordinates(Stencils):
         for d in range(-1, low - 1, -1):
             position[d] = position[d + 1] - step(d)
         return [position[d] for d in along]
-
-
-def _in_blocks(do: Callable[[int, int], Result], start: int, stop: int, size: int) -> list[Result]:
-    """What a function makes of ``first <= row < last``, block by block, in all threads."""
-    blocks = [(first, min(first + size, stop)) for first in range(start, stop, size)]
-    if len(blocks) == 1:
-        return [do(start, stop)]
-    errors = np.geterr()
-
-    def done(block: tuple[int, int]) -> Result:
-        # Each thread has settings of its own.
-        with np.errstate(**errors):
-            return do(*block)
-
-    return each(done, blocks)

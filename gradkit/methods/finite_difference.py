@@ -15,15 +15,8 @@ from gradkit.boundaries import Condition, Dirichlet, Reflection
 from gradkit.errors import ArgumentValueError, integer
 from gradkit.line import Line
 from gradkit.methods.coordinates import SIMPLE_BLOCK, OnCoordinates
-from gradkit.methods.rule import (
-    CORRECTION,
-    WALL,
-    Correction,
-    Point,
-    Rows,
-    Rule,
-    common_unit,
-)
+from gradkit.methods.rows import WALL, Point, Rows
+from gradkit.methods.rule import CORRECTION, Correction, Rule, common_unit
 from gradkit.methods.stencils import Stencils, Uniform
 from gradkit.methods.walls import factors, is_open, known_value, settled
 from gradkit.weights import Stencil, WallClosure
@@ -289,8 +282,7 @@ class _Layout:
             taken = open_rows.get(rows.start)
             if taken is None:
                 nothing = np.zeros((0, rows.stop - rows.start), np.longdouble)
-                table = isinstance(rows.weights, np.ndarray)
-                return replace(rows, pairs=(), weights=nothing if table else ())
+                return replace(rows, pairs=(), given=nothing if rows.is_table else ())
             weights = getattr(taken.closure, part)
             scaled = [
                 (j - rows.start, None, taken.closure.lead * w)
@@ -318,8 +310,11 @@ def _label(order: int, line: Line) -> str:
 
 
 def _exponents(rows: tuple[Rows, ...]) -> tuple[int, int]:
-    """Powers of two of the smallest and largest weight that is not 0."""
-    tables = [r.weights for r in rows if isinstance(r.weights, np.ndarray) and r.weights.size]
+    """Powers of two of the smallest and largest weight that is not 0.
+
+    What is deferred is far within the range of every dtype.
+    """
+    tables = [r.given for r in rows if isinstance(r.given, np.ndarray) and r.given.size]
     if not tables:
         return (0, 0)
     parts = [part for table in tables for part in _parts(table)]

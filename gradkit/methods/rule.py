@@ -7,10 +7,9 @@ matrices and adjoints are made from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
 from itertools import pairwise
 from math import gcd, lcm
 from typing import Any, Protocol
@@ -19,107 +18,24 @@ import numpy as np
 
 from gradkit._values import exact_number, nearest_float
 from gradkit.line import Line
+from gradkit.methods.rows import WALL, Point, Rows
 from gradkit.weights import Stencil, in_pairs
 
 __all__ = [
     "CORRECTION",
-    "WALL",
     "Correction",
     "Method",
-    "Point",
-    "Rows",
     "Rule",
     "common_unit",
     "exact",
     "unit_of",
 ]
 
-#: The values known at the first and at the last wall, among the points that rows use.
-WALL = ("first wall", "last wall")
-
 #: Bits of integers that float32 holds.
 SHORT = 24
 
 #: The label of rules that are added to others, times what varies along a wall.
 CORRECTION = "correction along a wall"
-
-#: A point that a row uses: the offset of a value, one of `WALL`, or None for the number 0.
-Point = int | str | None
-
-Weights = tuple[Fraction, ...] | np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Consecutive rows of an axis that take the same differences.
-
-    Attributes
-    ----------
-    start, stop : int
-        The rows ``start <= i < stop``.
-    pairs : tuple of (high, low)
-        Row i takes the differences ``f[i + high] - f[i + low]``; None stands for 0, and an entry of
-        `WALL` for the value known there. Without any pair the rows are 0.
-    weights : tuple of Fraction, or ndarray of shape (pairs, stop - start)
-        One weight per difference on a uniform axis; one per difference and row on coordinates.
-    accuracy : int
-        Order of the error that was asked of these rows.
-    """
-
-    start: int
-    stop: int
-    pairs: tuple[tuple[Point, Point], ...]
-    weights: Weights
-    accuracy: int
-
-    @cached_property
-    def offsets(self) -> tuple[int, ...]:
-        """The offsets of the values that the rows use, in order, each once."""
-        return tuple(sorted({k for pair in self.pairs for k in pair if isinstance(k, int)}))
-
-    @property
-    def first(self) -> int:
-        """The first point that these rows use; negative where it wraps."""
-        return self.start + min(self.offsets, default=0)
-
-    @property
-    def last(self) -> int:
-        """One more than the last point that these rows use."""
-        return self.stop + max(self.offsets, default=0)
-
-    def between(self, start: int, stop: int) -> Rows | None:
-        """The part of these rows that lies in ``start <= i < stop``, if any."""
-        first, last = max(start, self.start), min(stop, self.stop)
-        if first >= last:
-            return None
-        if (first, last) == (self.start, self.stop):
-            return self
-        weights = self.weights
-        if isinstance(weights, np.ndarray):
-            weights = weights[:, first - self.start : last - self.start]
-        return replace(self, start=first, stop=last, weights=weights)
-
-    def moved(self, by: int, offset: int) -> Rows:
-        """The same rows, counted from elsewhere, with something added to all offsets."""
-        pairs = tuple((_added(high, offset), _added(low, offset)) for high, low in self.pairs)
-        return replace(self, start=self.start + by, stop=self.stop + by, pairs=pairs)
-
-    def collected(self) -> dict[Point, Any]:
-        """The weight of every point: a Fraction, or an array with one number per row."""
-        found: dict[Point, Any] = {}
-        for (high, low), weight in zip(self.pairs, self.weights, strict=True):
-            found[high] = found.get(high, 0) + weight
-            found[low] = found.get(low, 0) - weight
-        found.pop(None, None)
-        return found
-
-    def with_values(self, weights: Mapping[Any, Any]) -> Rows:
-        """The same rows with other weights, one per value (Fractions, or one array each)."""
-        pairs = tuple((k, None) for k in weights)
-        if isinstance(self.weights, np.ndarray):
-            table = np.reshape(list(weights.values()), (len(pairs), self.stop - self.start))
-            return replace(self, pairs=pairs, weights=table)
-        return replace(self, pairs=pairs, weights=tuple(weights.values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,7 +192,7 @@ class Rule:
         weights = rows.weights
         if isinstance(weights, np.ndarray):
             # Exact before they are added, so that what differences of constants give is 0.
-            rows = replace(rows, weights=tuple(exact(w) for w in weights[:, 0]))
+            rows = replace(rows, given=tuple(exact(w) for w in weights[:, 0]))
         return {k: Fraction(w) / self.scale for k, w in rows.collected().items() if w}
 
     def tables(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -326,7 +242,7 @@ class Rule:
                 if isinstance(weights, np.ndarray)
                 else tuple(weights[i] for i in kept)
             )
-            return replace(rows, pairs=tuple(pairs[i] for i in kept), weights=weights)
+            return replace(rows, pairs=tuple(pairs[i] for i in kept), given=weights)
 
         return self._mapped(change)
 
@@ -397,7 +313,7 @@ class Rule:
                     yield start, stop, -k, part
 
     def _gathering(self, start: int, stop: int, weights: dict[int, Any]) -> Rows:
-        is_table = any(isinstance(rows.weights, np.ndarray) for rows in self.rows)
+        is_table = any(rows.is_table for rows in self.rows)
         accuracy = min(rows.accuracy for rows in self.rows)
         if is_table:
             empty = Rows(start, stop, (), np.zeros((0, stop - start), np.longdouble), accuracy)
@@ -418,16 +334,12 @@ def _append(rows: list[Rows], following: Rows) -> None:
         last, weights = rows[-1], rows[-1].weights
         if isinstance(weights, np.ndarray) and isinstance(following.weights, np.ndarray):
             joined = np.concatenate([weights, following.weights], axis=1)
-            rows[-1] = replace(last, stop=following.stop, weights=joined)
+            rows[-1] = replace(last, stop=following.stop, given=joined)
             return
         if weights == following.weights:
             rows[-1] = replace(last, stop=following.stop)
             return
     rows.append(following)
-
-
-def _added(point: Point, offset: int) -> Point:
-    return point + offset if isinstance(point, int) else point
 
 
 def unit_of(weights: Sequence[Fraction]) -> Fraction:
@@ -439,8 +351,8 @@ def unit_of(weights: Sequence[Fraction]) -> Fraction:
 
 def common_unit(rows: Sequence[Rows]) -> Fraction | None:
     """The unit of the longest run of rows, if float32 holds the weights of all rows in it."""
-    weighted = [run for run in rows if len(run.weights)]
-    if not weighted or any(isinstance(run.weights, np.ndarray) for run in rows):
+    weighted = [run for run in rows if run.pairs]
+    if not weighted or any(run.is_table for run in rows):
         return None
     unit = unit_of(max(weighted, key=lambda run: run.stop - run.start).weights)  # pyright: ignore[reportArgumentType]
     is_held = all(_is_short(w, unit) for run in weighted for w in run.weights)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from gradkit.errors import ArgumentValueError
 from gradkit.line import PLACES, Line
-from gradkit.methods.rule import WALL, Point, Rows
+from gradkit.methods.rows import WALL, Point, Rows
 from gradkit.weights import (
     Stencil,
     WallClosure,

@@ -10,7 +10,8 @@ from typing import Any
 from gradkit.boundaries import Condition, Dirichlet, Reflection
 from gradkit.errors import ArgumentValueError, UnsupportedError
 from gradkit.line import PLACES, Line
-from gradkit.methods.rule import WALL, Point, Rows, Rule, common_unit
+from gradkit.methods.rows import WALL, Point, Rows
+from gradkit.methods.rule import Rule, common_unit
 from gradkit.methods.walls import is_open, known_value, settled
 from gradkit.weights import fornberg, in_differences, in_pairs, wall_closure
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from gradkit import Axis, D, Dirichlet, FiniteDifference, Grid, Stencil, derivative, gradient
+from gradkit._threads import in_blocks
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.methods import coordinates
 
@@ -877,7 +878,7 @@ def test_threads_that_compute_weights_take_floating_point_errors_as_the_caller_d
         return first, last, threading.get_ident(), np.geterr()["under"]
 
     with np.errstate(under="raise"):
-        found = coordinates._in_blocks(state, 3, 100, 10)
+        found = in_blocks(state, 3, 100, 10)
     assert [(first, last) for first, last, *_ in found][-2:] == [(83, 93), (93, 100)]
     assert len({thread for _, _, thread, _ in found}) > 1
     assert {under for *_, under in found} == {"raise"}

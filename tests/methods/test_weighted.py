@@ -10,7 +10,7 @@ from gradkit.boundaries import ends_of
 from gradkit.errors import ArgumentValueError, UnsupportedError
 from gradkit.line import Line
 from gradkit.methods import weighted_rule
-from gradkit.methods.rule import WALL
+from gradkit.methods.rows import WALL
 
 FIRST, LAST = WALL
 HALF, THIRD = Fraction(1, 2), Fraction(1, 3)

@@ -4,7 +4,8 @@ Large arrays, and smaller ones that a plan is applied to again and again, are se
 Numba makes from the plan (`compiled`), where it is there. All others are served by NumPy: arrays
 that fit into a cache at once (`straight`), the rest tile by tile (`blocked`). All three take the
 same operations as the reference, which itself serves the first calls on small arrays. Small arrays
-that kernels have served are served by them again without being checked anew (`ready`).
+that kernels have served are served by them again without being checked anew (`ready`). The first
+call of a plan on long coordinates goes part by part, so that it holds few weights (`stretches`).
 """
 
 from __future__ import annotations
@@ -20,9 +21,16 @@ from gradkit._array import Array
 from gradkit._threads import limit
 from gradkit.engines import reference
 from gradkit.engines.cpu import blocked, compiled, straight
-from gradkit.engines.cpu.floating import wants_errors
+from gradkit.engines.cpu.floating import Recorder, wants_errors
 from gradkit.engines.cpu.hosted import is_hosted, reason_against, run_as_arrays, seen_as_array
 from gradkit.engines.cpu.ready import Ready
+from gradkit.engines.cpu.stretches import (
+    SHORTEST,
+    Stretches,
+    reads_from,
+    stretches_of,
+    whole,
+)
 from gradkit.engines.cpu.strips import REPEATED
 from gradkit.engines.program import Passage, Program, program_of
 from gradkit.plan import Plan
@@ -75,7 +83,8 @@ def supports(plan: Plan, inputs: Sequence[Array]) -> str | None:
             if isinstance(f, np.ndarray):
                 return f"serves plain numpy arrays, the input is a {type(f).__name__}"
             return f"serves numpy, torch and jax arrays, the input is a {_array.library(f)} array"
-    service = _service(plan, inputs)
+    stretches = stretches_of(plan)
+    service = _service(plan if stretches is None else stretches.first, inputs)
     if service.reason is None and not service.is_whole and inputs[0].size < SMALL:
         return f"leaves fewer than {SMALL} complex numbers or wide integers to the reference"
     return service.reason
@@ -125,7 +134,7 @@ def _takes_whole(plan: Plan, program: Program, size: int) -> bool:
     shapes = [result.shape for result in program.sums]
     last = len(plan.shape) - 1
     rules = [step.rule for step in plan.bound.alongs() if 0 < step.axis == last]
-    has_tables = any(isinstance(rows.weights, np.ndarray) for rule in rules for rows in rule.rows)
+    has_tables = any(rows.is_table for rule in rules for rows in rule.rows)
     if has_tables and size * max(map(prod, shapes)) > REPEATED:
         return False
     return bool(plan.shape) and size * sum(map(prod, shapes)) <= WHOLE
@@ -155,12 +164,11 @@ def _has_wide_tables(program: Program, real: str) -> bool:
     )
 
 
-def _new_results(service: _Service, f: np.ndarray) -> list[np.ndarray]:
+def _new_results(shapes: Sequence[tuple[int, ...]], dtype: Any, f: np.ndarray) -> list[np.ndarray]:
     """Arrays for the distinct results, with their axes in the order of the first input."""
-    dtype = service.program.result
     if f.flags.c_contiguous:
-        return [np.empty(shape, dtype) for shape in service.shapes]
-    return [np.empty_like(f, dtype, "K", False, shape) for shape in service.shapes]
+        return [np.empty(shape, dtype) for shape in shapes]
+    return [np.empty_like(f, dtype, "K", False, shape) for shape in shapes]
 
 
 def _given_results(service: _Service, out: Sequence[Array]) -> list[Array] | None:
@@ -177,8 +185,13 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     """Apply a plan to arrays in the memory of the host; returns one array per output."""
     if is_hosted(inputs[0]):
         return run_as_arrays(run, plan, inputs, out)
-    service = _service(plan, inputs)
-    total = service.total
+    stretches = stretches_of(plan)
+    if stretches is not None and out is not None and reads_from(plan, stretches, out):
+        whole(plan)
+        stretches = None
+    service = _service(plan if stretches is None else stretches.first, inputs)
+    shapes = tuple(plan.output_shapes[number] for number in service.first)
+    total = np.dtype(service.program.result).itemsize * sum(map(prod, shapes))
     # Threads that count at once may lose some; that only puts the list and the kernel off.
     written = plan.memo["bytes written"] = plan.memo.get("bytes written", 0) + total
     compiles = total >= COMPILED or written >= EARNED
@@ -187,16 +200,50 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
         return reference.run(plan, inputs)
     results = None if out is None else _given_results(service, out)
     if results is None:
-        results = _new_results(service, inputs[0])
-    threads = limit() if total >= LARGE else 1
+        results = _new_results(shapes, service.program.result, inputs[0])
+    if stretches is not None:
+        _run_in_stretches(plan, stretches, inputs, results, pays, compiles)
+    elif _serve(plan, service, inputs, results, pays, compiles) and total < LARGE:
+        _keep_ready(plan, inputs[0], results, out, compiles)
+    return _targets.delivered([results[number] for number in service.program.outputs], out)
+
+
+def _serve(
+    plan: Plan,
+    service: _Service,
+    inputs: Sequence[np.ndarray],
+    results: Sequence[np.ndarray],
+    pays: bool,
+    compiles: bool,
+) -> bool:
+    """Write to one array per distinct output; returns whether kernels did."""
+    threads = limit() if service.total >= LARGE else 1
     if pays and compiled.run(plan, inputs, results, threads, compiles):
-        if total < LARGE:
-            _keep_ready(plan, inputs[0], results, out, compiles)
-    elif service.is_whole:
+        return True
+    if service.is_whole:
         _whole(plan, service.program, inputs).run(inputs, results)
     else:
         blocked.run(service.program, inputs, results, threads)
-    return _targets.delivered([results[number] for number in service.program.outputs], out)
+    return False
+
+
+def _run_in_stretches(
+    plan: Plan,
+    stretches: Stretches,
+    inputs: Sequence[np.ndarray],
+    results: Sequence[np.ndarray],
+    pays: bool,
+    compiles: bool,
+) -> None:
+    """Write to one array per distinct output, part by part of a long axis."""
+    recorder = Recorder()
+    with recorder.noting():
+        for part, given, targets in stretches.parts(plan, inputs, results):
+            # The few rows near the ends are not worth a kernel of their own.
+            is_long = targets[0].shape[stretches.axis] >= SHORTEST
+            _serve(part, _service(part, given), given, targets, pays and is_long, compiles)
+    whole(plan)
+    recorder.report()
 
 
 def _is_small(service: _Service, f: np.ndarray) -> bool:

@@ -61,7 +61,7 @@ def _rows_of_tables(plan: Plan) -> int:
     """How many rows have weights of their own: to transpose them takes longer than their use."""
     rules = {id(step.rule): step.rule for step in plan.bound.alongs()}
     rows = (rows for rule in rules.values() for rows in rule.rows)
-    return sum(run.stop - run.start for run in rows if isinstance(run.weights, np.ndarray))
+    return sum(run.stop - run.start for run in rows if run.is_table)
 
 
 def _against_arrays(plan: Plan, inputs: Sequence[Array]) -> Iterator[str]:

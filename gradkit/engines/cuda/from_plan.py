@@ -257,7 +257,7 @@ class _Builder:
             rule.size - n,
             rule.targets - n,
             rule.wrap,
-            isinstance(main.weights, np.ndarray),
+            main.is_table,
             tuple(Run(r.stop - r.start, r.pairs) for r in runs[:middle]),
             main.pairs,
             tuple(Run(r.stop - r.start, r.pairs) for r in runs[middle + 1 :]),
@@ -297,7 +297,7 @@ class _Builder:
 
         They are rounded once.
         """
-        if not len(rows.weights):
+        if not rows.pairs:
             return np.zeros((0, 1), self.precision.real)
         if isinstance(rows.weights, np.ndarray):
             values = rule.over_scale(rows.weights)
