@@ -245,11 +245,12 @@ def _largest(magnitude: np.ndarray, targets: Sequence[_Target], keywords: Keywor
     size = np.abs(np.concatenate(points))
     size = np.where((size > 0) & np.isfinite(size), size, 1.0)
     slopes = np.concatenate([_slopes(target, keywords) for target in targets], axis=-1)
-    change = np.max(slopes * size, axis=-1, keepdims=True)
     axes: Any = -1
-    if magnitude.ndim > slopes.ndim:  # a hessian
-        size, axes = np.outer(size, size), (-2, -1)
-    return np.maximum(change, np.max(magnitude * size, axis=axes, keepdims=True)) / size
+    with np.errstate(all="ignore"):
+        change = np.max(slopes * size, axis=-1, keepdims=True)
+        if magnitude.ndim > slopes.ndim:  # a hessian
+            size, axes = np.outer(size, size), (-2, -1)
+        return np.maximum(change, np.max(magnitude * size, axis=axes, keepdims=True)) / size
 
 
 def _slopes(target: _Target, keywords: Keywords) -> np.ndarray:
@@ -262,13 +263,13 @@ def _slopes(target: _Target, keywords: Keywords) -> np.ndarray:
         move = np.minimum(move, USABLE * _array.to_host(room, "bounds"))
     move = side * move
     n, count = len(x), max(1, MEMORY // (x.itemsize * len(x)))
-    changes: list[np.ndarray] = []
+    parts: list[np.ndarray] = []
     for some in np.split(np.arange(n), range(count, n, count)):
         points = np.repeat(x[:, None], 1 + len(some), axis=1)
         points[some, 1 + np.arange(len(some))] += move[some]
-        values = _values(target, points, keywords)
-        changes.append(abs(values[..., 1:] - values[..., :1]))
+        parts.append(_values(target, points, keywords))
     with np.errstate(all="ignore"):
+        changes = [abs(part[..., 1:] - part[..., :1]) for part in parts]
         slopes = np.concatenate(changes, axis=-1) / abs(move)
     return np.where(np.isfinite(slopes), slopes, 0.0)
 

@@ -79,6 +79,14 @@ def test_small_derivatives_are_checked_where_values_further_on_are_not_finite():
     assert check.verdict.tolist() == ["wrong"]
 
 
+def test_infinite_values_and_huge_variables_raise_no_warning():
+    check = check_gradient(lambda x: np.where(x[0] > 0, np.inf, 1.0), [0.0], [1.0])
+    assert check.verdict.tolist() == ["not finite"]
+    large = np.array([1e200, 1e200])
+    assert check_hessian(lambda x: (x / 1e200).sum(0), np.zeros((2, 2)), large).passed
+    assert check_gradient(lambda x: 1e150 * (x / 1e200).sum(0), [1e-50] * 2, large).passed
+
+
 def test_nothing_is_known_to_be_small_where_no_value_changes():
     assert check_gradient(lambda x: 0 * x.sum(0), [1e-20, 0.0], [1.0, 2.0]).passed
 
