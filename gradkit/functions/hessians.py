@@ -98,9 +98,12 @@ def _with_steps_of(problem: Problem, diagonal: Found) -> Problem:
     Those were found for each variable alone; in a mixed derivative two of them keep one ratio. Of
     several values the one with the longest steps begins: the search goes on to shorter ones.
     """
-    xp = problem.evaluator.xp
-    step = xp.reshape(of_lanes(diagonal.step, xp.max), problem.x.shape)
-    return replace(problem, begin=problem.begin._replace(step=step))
+    xp, begin = problem.evaluator.xp, problem.begin
+    # Steps of any length serve a value that is linear: those of others count first.
+    bent = xp.where(diagonal.value != 0, diagonal.step, xp.zeros_like(diagonal.step))
+    longest, any_length = (of_lanes(part, xp.max) for part in (bent, diagonal.step))
+    step = xp.where(longest > 0, longest, any_length)
+    return replace(problem, begin=begin._replace(step=xp.reshape(step, problem.x.shape)))
 
 
 def _compared(
