@@ -102,7 +102,9 @@ def nearest_longdouble(value: Fraction) -> np.longdouble:
     bits = np.finfo(np.longdouble).nmant + 3
     shift = bits - (abs(value.numerator).bit_length() - value.denominator.bit_length())
     scaled = value * Fraction(2) ** shift
-    return np.ldexp(np.longdouble(round(scaled)), -shift)
+    # The last bit tells that there are more: rounded twice, a number may miss the nearest one.
+    digits = scaled.numerator // scaled.denominator
+    return np.ldexp(np.longdouble(digits | (digits != scaled)), -shift)
 
 
 def plain_number(value: Any, name: str) -> Any:

@@ -133,7 +133,7 @@ def test_dot_test_fails_where_one_weight_of_one_row_is_a_little_wrong(row, monke
         found = turned(rule)
         rows = list(found.rows)
         first, *others = rows[row].weights
-        rows[row] = replace(rows[row], weights=(first * (1 + Fraction(1, 10**9)), *others))
+        rows[row] = replace(rows[row], given=(first * (1 + Fraction(1, 10**9)), *others))
         return replace(found, rows=tuple(rows))
 
     plan = D(0).on(Grid(Axis(0.5)), (50,))

@@ -131,6 +131,17 @@ def test_arrays_are_diagonal_matrices(rng):
         np.testing.assert_allclose(found, wanted, rtol=4 * EPS, atol=4 * EPS)
 
 
+def test_rows_of_any_lengths_are_multiplied_by_their_own_number(rng):
+    # One-sided differences at the ends take three points, those in between two.
+    c, grid = rng.standard_normal(6), Grid(Axis(spacing=0.5))
+    slope = np.zeros((6, 6))
+    slope[range(1, 5), range(4)], slope[range(1, 5), range(2, 6)] = -1, 1
+    slope[0, :3], slope[5, 3:] = [-3, 4, -1], [1, -4, 3]
+    matrix = (c * D(0)).on(grid, (6,), edge_order=2).matrix()
+    assert np.diff(matrix.indptr).tolist() == [3, 2, 2, 2, 2, 3]
+    np.testing.assert_allclose(matrix.toarray(), c[:, None] * slope, rtol=1e-15)
+
+
 def test_systems_are_block_matrices():
     shape, n = (5, 4), 20
     x = np.kron(circulant({-1: -1.0, 1: 1.0}, 5), np.eye(4))

@@ -2,6 +2,7 @@
 
 import decimal
 import pickle
+import random
 from fractions import Fraction
 
 import dask.array as da
@@ -21,7 +22,7 @@ from gradkit import (
     gradient,
     jacobian,
 )
-from gradkit._values import ArrayValue, number_or_array, plain_number
+from gradkit._values import ArrayValue, nearest_longdouble, number_or_array, plain_number
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
 VALUES = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
@@ -32,6 +33,34 @@ def value_of(array):
 
 
 # --- numbers --------------------------------------------------------------------------------------
+
+
+def exactly(number):
+    return Fraction(*map(int, number.as_integer_ratio()))
+
+
+def test_the_nearest_longdouble_is_the_nearest():
+    rng = random.Random(0)
+    for size in (3, 60, 64, 66, 80, 2000):
+        for _ in range(200):
+            value = Fraction(rng.getrandbits(size) - 2 ** (size - 1), rng.getrandbits(80) + 1)
+            found = nearest_longdouble(value)
+            for end in (np.longdouble(np.inf), np.longdouble(-np.inf)):
+                other = exactly(np.nextafter(found, end))
+                assert abs(exactly(found) - value) <= abs(other - value)
+
+
+def test_longdoubles_and_their_middles():
+    one, step = np.longdouble(1), np.finfo(np.longdouble).eps
+    for number in (one, one + step, -one - step, np.longdouble(0), 3 * step):
+        assert nearest_longdouble(exactly(number)) == number
+    half, little = exactly(step) / 2, Fraction(1, 2**200)
+    # To even where it lies in the middle, else to the nearer one however near the middle is.
+    for sign in (1, -1):
+        assert nearest_longdouble(sign * (1 + half)) == sign * one
+        assert nearest_longdouble(sign * (1 + half + little)) == sign * (one + step)
+        assert nearest_longdouble(sign * (1 + 3 * half - little)) == sign * (one + step)
+        assert nearest_longdouble(sign * (1 + 3 * half)) == sign * (one + 2 * step)
 
 
 @pytest.mark.parametrize(

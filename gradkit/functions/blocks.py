@@ -149,7 +149,7 @@ class Moves:
 
         self._moved = [picked(x, where) for where in flat]
         begins = [steps.Start(*(picked(p, where) for p in problem.begin)) for where in flat]
-        self._steps = [begin.step for begin in begins]
+        self._steps, self._nearest = [begin.step for begin in begins], begins[0].nearest
         self._sides = [
             facing(xp, begin, steps.broad(moved), scheme, problem.options.method)
             for begin, moved in zip(begins, self._moved, strict=True)
@@ -232,7 +232,8 @@ class Moves:
             return xp.moveaxis(xp.reshape(values, (*values.shape[:-1], *z.shape)), -2, 0)
 
         args = self.problem.options.args
-        asking = complex_step(xp, self._moved[0], args, self.longest, real, self.epsilon)
+        known = (real, self.epsilon, self._nearest)
+        asking = complex_step(xp, self._moved[0], args, self.longest, *known)
         return answered(call, [asking])[0]
 
     def take(self, index: Array) -> Moves:

@@ -64,8 +64,10 @@ class Check:
         One-sided derivatives at kinks, NaN elsewhere.
     verdict : ndarray of str
         "passed", "wrong", "not finite", "undecided" or "kink", per entry.
-    rtol, atol : float
-        The tolerances.
+    rtol : float
+        The relative tolerance.
+    atol : ndarray
+        The absolute tolerance, per entry.
     shape : tuple of int
         The shape of the claim as it was given.
     fits : bool
@@ -100,7 +102,7 @@ class Check:
     right: np.ndarray
     verdict: np.ndarray
     rtol: float
-    atol: float
+    atol: np.ndarray
     shape: tuple[int, ...]
     fits: bool
     hints: tuple[str, ...]
@@ -203,7 +205,7 @@ class Check:
     def _line(self, i: int, word: str, sizes: tuple[np.ndarray, np.ndarray]) -> Line:
         index = tuple(int(k) for k in np.unravel_index(i, self.verdict.shape))
         claim, value, error = (part.flat[i] for part in (self.claimed, self.numeric, self.error))
-        limit = self.atol + self.rtol * abs(value)
+        limit = float(self.atol.flat[i]) + self.rtol * abs(value)
         note = entry_note(word, claim, value, (self.left.flat[i], self.right.flat[i]), limit)
         place = _place(index)
         if self.directions:
@@ -246,9 +248,14 @@ class Check:
         lines = [
             f"claimed by {self.source}; numeric with {known}, "
             f"{self.calls} call{'s' * (self.calls != 1)} of {self.function}",
-            f"* |claimed - numeric| > {self.atol:.3g} + {self.rtol:.3g} |numeric| + {DOUBT} error "
-            f"({MORE_DOUBT} if not converged), or not finite",
         ]
+        if self.atol.size:
+            low, high = (f"{end(self.atol):.3g}" for end in (np.min, np.max))
+            atol, told = (high, "") if low == high else ("atol", f"; atol from {low} to {high}")
+            lines.append(
+                f"* |claimed - numeric| > {atol} + {self.rtol:.3g} |numeric| + {DOUBT} error "
+                f"({MORE_DOUBT} if not converged), or not finite{told}"
+            )
         if self.count("undecided"):
             lines.append(
                 "? the error of the numeric derivative is too large to decide: larger tolerances, "

@@ -51,15 +51,19 @@ def check_gradient(
         the estimate of the error of the numeric derivative; 100 times where it has not converged,
         because estimates may be too small themselves. The default is 1e-6 each in double
         precision. Where x, the function or the claim is in single precision, it is 1e-3 (1e-2 for
-        a hessian), and `atol` no less than 1e-4 (1e-2) times the largest numeric entry.
+        a hessian), and `atol` no less than 1e-4 (1e-2) times the largest numeric entry. Where
+        derivatives are small, the default of `atol` is less, per entry: `rtol` of the largest
+        change that a variable makes in the value when it moves by its size (1 at 0), over the size
+        of the variables of the entry, but no less than 100 times the error.
     steps : sequence of float, optional
         Steps of plain central differences with which the claim is compared as well.
     directions : int, optional
         Compare along so many random directions, not entry by entry; 0 for all entries. The default
-        is 10 directions above 1000 variables. In each of them every variable moves, up or down, in
-        proportion to its scale: its size (its root beyond 1), 1 at 0, and no less than 1/100 of
-        the largest scale. The tolerance is that of the sum, so that small errors of single entries
-        are not seen; at a kink, which may hide more, a direction is undecided.
+        is 10 directions above 1000 variables. In each of them every variable moves, up or down,
+        away from a bound that is near, in proportion to its scale: its size (its root beyond 1), 1
+        at 0, and no less than 1/100 of the largest scale. The tolerance is that of the sum, so that
+        small errors of single entries are not seen; at a kink, which may hide more, a direction is
+        undecided.
     seed : int, default 0
         Seed of the directions.
     args : sequence, optional

@@ -98,6 +98,8 @@ def _jax() -> Any:
 
 def _numbers(value: Any) -> np.ndarray:
     """Numbers of any library, nested sequences and sparse matrices included, on the host."""
+    if value is None:
+        raise ArgumentTypeError("the claimed derivative is None: wanted real or complex numbers")
     host = _on_host(value)
     if kind(dtype_name(host.dtype)) not in ("int", "uint", "float", "complex"):
         raise ArgumentTypeError(

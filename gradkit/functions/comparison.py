@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from math import inf, isfinite, nan
+from math import isfinite, nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,12 +13,16 @@ from gradkit import _array
 from gradkit._array import Array
 from gradkit._dtypes import dtype_name, epsilon, kind
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
+from gradkit.functions.blocks import MEMORY
 from gradkit.functions.check_report import Check, Sweep
 from gradkit.functions.claims import claimed, for_claim
+from gradkit.functions.evaluate import own
 from gradkit.functions.gradients import gradient, hessian_diagonal, jacobian
 from gradkit.functions.hessians import hessian
+from gradkit.functions.inputs import Options
 from gradkit.functions.results import STATUSES
-from gradkit.functions.verdicts import Measured, asymmetry, hints, verdicts
+from gradkit.functions.steps import USABLE, Start, start
+from gradkit.functions.verdicts import MORE_DOUBT, Measured, asymmetry, hints, verdicts
 
 __all__ = ["Keywords", "compare"]
 
@@ -55,6 +59,7 @@ class _Target(NamedTuple):
     func: Callable[..., Any]
     x: Array
     bounds: Any
+    step: Any
 
 
 def compare(wanted: str, func: Any, claim: Any, x: Any, keywords: Keywords) -> Check:
@@ -73,21 +78,24 @@ def compare(wanted: str, func: Any, claim: Any, x: Any, keywords: Keywords) -> C
     plain = _detached(func)
     value, precision = _value(plain, x, keywords.args, wanted)
     count, n = keywords.directions or 0, int(x.shape[0])
-    ways = _random_ways(x, count, keywords.seed) if count else None
-    bounds = keywords.numeric.get("bounds")
-    targets = [_Target(plain, x, bounds)]
-    if ways is not None:
-        targets = [_along_way(plain, x, way, bounds) for way in ways]
+    bounds, step = (keywords.numeric.get(name) for name in ("bounds", "step"))
+    ways, targets = None, [_Target(plain, x, bounds, step)]
+    if count:
+        begin = start(x, Options(bounds=bounds, step=step), 1)
+        room = _room(begin)
+        ways = _random_ways(x, count, keywords.seed, room)
+        longest = None if step is None else _array.to_host(begin.step, "step")
+        targets = [_along_way(plain, x, way, room, longest) for way in ways]
     numeric, calls = _measured(wanted, targets, keywords, count > 0)
-    values, source = claimed(claim, wanted, func, x, keywords.args, keywords.symbols)
+    values, source = claimed(claim, wanted, func, own(x), keywords.args, keywords.symbols)
     shape = {"gradient": (n,), "jacobian": (*value.shape, n), "hessian": (n, n)}[wanted]
     fitted, told = _fitted(values, shape)
     if kind(dtype_name(values.dtype)) in ("float", "complex"):
         precision = max(precision, epsilon(dtype_name(values.dtype)))
-    rtol, atol = _tolerances(wanted, keywords, precision, numeric)
+    rtol, atol = _tolerances(wanted, keywords, precision, numeric, targets)
     sweep: list[Sweep] = []
     if fitted is None:
-        compared, numeric = np.empty(0), _nothing()
+        compared, numeric, atol = np.empty(0), _nothing(), np.empty(0)
     else:
         compared = fitted if ways is None else _claim_along(wanted, fitted, ways)
         sweep = [_swept(wanted, targets, h, keywords, compared, rtol, atol) for h in keywords.steps]
@@ -97,7 +105,7 @@ def compare(wanted: str, func: Any, claim: Any, x: Any, keywords: Keywords) -> C
         # What lies between the sides of a kink may hide errors in other variables.
         words = np.where(words == "kink", "undecided", words)
     if fitted is not None and wanted == "hessian":
-        told += asymmetry(fitted, rtol, atol)
+        told += asymmetry(fitted, rtol, np.max(atol))
     return Check(
         wanted=wanted,
         function=getattr(func, "__name__", type(func).__name__),
@@ -178,7 +186,7 @@ def _value(
     func: Callable[..., Any], x: Array, args: Sequence[Any], wanted: str
 ) -> tuple[np.ndarray, float]:
     """The value at x, on the host, and the roundings of its dtype or of that of x."""
-    given = func(x, *args)
+    given = func(own(x), *args)
     array = _array.as_array(given, "the value of func")
     dtype = dtype_name(array.dtype)
     if kind(dtype) not in ("int", "uint", "float", "complex"):
@@ -207,33 +215,102 @@ def _fitted(
 
 
 def _tolerances(
-    wanted: str, keywords: Keywords, precision: float, numeric: Measured
-) -> tuple[float, float]:
+    wanted: str,
+    keywords: Keywords,
+    precision: float,
+    numeric: Measured,
+    targets: Sequence[_Target],
+) -> tuple[float, np.ndarray]:
     """The tolerances of the user, or those that right derivatives keep in this precision."""
     rtol = atol = DOUBLE
+    magnitude = np.where(np.isfinite(numeric.value), np.abs(numeric.value), 0.0)
     if precision > epsilon("float64"):
         least, share = SINGLE[wanted]
         rtol = max(least, 8 * precision)
-        sizes = np.abs(numeric.value[np.isfinite(numeric.value)])
-        atol = max(rtol, share * np.max(sizes, initial=0.0))
+        atol = max(rtol, share * np.max(magnitude, initial=0.0))
+    if keywords.atol is not None:
+        atol = keywords.atol
+    else:
+        largest = _largest(magnitude, targets, keywords)
+        told = np.maximum(rtol * largest, MORE_DOUBT * numeric.error)
+        # Of values that do not change at all nothing is known of what is small.
+        atol = np.where(largest > 0, np.minimum(atol, told), atol)
     rtol = rtol if keywords.rtol is None else keywords.rtol
-    atol = atol if keywords.atol is None else keywords.atol
-    return float(rtol), float(atol)
+    return float(rtol), np.broadcast_to(np.asarray(atol, dtype=float), numeric.value.shape)
+
+
+def _largest(magnitude: np.ndarray, targets: Sequence[_Target], keywords: Keywords) -> np.ndarray:
+    """The largest change of a value where a variable moves by its size, in units of each entry."""
+    points = [_array.to_host(target.x, "x").astype(float) for target in targets]
+    size = np.abs(np.concatenate(points))
+    size = np.where((size > 0) & np.isfinite(size), size, 1.0)
+    slopes = np.concatenate([_slopes(target, keywords) for target in targets], axis=-1)
+    axes: Any = -1
+    with np.errstate(all="ignore"):
+        change = np.max(slopes * size, axis=-1, keepdims=True)
+        if magnitude.ndim > slopes.ndim:  # a hessian
+            size, axes = np.outer(size, size), (-2, -1)
+        return np.maximum(change, np.max(magnitude * size, axis=axes, keepdims=True)) / size
+
+
+def _slopes(target: _Target, keywords: Keywords) -> np.ndarray:
+    """Slopes of the values over the first step of each variable, 0 where they are not finite."""
+    method = keywords.numeric.get("method")
+    begin = start(target.x, Options(step=target.step, bounds=target.bounds), 1)
+    x, move = (_array.to_host(part, "x") for part in (target.x, begin.step))
+    side, room = (-1, begin.below) if method == "backward" else (1, begin.above)
+    if room is not None:
+        move = np.minimum(move, USABLE * _array.to_host(room, "bounds"))
+    move = side * move
+    n, count = len(x), max(1, MEMORY // (x.itemsize * len(x)))
+    parts: list[np.ndarray] = []
+    for some in np.split(np.arange(n), range(count, n, count)):
+        points = np.repeat(x[:, None], 1 + len(some), axis=1)
+        points[some, 1 + np.arange(len(some))] += move[some]
+        parts.append(_values(target, points, keywords))
+    with np.errstate(all="ignore"):
+        changes = [abs(part[..., 1:] - part[..., :1]) for part in parts]
+        slopes = np.concatenate(changes, axis=-1) / abs(move)
+    return np.where(np.isfinite(slopes), slopes, 0.0)
 
 
 # --- random directions --------------------------------------------------------------------------
 
 
-def _random_ways(x: Array, count: int, seed: int) -> np.ndarray:
-    """Directions in which every variable moves up or down by its own scale, (count, n)."""
+def _room(begin: Start) -> tuple[np.ndarray, np.ndarray] | None:
+    """How far each variable is from its bounds, below and above."""
+    if begin.below is None:
+        return None
+    return _array.to_host(begin.below, "bounds[0]"), _array.to_host(begin.above, "bounds[1]")
+
+
+def _random_ways(
+    x: Array, count: int, seed: int, room: tuple[np.ndarray, np.ndarray] | None
+) -> np.ndarray:
+    """Directions in which every variable moves up or down by its own scale, (count, n).
+
+    Those that bounds leave less on one side move to the other, by lengths that differ.
+    """
     size = np.abs(_array.to_host(x, "x").astype(float))
     scale = np.where(size > 1, np.sqrt(size), np.where(size > 0, size, 1.0))
     scale = np.fmax(scale, 0.01 * np.nanmax(scale, initial=0.0))
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (count, len(scale)))
+    rng = np.random.default_rng(seed)
+    signs = rng.choice([-1.0, 1.0], (count, len(scale)))
+    if room is not None:
+        below, above = room
+        inward = np.where(above < below, -1.0, 1.0) * rng.uniform(0.5, 1.0, signs.shape)
+        signs = np.where(np.minimum(below, above) < scale, inward, signs)
+        scale = np.minimum(scale, np.maximum(below, above))
     return signs * scale
 
 
-def _along_way(func: Callable[..., Any], x: Array, way: np.ndarray, bounds: Any) -> _Target:
+def _along_way(
+    func: Callable[..., Any],
+    x: Array,
+    way: np.ndarray,
+    room: tuple[np.ndarray, np.ndarray] | None,
+    longest: np.ndarray | None,
+) -> _Target:
     """A function of the distance t from x along a direction, as that of a vector with one entry."""
     xp = _array.namespace(x)
     towards = xp.asarray(way.astype(dtype_name(x.dtype)), device=_array.device(x))
@@ -243,13 +320,13 @@ def _along_way(func: Callable[..., Any], x: Array, way: np.ndarray, bounds: Any)
             return func(x + t * towards, *args)
         return func(x[:, None] + t * towards[:, None], *args)
 
-    if bounds is not None:
-        host, (lower, upper) = _array.to_host(x, "x"), bounds
-        low = -inf if lower is None else _array.to_host(lower, "bounds[0]")
-        high = inf if upper is None else _array.to_host(upper, "bounds[1]")
-        ends = np.broadcast_arrays((low - host) / way, (high - host) / way)
-        bounds = (float(np.max(np.fmin(*ends))), float(np.min(np.fmax(*ends))))
-    return _Target(along, xp.zeros_like(x[:1]), bounds)
+    bounds = None
+    if room is not None:
+        below, above = room
+        back, forth = np.where(way > 0, below, above), np.where(way > 0, above, below)
+        bounds = (-float(np.min(back / abs(way))), float(np.min(forth / abs(way))))
+    step = None if longest is None else float(np.min(longest / abs(way)))
+    return _Target(along, xp.zeros_like(x[:1]), bounds, step)
 
 
 def _claim_along(wanted: str, values: np.ndarray, ways: np.ndarray) -> np.ndarray:
@@ -271,10 +348,11 @@ def _measured(
         differentiate = hessian_diagonal
     parts: list[Measured] = []
     calls = 0
-    for func, x, bounds in targets:
+    for func, x, bounds, step in targets:
         options = {**keywords.numeric, "args": keywords.args, "vectorized": keywords.vectorized}
-        if bounds is not None:
-            options["bounds"] = bounds
+        options |= {"bounds": bounds, "step": step}
+        if is_along:
+            options.pop("sparsity", None)  # a direction moves all variables at once
         found = differentiate(func, x, **options)
         value, error = _host(found.value), _host(found.error).astype(float)
         converged = _host(found.success)
@@ -317,7 +395,7 @@ def _swept(
     keywords: Keywords,
     compared: np.ndarray,
     rtol: float,
-    atol: float,
+    atol: np.ndarray,
 ) -> Sweep:
     """The comparison of a claim with central differences of one step."""
     parts = [_central(wanted, target, step, keywords) for target in targets]

@@ -69,11 +69,12 @@ class Rays:
 
     @property
     def position(self) -> Array:
-        """How far away, in units of the direction, the largest variable is from 0."""
+        """How far from 0 the largest variable is that moves, in units of the fastest move."""
         size = self._xp.abs(self.v)
-        moved = size > 0
-        ratio = self._xp.abs(self.x) / self._xp.where(moved, size, self._xp.ones_like(size))
-        return self._xp.max(self._xp.where(moved, ratio, self._xp.zeros_like(size)), axis=0)
+        nothing = self._xp.zeros_like(size)
+        largest = self._xp.max(self._xp.where(size > 0, self._xp.abs(self.x), nothing), axis=0)
+        fastest = self._xp.max(size, axis=0)
+        return largest / self._xp.where(fastest > 0, fastest, self._xp.ones_like(fastest))
 
     @property
     def epsilon(self) -> float:

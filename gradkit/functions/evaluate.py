@@ -150,6 +150,8 @@ class Evaluator:
                 )
             return values
         rows, count = points.shape
+        if not rows * count:
+            return points
         singles = [
             (own(points[row, lane]), *(a[lane] if _array.is_array(a) else a for a in args))
             for row in range(rows)
@@ -177,6 +179,11 @@ class Evaluator:
                     "along the last axis; pass vectorized=False if it takes one point at a time"
                 )
             return values
+        if not points.shape[-1]:
+            raise ArgumentValueError(
+                f"x has {points.shape[0]} variables and no points, for which func is not "
+                "called with vectorized=False: wanted a point, or vectorized=True"
+            )
         values = self._each([(own(points[:, i]), *args) for i in range(points.shape[-1])])
         return self.xp.moveaxis(values, 0, -1)
 
@@ -201,6 +208,10 @@ class Evaluator:
                     f"{_array.library(self._like)} array: wanted the same library"
                 )
             return value
+        if value is None:
+            raise ArgumentTypeError("func returned None: wanted real or complex numbers")
+        if _array.is_torch(self._like) and not _holds_arrays(value):
+            value = np.asarray(value)  # torch would keep half of the digits
         try:
             return self.xp.asarray(value, device=_array.device(self._like))
         except (TypeError, ValueError) as error:
@@ -222,6 +233,12 @@ class Evaluator:
         self.epsilon = max(self.epsilon, epsilon(name))
         wanted = self.xp.result_type(values.dtype, self._like.dtype)
         return _array.cast(self.xp, values, wanted)
+
+
+def _holds_arrays(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_holds_arrays, value))  # pyright: ignore[reportUnknownArgumentType]
+    return _array.is_array(value)
 
 
 def own(array: Array) -> Array:

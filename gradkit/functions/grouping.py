@@ -275,9 +275,8 @@ def _compare_along(
 
     value, error, success = parts["value"], parts["error"], parts["success"]
     bound = 1000 * (summed(np.where(success, error, abs(value))) + uncertain)
-    rounding = problem.evaluator.epsilon**0.5 * (summed(abs(value)) + abs(derivative))
     beside = abs(summed(value) - derivative)
-    contradicted = (is_sure & (beside > bound + rounding))[row]
+    contradicted = (is_sure & (beside > bound))[row]
     # What was added to an entry mostly shows by a tenth or more of it.
     parts["error"] = np.where(contradicted, np.maximum(error, 10 * beside[row] / size), error)
     parts["success"] = success & ~contradicted

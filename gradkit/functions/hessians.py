@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,12 @@ from gradkit.functions.blocks import MEMORY, Problem, indices, search_moves
 from gradkit.functions.history import KINK, Found
 from gradkit.functions.inputs import Options
 from gradkit.functions.results import Result, result
+from gradkit.functions.steps import of_lanes
 
 __all__ = ["hessian", "partial"]
+
+#: How many times longer than those along the axes steps may be and still tell of a kink.
+STRETCH = 3
 
 
 def hessian(
@@ -59,10 +64,10 @@ def hessian(
 
     Notes
     -----
-    Entries off the diagonal are extrapolated from the four points ``x ± h e_i ± g e_j``. The same
-    points hold the sum of the diagonal entries, which must agree with those found
-    along the axes: where they do not, the second derivative depends on the
-    direction, and the status is ``"kink"``.
+    Entries off the diagonal are extrapolated from the four points ``x ± h e_i ± g e_j``, with the
+    steps h and g that served the diagonal entries at first. The same points hold the sum of these,
+    which must agree with those found along the axes: where they do not, the second derivative
+    depends on the direction, and the status is ``"kink"``.
 
     Examples
     --------
@@ -81,9 +86,24 @@ def hessian(
     rows, columns = np.triu_indices(m, 1)
     if len(rows):
         variables, point = problem.every_point(rows.tolist(), columns.tolist())
-        mixed = search_moves(problem, (1, 1), variables, point)
-        found.append(_compared(problem, mixed, diagonal, variables, point))
+        fitted = _with_steps_of(problem, diagonal)
+        mixed = search_moves(fitted, (1, 1), variables, point)
+        found.append(_compared(fitted, mixed, diagonal, variables, point))
     return _symmetric(problem, found, rows, columns)
+
+
+def _with_steps_of(problem: Problem, diagonal: Found) -> Problem:
+    """The problem with first steps that the derivatives along the axes were found with.
+
+    Those were found for each variable alone; in a mixed derivative two of them keep one ratio. Of
+    several values the one with the longest steps begins: the search goes on to shorter ones.
+    """
+    xp, begin = problem.evaluator.xp, problem.begin
+    # Steps of any length serve a value that is linear: those of others count first.
+    bent = xp.where(diagonal.value != 0, diagonal.step, xp.zeros_like(diagonal.step))
+    longest, any_length = (of_lanes(part, xp.max) for part in (bent, diagonal.step))
+    step = xp.where(longest > 0, longest, any_length)
+    return replace(problem, begin=begin._replace(step=xp.reshape(step, problem.x.shape)))
 
 
 def _compared(
@@ -109,10 +129,15 @@ def _compared(
         )
         doubt = along(diagonal.error, first) * ratio + along(diagonal.error, second) / ratio
         size = xp.abs(parts[0]) + xp.abs(parts[1])
-        doubt = 10 * (doubt + 4 * mixed.error) + problem.evaluator.epsilon**0.5 * size
+        doubt = doubt + 4 * mixed.error + mixed.companion_error
+        doubt = 10 * doubt + problem.evaluator.epsilon**0.5 * size
         apart = xp.abs(mixed.companion - (parts[0] + parts[1]))
-        # Differences to one side have no such points: their companion is the value.
-        given = mixed.companion != mixed.value
+        # Steps that rounding made much longer may be too long for the derivatives along the axes;
+        # differences to one side have no such points: their companion is the value.
+        long = (mixed.step > STRETCH * along(diagonal.step, first)) | (
+            mixed.step > STRETCH * ratio * along(diagonal.step, second)
+        )
+        given = ~long & (mixed.companion != mixed.value)
         kink = given & xp.isfinite(doubt) & (apart > xp.maximum(doubt, mixed.limit))
     return mixed._replace(flaw=xp.where(kink, xp.full_like(mixed.flaw, KINK), mixed.flaw))
 
@@ -128,17 +153,18 @@ def _symmetric(
     index = indices(place.reshape(-1), problem.x)
     full: list[Array] = []
     for parts in zip(*found, strict=True):
-        joint = xp.concat([_entries(problem, part) for part in parts], axis=len(outputs))
+        counted = zip(parts, (m, len(rows)), strict=False)
+        joint = xp.concat([_entries(problem, *part) for part in counted], axis=len(outputs))
         taken = xp.take(joint, index, axis=len(outputs))
         full.append(xp.reshape(taken, (*outputs, m * m * problem.x.shape[1])))
     return result(Found(*full), (*outputs, m, m, *problem.batch), problem.evaluator.calls)
 
 
-def _entries(problem: Problem, part: Array) -> Array:
+def _entries(problem: Problem, part: Array, entries: int) -> Array:
     """Lanes ``(..., entries * points)`` as ``(outputs, entries, points)``."""
-    xp, count = problem.evaluator.xp, problem.x.shape[1]
+    xp = problem.evaluator.xp
     full = xp.broadcast_to(part, (*problem.outputs, part.shape[-1]))
-    return xp.reshape(full, (*problem.outputs, part.shape[-1] // count if count else 0, count))
+    return xp.reshape(full, (*problem.outputs, entries, problem.x.shape[1]))
 
 
 def partial(

@@ -48,6 +48,7 @@ class Found(NamedTuple):
     limit: Array
     flaw: Array
     companion: Array
+    companion_error: Array
     evaluations: Array
     step: Array
 
@@ -319,6 +320,7 @@ def _bettered(
         pick(judged.limit, old.limit),
         changed(xp, old.flaw, kink, lambda: number(xp, KINK, old.flaw)),
         pick(judged.companion, old.companion),
+        pick(judged.companion_error, old.companion_error),
         old.evaluations + new,
         pick(longest, old.step),
     )

@@ -105,6 +105,8 @@ class Round(NamedTuple):
     companion : Array
         Of a mixed derivative, the sum of the second derivatives of its variables as the same values
         give it, in units of the product of the steps; else the value.
+    companion_error : Array
+        The error of that beside rounding; else the value.
     rounded : Array
         The least rounding of the values in any ladder so far, infinite for none.
     """
@@ -123,6 +125,7 @@ class Round(NamedTuple):
     reach: Array
     jump: Array
     companion: Array
+    companion_error: Array
     rounded: Array
 
 
@@ -200,10 +203,12 @@ def judge(
     # How narrow what lies at the point may be, only the rounding of the variable tells.
     error = changed(xp, error, apart, lambda: error + gap / lanes.epsilon)
     flat, unresolved = flat & ~apart, unresolved & ~apart
-    companion = _companion(scheme, values, centre, divisors) if scheme.mixed else value
+    companions = (value, value)
+    if scheme.mixed:
+        companions = _companion(xp, scheme, values, centre, divisors)
     return Round(
         *(value, error, target, limit, truncation, rounding, first_change, last_change),
-        *(erratic, flat, unresolved, reach, jump, companion, seen),
+        *(erratic, flat, unresolved, reach, jump, *companions, seen),
     )
 
 
@@ -414,10 +419,13 @@ def _gap(
     return xp.where(wide, gap, xp.zeros_like(gap))
 
 
-def _companion(scheme: Scheme, values: Values, centre: Array, divisors: Array) -> Array:
+def _companion(
+    xp: Namespace, scheme: Scheme, values: Values, centre: Array, divisors: Array
+) -> tuple[Array, Array]:
     """The sum of the two pure second derivatives, as the points of the mixed one give it."""
     corners = [values[point] - centre for point in scheme.points]
     total = (corners[0] + corners[1]) + (corners[2] + corners[3])
     quotients = total / (2 * divisors)
     pieces = quotients[:-1, ...] - quotients[1:, ...]
-    return quotients[-1, ...] + _weighted(scheme.extrapolations[0], pieces)
+    full, _, truncation = _extrapolated(xp, scheme, pieces)
+    return quotients[-1, ...] + full, truncation

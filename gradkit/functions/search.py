@@ -256,6 +256,7 @@ def _begun(xp: Namespace, scheme: Scheme, judged: Round, factor: Array, lanes: L
         judged.limit,
         xp.zeros_like(judged.jump, dtype=count.dtype),
         judged.companion,
+        judged.companion_error,
         xp.full_like(factor, scheme.evaluations + 1, dtype=count.dtype),
         step if alike else step + xp.zeros_like(judged.error),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.functions.inputs import Options, over
 from gradkit.functions.judging import BROAD, changed, number
 
-__all__ = ["Start", "broad", "ladder", "moved", "start"]
+__all__ = ["Start", "broad", "ladder", "moved", "of_lanes", "start"]
 
 #: The longest first step, as a part of the scale of x, and how it grows with the order: where less
 #: precision is left, rounding weighs more than truncation.
@@ -43,6 +44,13 @@ class Start(NamedTuple):
     below: Array | None
     above: Array | None
     noise: Array | float
+
+    @property
+    def nearest(self) -> Array | None:
+        """The distances to the nearer bounds, None without any."""
+        if self.below is None or self.above is None:
+            return None
+        return _array.namespace(self.step).minimum(self.below, self.above)
 
 
 def start(x: Array, options: Options, order: int) -> Start:
@@ -129,6 +137,17 @@ def ladder(x: Array, longest: Array, ratio: float, levels: int) -> Array:
     short = (step[-1, ...] < least) & (longest > 0)
     step = changed(xp, step, short, lambda: xp.maximum(step, least))
     return (size + step) - size
+
+
+def of_lanes(step: Array, chosen: Callable[..., Array]) -> Array:
+    """The least or the largest of the steps ``(..., lanes)`` of the values of each lane.
+
+    1 where there are no values.
+    """
+    xp = _array.namespace(step)
+    if 0 in step.shape:
+        return xp.ones(step.shape[-1], dtype=step.dtype, device=_array.device(step))
+    return chosen(xp.reshape(step, (-1, step.shape[-1])), axis=0)
 
 
 def moved(x: Array, step: Array, offset: int) -> Array:

@@ -48,10 +48,11 @@ class _Whole:
             fields = {
                 name: np.empty(self._count, dtype=getattr(found, name).dtype)
                 for name in Found._fields
-                if name != "companion"
+                if not name.startswith("companion")
             }
             # Of one variable the companion is the value.
-            self.found = Found(**fields, companion=fields["value"])
+            value = fields["value"]
+            self.found = Found(**fields, companion=value, companion_error=value)
         places = Found(*(field[rows] for field in self.found))
         for place, part in zip(places, found, strict=True):
             place[...] = part
@@ -296,7 +297,8 @@ def _search(
         xp, (order,), options.method, bounded, lanes_of, tolerances, plan
     )
     if options.method == "complex":
-        found = yield from complex_step(xp, x, args, begin.step, found, evaluator.epsilon)
+        known = (found, evaluator.epsilon, begin.nearest)
+        found = yield from complex_step(xp, x, args, begin.step, *known)
         found = found if plan.keep is None else plan.keep(found)
     return found
 

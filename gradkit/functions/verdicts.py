@@ -55,7 +55,9 @@ class Measured(NamedTuple):
     side_error: np.ndarray
 
 
-def verdicts(claimed: np.ndarray, numeric: Measured, rtol: float, atol: float) -> np.ndarray:
+def verdicts(
+    claimed: np.ndarray, numeric: Measured, rtol: float, atol: np.ndarray | float
+) -> np.ndarray:
     """One word of `VERDICTS` per entry.
 
     Wrong: the claim is further away than the tolerance and 10 times the error of the numeric
@@ -87,7 +89,7 @@ def factor_words(factor: Any) -> str:
             return f"({complex(factor):.6g}) x numeric"
         factor = factor.real
     near = Fraction(float(factor)).limit_denominator(10)
-    if abs(factor) < 0.1 and factor:
+    if 1e-9 < abs(factor) < 0.1:
         near = Fraction(1, round(1 / float(factor)))
     is_plain = 1 in (abs(near.numerator), near.denominator) or abs(near.numerator) <= 10
     if not is_plain or abs(float(near) - factor) > 1e-4 * abs(factor):
@@ -101,7 +103,7 @@ def hints(
     numeric: Measured,
     words: np.ndarray,
     rtol: float,
-    atol: float,
+    atol: np.ndarray | float,
     may_turn: bool = True,
 ) -> tuple[str, ...]:
     """What may have gone wrong where a claim is: its sign, a factor, rows for columns if it may."""
@@ -140,7 +142,10 @@ def _factor(
     large = abs(v) > 10 * room
     if not np.any(large):
         return None
-    factor = np.vdot(v, c) / np.vdot(v, v)
+    unit = v / np.max(abs(v))  # whose squares are numbers
+    factor = np.vdot(unit, c / np.max(abs(v))) / np.vdot(unit, unit)
+    if not np.isfinite(factor):
+        return None
     # One entry always has a factor; it tells something only if it is a plain one.
     plain = factor_words(factor).partition(" x")[0] in ("-numeric", "0", "2", "1/2", "-2", "-1/2")
     if np.sum(large) < 2 and not plain:

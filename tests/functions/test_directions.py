@@ -25,6 +25,20 @@ def test_length_counts_and_its_size_does_not_matter(scale):
     assert result.value == pytest.approx(rosen_der(x) @ v, rel=1e-9)
 
 
+@pytest.mark.parametrize("least", [1e-3, 1e-9, 1e-100])
+def test_a_variable_that_hardly_moves_adds_no_error(least):
+    x, v = np.array([0.5, 2.0]), np.array([least, 1.0])
+    result = directional(lambda z: np.sin(z[0]) + z[1] ** 2, x, v)
+    assert abs(result.value - (least * np.cos(0.5) + 4)) <= 10 * result.error
+    assert result.error < 1e-12
+
+
+def test_rounding_of_a_large_variable_is_in_the_error():
+    # Beside 1e8, t is rounded to 1e-8; the slope in t is 1 of the cosine.
+    result = directional(lambda z: np.sin(z[0]) + z[1], [1e8, 1.0], [1.0, 1.0])
+    assert abs(result.value - (np.cos(1e8) + 1)) <= 10 * result.error
+
+
 def test_several_values_at_several_points():
     x = np.random.default_rng(3).uniform(0.5, 2, (2, 5))
     result = directional(lambda z: np.stack([z[0] * z[1], np.sin(z[0])]), x, [[1.0], [2.0]])

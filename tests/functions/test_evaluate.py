@@ -58,6 +58,36 @@ def test_values_in_half_precision_are_refused(vectorized):
         derivative(lambda z: np.float16(np.sin(z)), [1.0], vectorized=vectorized)
 
 
+@pytest.mark.parametrize("returned", [float, lambda z: [float(z)] * 2, lambda z: (1j * float(z),)])
+def test_numbers_of_python_keep_their_digits(library, returned):
+    if library.kind in ("dask", "cupy"):
+        pytest.skip("functions of dask arrays are refused; numbers of CuPy are arrays")
+    x = library.asarray([0.3], "float64")
+    result = jacobian(lambda z: returned(z[0, ...] ** 2), x, vectorized=False)
+    value = library.to_numpy(result.value).reshape(-1)
+    assert np.allclose(np.abs(value), 0.6, rtol=1e-10, atol=0)
+    assert library.to_numpy(result.error).max() < 1e-10
+
+
+def test_values_among_arrays_are_taken_as_they_are():
+    torch = pytest.importorskip("torch")
+    x = torch.tensor([0.3, 2.0], dtype=torch.float64)
+    result = jacobian(lambda z: [z[0] ** 2, (z[1] * z[0])], x, vectorized=False)
+    assert np.allclose(result.value, [[0.6, 0.0], [2.0, 0.3]], rtol=1e-10, atol=1e-12)
+
+
+def test_no_points_one_at_a_time():
+    assert derivative(lambda z: z**2, [], vectorized=False).value.shape == (0,)
+    with pytest.raises(ArgumentValueError, match="3 variables and no points"):
+        gradient(lambda z: z @ z, np.ones((3, 0)), vectorized=False)
+
+
+@pytest.mark.parametrize("vectorized", [True, False])
+def test_a_function_that_returns_nothing_is_named(vectorized):
+    with pytest.raises(ArgumentTypeError, match="func returned None"):
+        gradient(lambda z: None, [1.0], vectorized=vectorized)
+
+
 def test_points_that_cannot_be_used_are_named():
     with pytest.raises(ArgumentTypeError, match="x is a masked array"):
         gradient(np.sum, np.ma.masked_array([1.0, 2.0], [True, False]))

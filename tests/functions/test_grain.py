@@ -38,11 +38,21 @@ def test_complex_values_are_whole_in_both_parts():
         np.full(9, 0.5),
         np.zeros(9),
         np.asarray([0.5, *np.ones(8)]) / 3,
+        np.asarray([0.5, np.sin(1.0), 0.75]),
     ],
-    ids=["of its own", "all the same", "0", "of two kinds"],
+    ids=["of its own", "all the same", "0", "of two kinds", "whole at the ends alone"],
 )
 def test_there_is_none_in_other_values(values):
     assert unit_of(values) == 0
+
+
+def test_lanes_have_units_of_their_own():
+    small = np.sin(np.linspace(0.3, 2, 9))
+    values = np.stack([small, (5e5 + small) - 5e5], axis=1)
+    few = [values[0], values[1], values[-1]]
+    found = grain(np, few, [values], np.max(abs(values), axis=0), np.finfo(float).eps)
+    assert found[0] == 0
+    assert found[1] == unit_of(values[:, 1])
 
 
 def test_values_of_a_lower_precision_are_no_news_where_it_is_known():

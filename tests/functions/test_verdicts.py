@@ -61,6 +61,8 @@ def test_verdict(claim, numeric, word):
         (0.5, "1/2 x numeric"),
         (-2, "-2 x numeric"),
         (0.05, "1/20 x numeric"),
+        (1e-6, "1/1000000 x numeric"),
+        (1e-310, "1e-310 x numeric"),
         (2 * np.pi, "6.28319 x numeric"),
         (180 / np.pi, "57.2958 x numeric"),
         (2 + 0j, "2 x numeric"),
@@ -77,6 +79,16 @@ def test_no_hint_where_nothing_is_wrong_or_entries_disagree():
     wrong = np.array(["wrong"] * 3)
     assert hints(-value, measured(value), wrong, 1e-6, 1e-6)
     assert hints(np.array([-1.0, -2.0, 3.0]), measured(value), wrong, 1e-6, 1e-6) == ()
+
+
+@pytest.mark.parametrize("size", [1e-250, 1e250])
+def test_a_factor_is_found_whatever_the_size(size):
+    value, wrong = size * np.array([1.0, 2.0]), np.array(["wrong"] * 2)
+    assert hints(3 * value, measured(value), wrong, 0.0, 0.0) == (
+        "claimed = 3 x numeric for all entries",
+    )
+    # Beyond all numbers there is none.
+    assert hints(value / size * 1e200, measured(value / size * 1e-200), wrong, 0.0, 0.0) == ()
 
 
 def test_a_factor_is_found_beside_entries_that_are_not_finite():

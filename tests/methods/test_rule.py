@@ -343,6 +343,24 @@ def test_rows_of_wrapped_copies_are_those_of_the_axis(index):
     assert rule.row(index) == rule.row(index % 9)
 
 
+@pytest.mark.parametrize(
+    "coordinates",
+    [
+        [0.0, 1e-6, 1e-3, 1.0, 1e3, 1e6],
+        [0.0, 1.0, 2.5, 3.0, 1e9, 2e9, 4e9],
+        [-4e9, -2e9, -1e9, 0.0, 1.0, 2.5],
+        np.cumsum(np.r_[0, np.geomspace(1e-3, 1e3, 200)]),
+    ],
+)
+@pytest.mark.parametrize("order", [1, 2])
+def test_exponents_are_those_of_the_weights(coordinates, order):
+    coordinates = np.asarray(coordinates)
+    rule = line_rule(Axis(coordinates=coordinates), len(coordinates), order)
+    weights = np.abs(np.concatenate([np.ravel(rows.weights) for rows in rule.rows]))
+    powers = np.frexp(weights[weights > 0])[1]
+    assert rule.exponents == (powers.min(), powers.max())
+
+
 def test_a_row_names_what_it_takes_from_a_wall():
     value = line_rule(Axis(spacing=0.5, boundary=Dirichlet(7.0, at="next")), 4, order=2)
     assert value.row(0) == {"first wall": 4, 0: -8, 1: 4}

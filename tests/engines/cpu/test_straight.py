@@ -93,6 +93,17 @@ def test_axes_of_every_length(n, accuracy, boundary):
         assert listed(plan, [f])[0].tobytes() == reference.run(plan, [f])[0].tobytes()
 
 
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize(("shape", "axis"), [((3, 9, 4), 1), ((5, 9), 1), ((9, 4), 0)])
+def test_weights_along_an_axis_between_others(shape, axis):
+    z = np.cumsum(rng.uniform(0.5, 2, 9))
+    axes = Grid(*(Axis(coordinates=z) if k == axis else Axis() for k in range(len(shape))))
+    plan, f = D(axis).on(axes, shape), rng.random(shape)
+    found = listed(plan, [f])[0]
+    assert found.tobytes() == reference.run(plan, [f])[0].tobytes()
+    np.testing.assert_allclose(found, np.gradient(f, z, axis=axis, edge_order=2), rtol=1e-12)
+
+
 @pytest.mark.parametrize("n", [10, 100, 1000, 100_000])
 def test_the_bits_of_numpy(n):
     f = rng.random(n)
