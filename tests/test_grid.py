@@ -422,6 +422,16 @@ def test_the_drift_counts_not_the_steps_alone(count, uniform):
     assert Axis(coordinates=points).uniform_spacing == (spacing if uniform else None)
 
 
+@extended
+@pytest.mark.parametrize("sign", [1, -1])
+def test_distances_that_float64_does_not_hold_are_compared_in_longdouble(sign):
+    """The last point is half a rounding of a spacing off; in float64, others are 2**-42 off."""
+    spacing = 2 - np.longdouble(2) ** -48
+    points = np.arange(-2000, 1) * spacing
+    points[-1] = -(np.longdouble(2) ** -63)
+    assert Axis(coordinates=sign * points).uniform_spacing == sign * exact([spacing])[0]
+
+
 @pytest.mark.parametrize(
     ("points", "spacing"),
     [
