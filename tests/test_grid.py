@@ -449,6 +449,24 @@ def test_common_spacing_is_exact(points, spacing):
     assert Axis(coordinates=points).uniform_spacing == spacing
 
 
+def test_subnormal_distances_are_compared_without_a_word():
+    tiny = 5e-324
+    with np.errstate(all="raise"):
+        axis = Axis(coordinates=[0, tiny, 2 * tiny], boundary="periodic", period=3 * tiny)
+    assert axis.uniform_spacing == Fraction(tiny)
+
+
+@extended
+def test_faces_tell_whether_points_that_they_round_are_equally_spaced(monkeypatch):
+    """What differences of integers tell of them beyond the first few is not asked."""
+    monkeypatch.setattr("gradkit.grid.HEAD", 1)
+    spacing = 2**40
+    points = 2**55 + np.arange(9) * spacing
+    points[5] += 1
+    faces = 2.0**55 + (np.arange(10) - 0.5) * spacing
+    assert Axis(coordinates=points, faces=faces).uniform_spacing == spacing
+
+
 def test_points_that_numpy_takes_for_coordinates_may_be_equally_spaced():
     points = np.array([0.0, 1 - EPS / 2, 2.0])
     assert len(set(np.diff(points))) == 2
