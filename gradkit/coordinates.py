@@ -99,10 +99,11 @@ class Coordinates:
         return high - low if self.extent > 0 else low - high
 
     def extreme_steps(self) -> tuple[Any, Any]:
-        """The least and the greatest of all `steps` in float64."""
+        """The least and the greatest of all `steps`, in float64 or in longdouble as they are."""
+        dtype = np.longdouble if self.values.dtype == np.longdouble else np.float64
 
         def extremes(first: int, last: int) -> tuple[Any, Any]:
-            steps = self.steps(first, last, np.float64)
+            steps = self.steps(first, last, dtype)
             return steps.min(), steps.max()
 
         with np.errstate(over="ignore"):

@@ -253,7 +253,7 @@ def _uniform_spacing(axis: Axis) -> Fraction | None:
     if axis.faces is None and not axis.wrap and points.are_even():
         return exact_number(points.steps(0, 1)[0])
     # Rounded to float64, they may differ by as much again.
-    ends = points.extreme_steps()
+    ends = (points if axis.faces is None else axis.faces).extreme_steps()
     if np.isfinite(ends).all() and _differ(*ends, 2 * UNIFORM_TOLERANCE + tolerance):
         return None
     steps, halves = (axis.steps(), 1) if axis.faces is None else (axis.half_steps(), 2)
@@ -272,7 +272,9 @@ def _extremes(steps: np.ndarray) -> tuple[Any, Any]:
 
 def _differ(low: Any, high: Any, tolerance: float) -> bool:
     """Whether steps between these differ by more than points of equal spacing may drift."""
-    return high - low > 4 * tolerance * max(abs(low), abs(high))
+    # Of subnormal steps, in float64.
+    with np.errstate(under="ignore"):
+        return high - low > 4 * tolerance * max(abs(low), abs(high))
 
 
 def exact_spacing(spacing: Any, unit: str, name: str = "spacing") -> Fraction:

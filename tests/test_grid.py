@@ -422,6 +422,16 @@ def test_the_drift_counts_not_the_steps_alone(count, uniform):
     assert Axis(coordinates=points).uniform_spacing == (spacing if uniform else None)
 
 
+@extended
+@pytest.mark.parametrize("sign", [1, -1])
+def test_distances_that_float64_does_not_hold_are_compared_in_longdouble(sign):
+    """The last point is half a rounding of a spacing off; in float64, others are 2**-42 off."""
+    spacing = 2 - np.longdouble(2) ** -48
+    points = np.arange(-2000, 1) * spacing
+    points[-1] = -(np.longdouble(2) ** -63)
+    assert Axis(coordinates=sign * points).uniform_spacing == sign * exact([spacing])[0]
+
+
 @pytest.mark.parametrize(
     ("points", "spacing"),
     [
@@ -437,6 +447,24 @@ def test_the_drift_counts_not_the_steps_alone(count, uniform):
 )
 def test_common_spacing_is_exact(points, spacing):
     assert Axis(coordinates=points).uniform_spacing == spacing
+
+
+def test_subnormal_distances_are_compared_without_a_word():
+    tiny = 5e-324
+    with np.errstate(all="raise"):
+        axis = Axis(coordinates=[0, tiny, 2 * tiny], boundary="periodic", period=3 * tiny)
+    assert axis.uniform_spacing == Fraction(tiny)
+
+
+@extended
+def test_faces_tell_whether_points_that_they_round_are_equally_spaced(monkeypatch):
+    """What differences of integers tell of them beyond the first few is not asked."""
+    monkeypatch.setattr("gradkit.grid.HEAD", 1)
+    spacing = 2**40
+    points = 2**55 + np.arange(9) * spacing
+    points[5] += 1
+    faces = 2.0**55 + (np.arange(10) - 0.5) * spacing
+    assert Axis(coordinates=points, faces=faces).uniform_spacing == spacing
 
 
 def test_points_that_numpy_takes_for_coordinates_may_be_equally_spaced():

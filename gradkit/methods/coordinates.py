@@ -97,14 +97,14 @@ class OnCoordinates(Stencils):
 
     def centred(self, accuracy: int, start: int, stop: int) -> Rows:
         """Rows with a table of weights, or with what computes it where there are many rows."""
-        points = len(self.offsets(accuracy))
-        if stop - start <= LONG or not self._is_within_range(points):
-            return Rows(start, stop, *self._weighted(accuracy, start, stop), accuracy)
-        pairs, one = self._weighted(accuracy, start, start + 1)
-        # Tables in longdouble are joined from blocks, then rounded.
-        room = (3 if one.itemsize > 8 else 1) * one.nbytes
-        given = Deferred(self._weights, accuracy, start, stop, room)
-        return Rows(start, stop, pairs, given, accuracy)
+        if stop - start > LONG:
+            pairs, one = self._weighted(accuracy, start, start + 1)
+            if self._is_within_range(accuracy, one.dtype):
+                # Tables in longdouble are joined from blocks, then rounded.
+                room = (3 if one.itemsize > 8 else 1) * one.nbytes
+                given = Deferred(self._weights, accuracy, start, stop, room)
+                return Rows(start, stop, pairs, given, accuracy)
+        return Rows(start, stop, *self._weighted(accuracy, start, stop), accuracy)
 
     def _weights(self, accuracy: int, start: int, stop: int) -> np.ndarray:
         return self._weighted(accuracy, start, stop)[1]
@@ -122,10 +122,11 @@ class OnCoordinates(Stencils):
         weights = (np.concatenate([left, nothing]) + np.concatenate([nothing, right])) / 2
         return (*pairs, more[-1]), weights
 
-    def _is_within_range(self, points: int) -> bool:
-        """Whether the weights of so many points are far within the range of float32, in any row.
+    def _is_within_range(self, accuracy: int, dtype: np.dtype) -> bool:
+        """Whether weights are far within the range of float32, in any row.
 
-        A weight is a sum of products of distances, over a product of ``points - 1`` of them.
+        A weight is a sum of products of distances, over a product of one distance less than there
+        are points. Where the sum cancels, rounding in `dtype` leaves that much less of it.
         """
         if self._exponent or self._stride > 1 or self.line.axis.wrap:
             return False
@@ -133,10 +134,11 @@ class OnCoordinates(Stencils):
         if not sizes[0] or not np.isfinite(sizes[1]):
             return False
         low, high = np.log2(sizes)
-        digits = points.bit_length()
-        spread = (points - 1 - self.order) * (high - low + digits) + (self.order + 1) * digits
-        limit = -np.finfo(np.float32).minexp - 8
-        return bool(-self.order * high - spread > -limit and -self.order * low + spread < limit)
+        offsets, order = self.offsets(accuracy), self.order
+        digits = (max(*offsets, 0) - min(*offsets, 0)).bit_length()
+        spread = (len(offsets) - 1 - order) * (high - low + digits) + (order + 1) * digits
+        limit, rest = -np.finfo(np.float32).minexp - 8, np.finfo(dtype).nmant + 1
+        return bool(-order * high - spread - rest > -limit and -order * low + spread < limit)
 
     def closure(self, indices: Sequence[int], row: int, accuracy: int) -> Rows:
         """A row with a table of weights."""

@@ -84,6 +84,8 @@ def _found(plan: Plan) -> Stretches | None:
     # Compositions use rows on either side of those that come out.
     start = max(rows.start for _, rows, _ in late) + plan.halo[axis]
     stop = min(rows.stop for _, rows, _ in late) - plan.halo[axis]
+    if start >= stop:
+        return None
     bounds = tuple(dict.fromkeys((0, *range(start, stop, step), stop, plan.shape[axis])))
     return Stretches(axis, bounds, _part(plan, axis, 0, bounds[1]))
 

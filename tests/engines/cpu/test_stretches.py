@@ -158,6 +158,35 @@ def test_axes_that_wrap_or_weights_of_extreme_size_are_not_deferred(monkeypatch)
     ):
         plan = D(0, at="centre", to=at).on(Grid(axis), (N,))
         assert not any(rows.deferred for step in plan.bound.alongs() for rows in step.rule.rows)
+    # Weights of about 2**-127.
+    wide = D(0, 2, stencil=Stencil((-440, 0, 440), 2))
+    plan = wide.on(Grid(Axis(coordinates=x * 2.0**55)), (N,))
+    assert not any(rows.deferred for step in plan.bound.alongs() for rows in step.rule.rows)
+
+
+@pytest.mark.usefixtures("short")
+def test_what_is_left_of_weights_that_cancel_counts_where_the_dtype_is_chosen():
+    """Weights of about 2**-97 that cancel leave some below the range of float32."""
+    x = np.cumsum(np.random.default_rng(8).integers(1, 9, N)) * 10**9
+    f = np.random.default_rng(9).standard_normal(N).astype("float32")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coordinates, "LONG", 2**60)
+        wanted = D(0, 3).on(Grid(Axis(coordinates=x)), (N,))(f)
+    with np.errstate(under="raise"):
+        found = D(0, 3).on(Grid(Axis(coordinates=x)), (N,))(f)
+    np.testing.assert_array_equal(found, wanted, strict=True)
+
+
+@pytest.mark.usefixtures("short")
+def test_an_axis_that_stencils_of_its_ends_reach_across_is_taken_whole():
+    f = RNG.standard_normal(N)
+    first = D(0, stencil=Stencil((-170, 0, 170), 1))
+    grid = Grid(Axis(coordinates=rough()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coordinates, "LONG", 2**60)
+        wanted = (first @ first @ first @ first @ first).on(grid, (N,))(f)
+    plan = (first @ first @ first @ first @ first).on(grid, (N,))
+    np.testing.assert_array_equal(plan(f), wanted, strict=True)
 
 
 @pytest.mark.usefixtures("short")
