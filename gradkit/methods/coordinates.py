@@ -128,10 +128,10 @@ class OnCoordinates(Stencils):
         A weight is a sum of products of distances, over a product of one distance less than there
         are points. Where the sum cancels, rounding in `dtype` leaves that much less of it.
         """
-        if self._exponent or self._stride > 1 or self.line.axis.wrap:
+        if self._stride > 1 or self.line.axis.wrap:
             return False
         sizes = sorted(map(abs, self.line.axis.coordinates.extreme_steps()))
-        if not sizes[0] or not np.isfinite(sizes[1]):
+        if not sizes[0]:
             return False
         low, high = np.log2(sizes)
         offsets, order = self.offsets(accuracy), self.order
