@@ -253,8 +253,8 @@ def _uniform_spacing(axis: Axis) -> Fraction | None:
     if axis.faces is None and not axis.wrap and points.are_even():
         return exact_number(points.steps(0, 1)[0])
     # Rounded to float64, they may differ by as much again.
-    ends = (points if axis.faces is None else axis.faces).extreme_steps()
-    if np.isfinite(ends).all() and _differ(*ends, 2 * UNIFORM_TOLERANCE + tolerance):
+    low, high = (points if axis.faces is None else axis.faces).extreme_steps()
+    if np.isfinite((low, high)).all() and _differ(low, high, 2 * UNIFORM_TOLERANCE + tolerance):
         return None
     steps, halves = (axis.steps(), 1) if axis.faces is None else (axis.half_steps(), 2)
     if (steps == steps[0]).all():
