@@ -122,11 +122,16 @@ class Coordinates:
             if dtype.itemsize > 8:
                 return bool((high - low == values[1] - values[0]).all())
             low, high = (part.astype(np.float64, copy=False) for part in (low, high))
-            steps = high - low
+            steps, first_step = high - low, np.float64(values[1]) - values[0]
+            if not (steps == first_step).all():
+                return False
+            begin, end = low[0], high[-1]
+            nearest = min(abs(begin), abs(end))
+            if (begin > 0) == (end > 0) and nearest >= 2 * abs(first_step):
+                return True  # differences of numbers within a factor of 2 are exact (Sterbenz)
             # What the rounding of a difference leaves (Knuth's two-sum).
             back = steps - high
-            rest = (high - (steps - back)) - (low + back)
-            return not rest.any() and bool((steps == np.float64(values[1]) - values[0]).all())
+            return not ((high - (steps - back)) - (low + back)).any()
 
         with np.errstate(over="ignore", invalid="ignore"):
             return all(in_blocks(are_like_the_first, 0, len(self) - 1, BLOCK))
