@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from gradkit.chains import Chain, Extent, Parameter
 from gradkit.errors import ArgumentValueError
 from gradkit.grid import Axis
 from gradkit.line import PLACES
+from gradkit.methods import Rule
 from gradkit.places import Places
 
 __all__ = ["Region"]
@@ -90,12 +92,13 @@ class Region:
         self._check()
         held = [self.held_of(parameter.shape) for parameter in bound.parameters]
         outputs: list[tuple[Chain, ...]] = []
+        rules: dict[Any, Rule] = {}
         for places, chains in zip(bound.outputs_at, bound.outputs, strict=True):
             cut: list[Chain] = []
             rows = self.rows(places)
             for chain in chains:
                 given = self.held(bound.inputs_at[chain.source])
-                part, needed = chain.block(rows, given, held)
+                part, needed = chain.block(rows, given, held, rules)
                 self._check_held(rows, needed, given, halo)
                 cut.append(part)
             outputs.append(tuple(cut))

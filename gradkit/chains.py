@@ -148,6 +148,7 @@ class Chain:
         extent: Extent,
         given: Extent,
         parameters: Sequence[Sequence[tuple[int, int] | None]],
+        rules: dict[Any, Rule],
     ) -> tuple[Chain, Extent]:
         """The chain of a block of rows, and the part of the input that it needs.
 
@@ -159,6 +160,9 @@ class Chain:
             The points of the input that the block holds.
         parameters : sequence of tuples of (first, last) or None
             The points of every parameter that the block holds; None where it is broadcast.
+        rules : dict
+            The rules that chains before have cut, for those that share them: weights that are still
+            to be computed are computed once.
         """
         needed = list(extent)
         steps: list[Step] = []
@@ -179,7 +183,10 @@ class Chain:
                 needed[axis] = rule.needed(*rows)
                 # Only the first step along an axis meets values beyond its ends as they are.
                 rule = rule if is_first else replace(rule, wrap=abs(rule.wrap))
-            steps.append(Along(axis, rule.block(*rows, *needed[axis]), walls))  # pyright: ignore[reportArgumentType]
+            key = (id(step.rule), rule.wrap, rows, needed[axis])
+            if key not in rules:
+                rules[key] = rule.block(*rows, *needed[axis])
+            steps.append(Along(axis, rules[key], walls))  # pyright: ignore[reportArgumentType]
         trim = tuple(
             slice(first - begin, last - begin)
             for (first, last), (begin, _) in zip(needed, given, strict=True)

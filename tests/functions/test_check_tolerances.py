@@ -49,20 +49,20 @@ def test_values_of_any_sizes_are_checked():
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0])
-def test_gradients_that_are_rounding_pass_at_a_minimum(scale):
+@pytest.mark.parametrize("seed", range(20))
+def test_gradients_that_are_rounding_pass_at_a_minimum(seed, scale):
     # A consistent system: claims have only what is left of terms that cancel.
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        A = rng.standard_normal((6, 3)) * 10 ** rng.uniform(-2, 2, 3)
-        x = rng.standard_normal(3)
-        b = A @ x
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((6, 3)) * 10 ** rng.uniform(-2, 2, 3)
+    x = rng.standard_normal(3)
+    b = A @ x
 
-        def loss(z):
-            gap = np.tensordot(A, z, 1) - b.reshape(-1, *(1,) * (z.ndim - 1))  # noqa: B023
-            return scale * (gap**2).sum(0)
+    def loss(z):
+        gap = np.tensordot(A, z, 1) - b.reshape(-1, *(1,) * (z.ndim - 1))
+        return scale * (gap**2).sum(0)
 
-        near = np.linalg.lstsq(A, b, rcond=None)[0]
-        assert not check_gradient(loss, 2 * scale * A.T @ (A @ near - b), near).count("wrong")
+    near = np.linalg.lstsq(A, b, rcond=None)[0]
+    assert not check_gradient(loss, 2 * scale * A.T @ (A @ near - b), near).count("wrong")
 
 
 def test_what_the_numeric_derivative_cannot_tell_is_small():

@@ -16,6 +16,7 @@ from gradkit import (
     FiniteDifference,
     Gradient,
     Grid,
+    Jacobian,
     Neumann,
     Operator,
     Stencil,
@@ -234,6 +235,23 @@ def test_errors_are_told_once_when_all_results_are_there(recwarn):
         plan(f, out=out)
     np.testing.assert_array_equal(out, wanted[0])
     assert not recwarn.list
+
+
+@pytest.mark.usefixtures("short")
+def test_outputs_that_share_a_rule_share_its_weights(monkeypatch):
+    asked = []
+    weights = coordinates.OnCoordinates._weights
+    monkeypatch.setattr(
+        coordinates.OnCoordinates,
+        "_weights",
+        lambda self, accuracy, *rows: asked.append(rows) or weights(self, accuracy, *rows),
+    )
+    x, v = rough(), RNG.standard_normal((3, N))
+    plan = Jacobian((0,), 3).on(Grid(Axis(coordinates=x)), (N,))
+    found = plan(v)
+    assert len(set(asked)) == len(asked) > 3
+    for slope, f in zip(found, v, strict=True):
+        np.testing.assert_array_equal(slope, gradkit.derivative(f, x))
 
 
 @pytest.mark.usefixtures("short")
