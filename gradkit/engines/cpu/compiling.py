@@ -21,6 +21,7 @@ __all__ = [
     "ENTRY",
     "KernelError",
     "compiled_by_llvm",
+    "has_fused_products",
     "has_half_precision",
     "machine_code",
     "processor",
@@ -90,10 +91,19 @@ def processor() -> tuple[str, str]:
 @cache
 def has_half_precision() -> bool:
     """Whether this processor converts float16 by itself."""
+    return _is_arm() or "+f16c" in processor()[1]
+
+
+@cache
+def has_fused_products() -> bool:
+    """Whether this processor adds to a product before it rounds."""
+    return _is_arm() or "+fma" in processor()[1].split(",")
+
+
+def _is_arm() -> bool:
     from llvmlite import binding
 
-    is_arm = binding.get_process_triple().startswith(("aarch64", "arm64"))
-    return is_arm or "+f16c" in processor()[1]
+    return binding.get_process_triple().startswith(("aarch64", "arm64"))
 
 
 def target_machine() -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from gradkit.engines.cpu.key import Key, Term
 from gradkit.engines.cpu.preamble import PREAMBLE
 
-__all__ = ["common", "division", "indented", "kind_of"]
+__all__ = ["common", "divided", "division", "divisor", "indented", "kind_of"]
 
 #: Integers per run of rows and per difference in the tables.
 ENTRIES_OF_RUN, ENTRIES_OF_PAIR = 8, 6
@@ -195,3 +195,17 @@ def _settled_line(kind: str, term: Term, key: Key) -> Iterator[str]:
 def division(key: Key) -> str:
     """NumPy divides complex numbers by way of a reciprocal."""
     return "*" if key.is_complex else "/"
+
+
+def divisor(key: Key, name: str, place: str) -> Iterator[str]:
+    """Name a divisor, or the two parts of its reciprocal."""
+    yield f"{name} = read_R(real, {place})"
+    if key.has_reciprocals:
+        yield f"{name}_rest = read_R(real, {place} + 1)"
+
+
+def divided(key: Key, value: str, name: str) -> str:
+    """A value over a divisor that has a name."""
+    if key.has_reciprocals:
+        return f"quotient({value}, {name}, {name}_rest)"
+    return f"({value}) {division(key)} {name}"

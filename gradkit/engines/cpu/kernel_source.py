@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradkit.engines.cpu.element_source import ENTRIES_OF_RUN, division, indented
+from gradkit.engines.cpu.element_source import ENTRIES_OF_RUN, divided, divisor, indented
 from gradkit.engines.cpu.key import DTYPES, MOST_DIFFERENCES, Key, Term
 from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.cpu.term_source import added, end_of, finished, named, settled, value_of
@@ -90,7 +90,8 @@ def _kernel(key: Key) -> Iterator[str]:
     yield from indented(f"{name} = entry(given, {i})" for i, name in enumerate(slots(key)))
     yield from indented(f"{name} += at_{name}" for name in arrays(key))
     yield f"    spare = scratch + {_ROOM}"
-    yield from (f"    over{j} = read_R(real, d{j})" for j in range(key.divisors))
+    for j in range(key.divisors):
+        yield from indented(divisor(key, f"over{j}", f"d{j}"))
     if _has_lanes(key):
         yield f"    held = spare + {_ROOM + LINE}"
         yield "    line, front, filled = int64(0), int64(0), int64(0)"
@@ -257,7 +258,7 @@ def _ends(key: Key, number: int, term: Term) -> Iterator[str]:
 def _divided(key: Key, total: str) -> str:
     """A sum of all terms over what they share."""
     for j in range(key.divisors):
-        total = f"({total}) {division(key)} over{j}"
+        total = divided(key, total, f"over{j}")
     return total
 
 

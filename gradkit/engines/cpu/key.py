@@ -86,6 +86,8 @@ class Key(NamedTuple):
         The first term that needs a point, for every point of the inputs near an element.
     ends : tuple of int
         Places near the ends of a line, negative ones from its end, that are written out one by one.
+    has_reciprocals : bool
+        Whether the numbers that are divided by come as the parts of reciprocals: see `quotients`.
     """
 
     ndim: int
@@ -97,3 +99,4 @@ class Key(NamedTuple):
     divisors: int
     points: tuple[int, ...]
     ends: tuple[int, ...]
+    has_reciprocals: bool

@@ -18,9 +18,20 @@ import numpy as np
 
 from gradkit import _dtypes
 from gradkit.engines.cpu.addresses import address
+from gradkit.engines.cpu.axes import groups_of, order_of
+from gradkit.engines.cpu.compiling import has_fused_products
 from gradkit.engines.cpu.key import MOST_DIFFERENCES, End, Key, Pair, Term
-from gradkit.engines.cpu.rows import Point, Run, run_at, runs_of, written_out
-from gradkit.engines.program import Known, Passage, Product, Program, Sequel
+from gradkit.engines.cpu.quotients import reciprocal_in
+from gradkit.engines.cpu.rows import (
+    Point,
+    Run,
+    known_arrays,
+    name_of,
+    run_at,
+    runs_of,
+    written_out,
+)
+from gradkit.engines.program import Passage, Product, Program, Sequel
 from gradkit.plan import Plan
 
 __all__ = ["Numbers", "key_of"]
@@ -28,6 +39,8 @@ __all__ = ["Numbers", "key_of"]
 #: Bytes of all results of a plan from which on they are written past the caches: so many do not
 #: stay there until somebody reads them.
 PAST = 2**23
+#: Bytes along a line that are asked for ahead: processors by themselves stop at ends of pages.
+AHEAD = 2**12
 
 Strides = tuple[int, ...]
 
@@ -122,10 +135,10 @@ class _Builder:
         self.shape = self.result.shape
         _, self.sequels, divisors = self.program.sums[self.number]
         output = _Operand("o", self.result.strides, len(self.inputs) + self.number)
-        self.order = self._order()
+        self.order = order_of(self.result.strides)
         operands = [self._operands(n, sequel) for n, sequel in enumerate(self.sequels)]
         flat = [output, *(operand for listed in operands for operand in listed)]
-        self.groups = self._groups(flat)
+        self.groups = groups_of(self.program, self.shape, self.order, [o.strides for o in flat])
         last = self.groups[-1][-1]
         if self.is_complex and not self._are_pairs(last):
             return None
@@ -140,10 +153,12 @@ class _Builder:
         rows = [self._rows(sequel) for sequel in self.sequels]
         self.ends = self._ends(rows)
         self.leaders = self._leaders([axis for axis, _ in rows])
+        named = [*divisors, *(d for _, runs in rows for d in written_out(runs).divisors)]
+        self.has_reciprocals = self._have_reciprocals(named)
         terms = tuple(
             self._term(number, sequel, rows[number]) for number, sequel in enumerate(self.sequels)
         )
-        self.slots.update((f"d{j}", self._divisor(value)) for j, value in enumerate(divisors))
+        self.slots.update((f"d{j}", self._named(value)) for j, value in enumerate(divisors))
         result = _real_part(precision.result)
         real = np.concatenate(self.real)
         runs = np.array(self.runs, np.int64).reshape(-1, 8)
@@ -163,6 +178,7 @@ class _Builder:
             len(divisors),
             tuple(self.points.values()),
             tuple(self._end_of(place, self.sizes[-1]) for place in self.ends),
+            self.has_reciprocals,
         )
         return key, Numbers(
             self.sizes,
@@ -184,38 +200,6 @@ class _Builder:
         pairs[is_column, 4] = np.array(places, np.int64)[pairs[is_column, 4]]
 
     # --- axes -------------------------------------------------------------------------------------
-
-    def _order(self) -> list[int]:
-        """The axes of the plan, neighbours in the memory of the result last."""
-        strides = self.result.strides
-        return sorted(range(len(strides)), key=lambda axis: -abs(strides[axis]))
-
-    def _groups(self, operands: Sequence[_Operand]) -> list[tuple[int, ...]]:
-        """The axes that kernels see: those without differences are one where memory allows it."""
-        # For all results the same axes are one, so that kernels can share boxes of rows.
-        used = {
-            step.axis
-            for result in self.program.sums
-            for sequel in result.sequels
-            for step in sequel.steps[:1]
-            if isinstance(step, Passage)
-        }
-        groups: list[tuple[int, ...]] = []
-        for axis in self.order:
-            if self.shape[axis] == 1 and axis not in used and axis != self.order[-1]:
-                continue
-            if groups and self._merge(groups[-1][-1], axis, used, operands):
-                groups[-1] = (*groups[-1], axis)
-            else:
-                groups.append((axis,))
-        return groups
-
-    def _merge(self, axis: int, inner: int, used: set[int], operands: Sequence[_Operand]) -> bool:
-        """Whether two axes are one in the memory of all arrays."""
-        n = self.shape[inner]
-        return not {axis, inner} & used and all(
-            o.strides[axis] == o.strides[inner] * n for o in operands
-        )
 
     def _are_pairs(self, last: int) -> bool:
         """Whether complex numbers are neighbours along an axis in all inputs and the result."""
@@ -250,7 +234,7 @@ class _Builder:
         found += [
             self._array(f"t{number}_p{j}", step.array, step.part) for j, step in enumerate(products)
         ]
-        for j, known in enumerate(_known_arrays(sequel).values()):
+        for j, known in enumerate(known_arrays(sequel).values()):
             found.append(self._array(f"t{number}_k{j}", known.array, known.part))
         return found
 
@@ -316,7 +300,7 @@ class _Builder:
         axis, runs = rows
         scale = self.parts if axis == self.last else 1
         middle = written_out(runs)
-        known = list(_known_arrays(sequel))
+        known = list(known_arrays(sequel))
         pairs = self._middle(number, middle, axis, scale)
         self.slots[f"{name}_runs"] = len(self.runs)
         self.slots[f"{name}_middle"] = len(self.runs) + runs.index(middle) if middle in runs else 0
@@ -402,10 +386,10 @@ class _Builder:
                 (self.columns_of_slots if is_column else self.slots)[f"{name}_w{p}"] = place
             found.append(Pair(upper, lower, kind))
         for j, divisor in enumerate(run.divisors):
-            self.slots[f"{name}_d{j}"] = self._divisor(divisor)
+            self.slots[f"{name}_d{j}"] = self._named(divisor)
         before, after = self.spreads.get(axis, (0, 0))
         self.spreads[axis] = (min(before, *offsets), max(after, *offsets))
-        self.slots[f"{name}_ahead"] = (max(offsets) + 1) * step
+        self.slots[f"{name}_ahead"] = AHEAD if axis == self.last else (max(offsets) + 1) * step
         return tuple(found)
 
     def _point(self, number: int, axis: int, point: Point, step: int) -> int:
@@ -453,7 +437,7 @@ class _Builder:
             return turned, point.offset * scale
         if point.known.array is None:
             return 6 + turned, self._number(point.known.number)
-        return 2 + 2 * known.index(_named(point.known)) + turned, 0
+        return 2 + 2 * known.index(name_of(point.known)) + turned, 0
 
     def _store(self, values: Any) -> int:
         """Add numbers to those that kernels read; returns where they begin."""
@@ -469,6 +453,15 @@ class _Builder:
         one = self.dtype.type(1)
         return self._number(one / self.dtype.type(value) if self.is_complex else value)
 
+    def _have_reciprocals(self, named: Sequence[Any]) -> bool:
+        is_possible = not self.is_complex and has_fused_products()
+        return is_possible and all(reciprocal_in(self.dtype, value) for value in named)
+
+    def _named(self, divisor: Any) -> int:
+        """The place of a divisor, or of the first of the two parts of its reciprocal."""
+        parts = reciprocal_in(self.dtype, divisor) if self.has_reciprocals else None
+        return self._divisor(divisor) if parts is None else self._store(parts)
+
     def _weight(self, weight: np.ndarray, run: Run, scale: int) -> tuple[int, int]:
         """The place of a weight and 0, or the number of the column of a run and 1."""
         if not weight.ndim:
@@ -480,19 +473,6 @@ class _Builder:
             rows = weight.ravel()[run.start - run.first : run.stop - run.first]
             self.weights.append(np.require(rows.repeat(scale) if scale > 1 else rows, None, "A"))
         return self.columns[key], 1
-
-
-def _known_arrays(sequel: Sequel) -> dict[tuple[int | None, str], Known]:
-    """The arrays that are known along the walls of an axis: two at most."""
-    steps = sequel.steps
-    pieces = steps[0].pieces if steps and isinstance(steps[0], Passage) else ()
-    points = (p for piece in pieces for high, low, _ in piece.differences for p in (high, low))
-    known = (point for point in points if isinstance(point, Known) and point.array is not None)
-    return {_named(point): point for point in known}
-
-
-def _named(known: Known) -> tuple[int | None, str]:
-    return known.array, repr(known.part)
 
 
 def _real_part(name: str) -> str:

@@ -100,14 +100,15 @@ def write_half(context, address, index, value):
 
 @intrinsic
 def fetch(context, address):
-    """Ask for the line of a cache at an address, which may be anywhere."""
+    """Ask the second cache for its line at an address, which may be anywhere."""
 
     def code(context, builder, signature, args):
         byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
         name = "llvm.prefetch.p0"
         function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-        how = [ir.Constant(word, n) for n in (0, 3, 1)]
+        # To read; what is not needed at once is not for the first cache; data.
+        how = [ir.Constant(word, n) for n in (0, 2, 1)]
         builder.call(function, [builder.inttoptr(args[0], byte), *how])
         return context.get_dummy_value()
 
@@ -148,6 +149,17 @@ class LanesModel(models.PrimitiveModel):
         super().__init__(manager, kind, VECTOR)
 
 
+def int32_of(number):
+    return ir.Constant(ir.IntType(32), number)
+
+
+def same_lanes(builder, value):
+    """Lanes that are all the same real."""
+    first = builder.insert_element(VECTOR(ir.Undefined), value, int32_of(0))
+    same = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(first, VECTOR(ir.Undefined), same)
+
+
 def operation(symbol, name):
     """Let an operator take lanes, or lanes and a real."""
 
@@ -156,11 +168,7 @@ def operation(symbol, name):
         def code(context, builder, signature, args):
             values = []
             for kind, value in zip(signature.args, args):
-                if kind != lanes:
-                    first = builder.insert_element(VECTOR(ir.Undefined), value, int32_of(0))
-                    same = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-                    value = builder.shuffle_vector(first, VECTOR(ir.Undefined), same)
-                values.append(value)
+                values.append(value if kind == lanes else same_lanes(builder, value))
             return getattr(builder, name)(*values)
 
         return lanes(a, b), code
@@ -171,14 +179,26 @@ def operation(symbol, name):
             return lambda a, b: apply(a, b)
 
 
-def int32_of(number):
-    return ir.Constant(ir.IntType(32), number)
-
-
 operation(operator.add, "fadd")
 operation(operator.sub, "fsub")
 operation(operator.mul, "fmul")
 operation(operator.truediv, "fdiv")
+
+
+@intrinsic
+def quotient(context, value, high, low):
+    """A real, or lanes, times a reciprocal in two parts: rounded once more than `value * low`."""
+
+    def code(context, builder, signature, args):
+        name, kind = f"llvm.fma.f{8 * SIZE}", args[1].type
+        if value == lanes:
+            name, kind = f"llvm.fma.v{LANES}f{8 * SIZE}", VECTOR
+            args = [args[0], *(same_lanes(builder, part) for part in args[1:])]
+        form = ir.FunctionType(kind, [kind] * 3)
+        function = builder.module.globals.get(name) or ir.Function(builder.module, form, name)
+        return builder.call(function, [*args[:2], builder.fmul(args[0], args[2])])
+
+    return value(value, R, R), code
 
 
 @intrinsic

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from gradkit.engines.program import Known, Passage, Window
+from gradkit.engines.program import Known, Passage, Sequel, Window
 
-__all__ = ["Point", "Run", "run_at", "runs_of", "written_out"]
+__all__ = ["Point", "Run", "known_arrays", "name_of", "run_at", "runs_of", "written_out"]
 
 
 class Point(NamedTuple):
@@ -104,3 +104,17 @@ def _point_at(point: Any, start: int, row: int, axis: int) -> Point | None:
     if isinstance(point, Known):
         return Point(0, 1, point)
     return [found for begin, found in _segments(point, start, axis) if begin <= row][-1]
+
+
+def known_arrays(sequel: Sequel) -> dict[tuple[int | None, str], Known]:
+    """The arrays that are known along the walls of an axis: two at most."""
+    steps = sequel.steps
+    pieces = steps[0].pieces if steps and isinstance(steps[0], Passage) else ()
+    points = (p for piece in pieces for high, low, _ in piece.differences for p in (high, low))
+    known = (point for point in points if isinstance(point, Known) and point.array is not None)
+    return {name_of(point): point for point in known}
+
+
+def name_of(known: Known) -> tuple[int | None, str]:
+    """What tells an array along a wall from others."""
+    return known.array, repr(known.part)

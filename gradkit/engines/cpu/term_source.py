@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
-from gradkit.engines.cpu.element_source import division, kind_of
+from gradkit.engines.cpu.element_source import divided, division, divisor, kind_of
 from gradkit.engines.cpu.key import Key, Term
 
 __all__ = ["added", "end_of", "factors", "finished", "named", "settled", "value_of"]
@@ -32,7 +32,8 @@ def named(key: Key, number: int, term: Term) -> Iterator[str]:
             yield f"w{number}_{p} = {value}"
         elif pair.weight:
             yield f"w{number}_{p} = read_R(real, {name}_w{p})"
-    yield from (f"d{number}_{j} = read_R(real, {name}_d{j})" for j in range(term.divisors))
+    for j in range(term.divisors):
+        yield from divisor(key, f"d{number}_{j}", f"{name}_d{j}")
     yield from factors(number, term, "begin")
 
 
@@ -49,7 +50,7 @@ def value_of(key: Key, number: int, term: Term, lanes: str) -> Iterator[str]:
         total = f"{total} + {part}" if total else part
     yield f"v{number} = {total or 'R(0)'}"
     for j in range(term.divisors):
-        yield f"v{number} = v{number} {division(key)} d{number}_{j}"
+        yield f"v{number} = {divided(key, f'v{number}', f'd{number}_{j}')}"
 
 
 def _difference(key: Key, number: int, p: int, lanes: str) -> str:
