@@ -454,7 +454,7 @@ class _Builder:
         return self._number(one / self.dtype.type(value) if self.is_complex else value)
 
     def _have_reciprocals(self, named: Sequence[Any]) -> bool:
-        is_possible = not self.is_complex and has_fused_products()
+        is_possible = bool(named) and not self.is_complex and has_fused_products()
         return is_possible and all(reciprocal_in(self.dtype, value) for value in named)
 
     def _named(self, divisor: Any) -> int:
