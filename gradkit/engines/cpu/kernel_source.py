@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradkit.engines.cpu.element_source import ENTRIES_OF_RUN, divided, divisor, indented
-from gradkit.engines.cpu.key import DTYPES, MOST_DIFFERENCES, Key, Term
+from gradkit.engines.cpu.key import MOST_DIFFERENCES, Key, Term
 from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.cpu.term_source import added, end_of, finished, named, settled, value_of
 
@@ -30,8 +30,6 @@ _MOST_BUFFERS = 4
 _BUFFERS = 2 * _ROOM + 4 * LINE + 8 * MOST_DIFFERENCES
 #: Bytes that a call of a kernel needs to work in, from the beginning of a line on.
 SCRATCH = _BUFFERS + _MOST_BUFFERS * _ROOM
-
-_SIZES_OF_ELEMENTS = {name: np.dtype(name).itemsize for name in DTYPES}
 
 
 def slots(key: Key) -> list[str]:
@@ -134,7 +132,9 @@ def _along_line(key: Key) -> Iterator[str]:
     yield f"row_o = {_row(key, 'o')}"
     for number, term in enumerate(key.terms):
         for word in _operands(term):
-            yield f"row_t{number}_{word} = {_row(key, f't{number}_{word}')}"
+            is_shared = word == "f" and term.field < number
+            row = f"row_t{term.field}_f" if is_shared else _row(key, f"t{number}_{word}")
+            yield f"row_t{number}_{word} = {row}"
     yield "is_face = False"
     for number in _across(key):
         name, row = f"t{number}", f"i{key.terms[number].axis}"
@@ -346,6 +346,6 @@ def _result(key: Key, lanes: str, is_face: bool = False) -> Iterator[str]:
         yield from value_of(key, number, term, lanes)
         if lanes and term.leads and not is_face:
             # Ask for what the next line across needs: it is far away in memory.
-            yield f"fetch(ahead{number} + x * {_SIZES_OF_ELEMENTS[term.dtype]})"
+            yield f"fetch(ahead{number} + x * {np.dtype(term.dtype).itemsize})"
     values = (finished(number, term, f"v{number}", lanes) for number, term in terms)
     yield f"value = {_divided(key, ' + '.join(values))}"

@@ -47,7 +47,7 @@ class Term(NamedTuple):
     neighbours along the last axis are neighbours in memory, `products` which arrays vary along it;
     `known` is the number of arrays that are known along walls; `ends` are its differences at the
     places that `Key.ends` names, if they are taken along lines; `leads` tells whether no other
-    term needs elements of the same input sooner.
+    term needs elements of the same input sooner, `field` is the first term of the same input.
     """
 
     dtype: str
@@ -61,6 +61,7 @@ class Term(NamedTuple):
     has_factor: bool
     ends: tuple[End, ...]
     leads: bool
+    field: int
 
 
 class Key(NamedTuple):

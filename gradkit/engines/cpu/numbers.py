@@ -311,6 +311,7 @@ class _Builder:
             self.slots[f"{name}_c"] = self._number(sequel.coefficient)
         ends = self._written_ends(name, sequel, runs) if axis == self.last else ()
         line = self._line_of(f)
+        fields = [(s.source, repr(s.trim)) for s in self.sequels]
         return Term(
             _real_part(_dtypes.dtype_name(f.dtype)),
             self.splits[sequel.source],
@@ -326,6 +327,7 @@ class _Builder:
             sequel.coefficient is not None,
             ends,
             number in self.leaders,
+            fields.index(fields[number]),
         )
 
     def _written_ends(self, name: str, sequel: Sequel, runs: Sequence[Run]) -> tuple[End, ...]:

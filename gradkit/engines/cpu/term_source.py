@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
+import numpy as np
+
 from gradkit.engines.cpu.element_source import divided, division, divisor, kind_of
 from gradkit.engines.cpu.key import Key, Term
 
@@ -16,7 +18,8 @@ def named(key: Key, number: int, term: Term) -> Iterator[str]:
     name, last = f"t{number}", key.ndim - 1
     in_line = term.axis == last
     row = "begin" if in_line else f"i{term.axis}"
-    yield f"field = row_{name}_f + begin * {name}_f_{last}"
+    step = np.dtype(term.dtype).itemsize if term.is_unit else f"{name}_f_{last}"
+    yield f"field = row_{name}_f + begin * {step}"
     if term.leads:
         yield f"ahead{number} = field + {name}_ahead"
     for i, owner in enumerate(key.points):
