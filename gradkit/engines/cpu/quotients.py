@@ -37,9 +37,10 @@ def reciprocal_in(dtype: np.dtype, divisor: float) -> tuple[float, float] | None
     digits = limits.nmant + 1
     # The second part is at least as large as the smallest number with all digits.
     largest = 2.0 ** (-int(limits.minexp) - 2 * digits)
-    if not float(limits.tiny) <= abs(float(divisor)) <= largest:
+    stored = float(dtype.type(divisor))
+    if not float(limits.tiny) <= abs(stored) <= largest:
         return None
-    return reciprocal(float(divisor), digits)
+    return reciprocal(stored, digits)
 
 
 @lru_cache(maxsize=1024)

@@ -148,3 +148,8 @@ def test_lines_ask_a_page_ahead_and_others_for_the_next_line():
     (_, along), (_, across) = (key_for(D(axis), grid, (20, 32)) for axis in (1, 0))
     assert along.slots["t0_ahead"] == 4096
     assert across.slots["t0_ahead"] == 2 * 32 * 8  # the first row that the next one adds
+
+
+def test_divisors_are_taken_as_kernels_store_them():
+    single = np.dtype("float32")
+    assert reciprocal_in(single, 0.2) == reciprocal_in(single, np.float32(0.2)) is not None
