@@ -12,7 +12,13 @@ from gradkit import _array, _dtypes
 from gradkit._array import Array
 from gradkit._values import ArrayValue
 from gradkit.coordinates import Coordinates
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, GradkitError
+from gradkit.errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    AxisError,
+    GradkitError,
+    is_index,
+)
 from gradkit.grid import Axis, Grid, exact_spacing
 from gradkit.methods import FiniteDifference, Method
 from gradkit.operators import D, Operator
@@ -194,7 +200,7 @@ def axes_of(axis: Any, ndim: int, name: str = "f") -> tuple[int, ...]:
         raise ArgumentValueError("axis=() names no axis: wanted at least one, or None for all")
     found: list[int] = []
     for item in named:
-        if isinstance(item, bool) or not hasattr(item, "__index__"):
+        if not is_index(item):
             raise ArgumentTypeError(f"axis={axis!r} is not an integer or a sequence of integers")
         if not -ndim <= item < ndim:
             raise AxisError("axis", int(item), ndim)

@@ -19,6 +19,7 @@ derives from the built-in exception, ``except ValueError`` catches what it catch
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,6 +37,7 @@ __all__ = [
     "MissingPackageError",
     "UnsupportedError",
     "integer",
+    "is_index",
     "one_of",
 ]
 
@@ -107,6 +109,17 @@ def integer(name: str, value: object, least: int) -> int:
     if value < least:
         raise ArgumentValueError(f"{name}={value} is not >= {least}")
     return int(value)
+
+
+def is_index(value: object) -> bool:
+    """Whether a value is an integer of Python or of any library; truth values are none."""
+    if isinstance(value, bool | np.bool):
+        return False
+    try:
+        operator.index(value)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        return False  # arrays and tensors have `__index__`, whatever they hold
+    return True
 
 
 def one_of(name: str, given: object, choices: Iterable[str]) -> str:

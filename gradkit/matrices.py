@@ -34,7 +34,7 @@ def matrix(plan: Plan, format: str, dtype: Any, xp: ModuleType | None) -> Any:
     """The linear part of a plan as a sparse matrix; see `Plan.matrix`."""
     on_device = _is_for_cupy(plan, xp)
     formats = ON_DEVICE if on_device else FORMATS
-    if format not in formats:
+    if not isinstance(format, str) or format not in formats:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentValueError(one_of("format", format, formats))
     sparse = _scipy_sparse()
     entries = _checked_dtype(plan, dtype)

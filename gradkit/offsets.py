@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import product
 from math import factorial, prod
-from typing import Any, SupportsIndex
+from typing import Any
 
 import numpy as np
 
 from gradkit._values import plain_number
-from gradkit.errors import ArgumentTypeError, ArgumentValueError
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, is_index
 from gradkit.grid import exact_spacing
 from gradkit.operators import Operator, single
 from gradkit.terms import Offsets, Partial, Polynomial, Term, polynomial_of
@@ -115,7 +115,7 @@ def operator_from_offsets(
 
 def _offset(value: Any, name: str = "offset") -> Offset:
     parts = tuple(value) if isinstance(value, Sequence) or np.ndim(value) == 1 else (value,)
-    if not parts or any(isinstance(k, bool) or not isinstance(k, SupportsIndex) for k in parts):
+    if not parts or not all(map(is_index, parts)):
         raise ArgumentTypeError(f"{name} {value!r} is not an integer or a tuple of integers")
     return tuple(k.__index__() for k in parts)
 

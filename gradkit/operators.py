@@ -16,7 +16,7 @@ import numpy as np
 from gradkit import latex
 from gradkit._array import is_array, unlabelled, unmasked
 from gradkit._values import ArrayValue, plain_number
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, integer
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, AxisError, integer, is_index
 from gradkit.line import as_place
 from gradkit.terms import (
     Coefficient,
@@ -467,7 +467,7 @@ def Average(axis: int, *, to: str, at: str | None = None) -> Operator:
 def _partial(
     axis: int, order: int, at: str | None, to: str | None, stencil: Stencil | None
 ) -> Partial:
-    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+    if not is_index(axis):
         raise ArgumentTypeError(f"axis={axis!r} is not an integer")
     at, to = as_place("at", at), as_place("to", to)
     if order == 0 and to is None:

@@ -67,7 +67,7 @@ def make_plan(
     >>> plan.halo
     (2,)
     """
-    if nan not in _NAN_POLICIES:
+    if not isinstance(nan, str) or nan not in _NAN_POLICIES:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentValueError(one_of("nan", nan, _NAN_POLICIES))
     if nan == "adapt":
         raise UnsupportedError("nan='adapt' is not available yet: use nan='propagate' or 'raise'")

@@ -14,7 +14,7 @@ from gradkit._array import Array, as_array
 from gradkit._values import nearest_float
 from gradkit.boundaries import Boundary, Condition
 from gradkit.chains import Along, Wall
-from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
+from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer, is_index
 from gradkit.methods import CORRECTION, WALL, Rows, Rule, is_open
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _index(index: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     if isinstance(index, np.ndarray):
         index = index.tolist()
     parts = tuple(index) if isinstance(index, Sequence) else (index,)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if any(isinstance(i, bool) or not hasattr(i, "__index__") for i in parts):
+    if not all(map(is_index, parts)):
         raise ArgumentTypeError(f"index={index!r} is not an integer or a tuple of integers")
     if len(parts) != len(shape):
         raise ArgumentValueError(f"index={index!r} has {len(parts)} entries: wanted {len(shape)}")

@@ -115,11 +115,43 @@ def test_repeated_axis_raises(name, axis):
         EVERY[name](PLANE, axis=axis)
 
 
-@pytest.mark.parametrize("axis", [0.0, 1.5, True, np.True_, "0", (0, 1.0), (0, True), {0: 1}])
+NO_AXES = [
+    0.0,
+    1.5,
+    True,
+    np.True_,
+    "0",
+    (0, 1.0),
+    (0, True),
+    {0: 1},
+    np.array(0.5),
+    (np.array(0.5),),
+]
+
+
+@pytest.mark.parametrize("axis", NO_AXES)
 @pytest.mark.parametrize("name", EVERY)
 def test_axis_that_is_not_an_integer_raises(name, axis):
     with pytest.raises(TypeError, match=r"axis=.* is not an integer"):
         EVERY[name](PLANE, axis=axis)
+
+
+@pytest.mark.parametrize("wrong", [np.array(0.5), np.array(True), np.array([1, 2])])
+def test_arrays_that_are_no_integers_are_no_axes(wrong):
+    with pytest.raises(TypeError, match=r"axis=array.* is not an integer"):
+        gradkit.D(wrong)
+    with pytest.raises(TypeError, match=r"axis=array.* is not an integer"):
+        gradkit.functions.polynomial.derivative([1, 2, 3], "power", axis=wrong)
+    assert gradkit.D(np.array(1)) == gradkit.D(1)
+
+
+def test_arrays_are_no_words():
+    plan = gradkit.D(0).on(gradkit.Grid(Axis()), (5,))
+    several = np.array(["csr", "raise"])
+    with pytest.raises(ValueError, match=r"format=array.* is not one of 'csr'"):
+        plan.matrix(several)
+    with pytest.raises(ValueError, match=r"nan=array.* is not one of 'propagate'"):
+        gradient(LINE, nan=several)
 
 
 @pytest.mark.parametrize("axis", [None, (0,), [0]])

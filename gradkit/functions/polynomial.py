@@ -16,6 +16,7 @@ from gradkit.errors import (
     ArgumentValueError,
     AxisError,
     integer,
+    is_index,
     one_of,
 )
 
@@ -175,7 +176,7 @@ def _checked(
     dtype = _dtypes.dtype_name(c.dtype)
     if _dtypes.kind(dtype) not in ("int", "uint", "float", "complex"):
         raise ArgumentTypeError(f"coefficients has dtype {dtype}: wanted real or complex numbers")
-    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+    if not is_index(axis):
         raise ArgumentTypeError(f"axis={axis!r} is not an integer")
     if not -c.ndim <= axis < c.ndim:
         raise AxisError("axis", int(axis), c.ndim)
