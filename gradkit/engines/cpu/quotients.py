@@ -23,15 +23,21 @@ import numpy as np
 
 __all__ = ["reciprocal", "reciprocal_in"]
 
-#: Units in twice the digits that a quotient must be away from a middle, at most.
+#: Twice what may come out wrong: as `low` and its product with x are each off by half a unit of
+#: their last digit, ``x * 2**shift - m * d`` (see `_close_to_a_middle`) is less than ``8 * low``
+#: where a product is on the other side of a middle. More than ``5 * low`` is met.
 _NEAR = 16
 
 
 def reciprocal_in(dtype: np.dtype, divisor: float) -> tuple[float, float] | None:
     """The two parts of a reciprocal that make products to the bits of quotients, if there are.
 
-    Quotients of less than about 3e-24 in float32 and 2e-276 in float64 are excepted: there the
-    second product has fewer digits, and the last bit may differ.
+    Quotients of less than 4e-30 in float32 and 4e-291 in float64 are excepted: they may differ by
+    one unit of their last digit, because the second product may have fewer digits. It has all of
+    them from ``2**(minexp + digits + 4)`` on where the second part is 1/16 or more, in the units
+    of `reciprocal`; where it is less, there is no x close to a middle, and room for such an error.
+    What is summed up or multiplied afterwards may differ by more units of a smaller, or a larger,
+    result.
     """
     limits = np.finfo(dtype)
     digits = limits.nmant + 1

@@ -5,9 +5,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gradkit import Axis, D, Grid, Laplacian
+from gradkit import Axis, D, Divergence, Grid, Laplacian
 from gradkit.engines import reference
-from gradkit.engines.cpu import compiled, numbers
+from gradkit.engines.cpu import compiled, compiling, numbers
 from gradkit.engines.cpu.compiling import has_fused_products
 from gradkit.engines.cpu.kernel_source import source
 from gradkit.engines.cpu.quotients import reciprocal, reciprocal_in
@@ -49,9 +49,16 @@ def test_all_numbers_of_few_digits_were_tried_for_every_divisor(digits):
     assert given > 2 ** (digits - 1) // 2
 
 
-@pytest.mark.parametrize(("dtype", "tiny"), [("float32", 3e-24), ("float64", 2e-276)])
+@pytest.mark.parametrize(("d", "digits"), [(977, 10), (16448717, 24), (16308209, 24)])
+def test_numbers_further_from_a_middle_were_tried_too(d, digits):
+    """Up to more than five times the second part, where some x still comes out wrong."""
+    assert reciprocal(float(d), digits) is None
+
+
+@pytest.mark.parametrize(("dtype", "tiny"), [("float32", 4e-30), ("float64", 4e-291)])
 def test_quotients_of_real_numbers_are_those_of_numpy(rng, dtype, tiny):
     """With the sum in exact fractions; numbers of all sizes, divisors of all signs."""
+    least = int(np.log10(tiny))
     digits, count = np.finfo(dtype).nmant + 1, 0
     for divisor in rng.uniform(-10, 10, 60).astype(dtype):
         parts = reciprocal_in(np.dtype(dtype), divisor)
@@ -59,7 +66,7 @@ def test_quotients_of_real_numbers_are_those_of_numpy(rng, dtype, tiny):
             continue
         count += 1
         high, low = map(Fraction, parts)
-        for x in (rng.standard_normal(20) * 10.0 ** rng.integers(-20, 20, 20)).astype(dtype):
+        for x in (rng.standard_normal(20) * 10.0 ** rng.integers(least, 20, 20)).astype(dtype):
             if abs(x / divisor) > tiny:
                 exact = abs(Fraction(float(x)) * high + _as_rounded(x, low, dtype))
                 assert float(rounded(exact, digits)) == abs(float(x / divisor))
@@ -90,6 +97,29 @@ def test_kernels_take_products_where_all_divisors_have_parts_and_else_divide():
         assert key.has_reciprocals == is_product == ("quotient(" in source(key)), spacing
 
 
+@fused
+@pytest.mark.parametrize("operator", [Laplacian(2), Divergence(2)])
+def test_sums_that_are_divided_once_take_a_product_too(operator):
+    key, _ = key_for(operator, Grid(Axis(0.3), Axis(0.3)), (20, 30))
+    assert (key.divisors, [term.divisors for term in key.terms]) == (1, [0, 0])
+    assert key.has_reciprocals
+
+
+def test_complex_numbers_are_never_divided_by_products():
+    key, _ = key_for(D(1), Grid(Axis(), Axis(0.3)), (20, 30), "complex64")
+    assert not key.has_reciprocals
+
+
+@pytest.mark.parametrize(
+    ("features", "is_fused"),
+    [("", False), ("+sse2,+fma,+avx", True), ("+fma4,-fma,+avx512f", False)],
+)
+def test_processors_tell_whether_they_have_fused_products(monkeypatch, features, is_fused):
+    monkeypatch.setattr(compiling, "_is_arm", lambda: False)
+    monkeypatch.setattr(compiling, "processor", lambda: ("some", features))
+    assert has_fused_products.__wrapped__() == is_fused
+
+
 def test_processors_without_fused_products_divide(monkeypatch):
     monkeypatch.setattr(numbers, "has_fused_products", lambda: False)
     key, _ = key_for(D(1), Grid(Axis(0.3), Axis(0.3)), (20, 30))
@@ -111,6 +141,17 @@ def test_results_have_the_bits_of_division_for_many_spacings(rng, dtype, operato
         plan = operator.on(Grid(Axis(spacing), Axis(spacing)), f.shape)
         (want,) = reference.run(plan, [f])
         assert same_bits(by_kernel(plan, f), want), spacing
+
+
+def test_one_divisor_without_parts_lets_all_divide(rng):
+    float64 = np.dtype("float64")
+    wrong = next(h for h in np.arange(1, 1000) / 1000 if reciprocal_in(float64, h * h) is None)
+    f = rng.standard_normal((12, 70))
+    for spacings in ((0.3, float(wrong)), (float(wrong), 0.3)):
+        grid = Grid(*map(Axis, spacings))
+        assert not key_for(Laplacian(2), grid, f.shape)[0].has_reciprocals
+        plan = Laplacian(2).on(grid, f.shape)
+        assert same_bits(by_kernel(plan, f), *reference.run(plan, [f]))
 
 
 @pytest.mark.parametrize("spacing", [0.3, -0.3, 0.5])
