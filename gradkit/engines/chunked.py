@@ -1,7 +1,8 @@
 """The chunked engine: a plan on Dask arrays, block by block, without computing anything.
 
 Every block is run by the engines below as a `Plan.block`: the same operations on the same numbers
-as in the whole array, so results are bit for bit those of the unchunked call for every chunking.
+as in the whole array, so results are bit for bit those of the unchunked call for every chunking,
+as far as those of the engines do not depend on where a row lies.
 """
 
 from __future__ import annotations
