@@ -205,17 +205,23 @@ def test_other_plans_are_made_of_weights_that_are_still_to_be_computed():
     )
 
 
-@pytest.mark.usefixtures("short")
-def test_blocks_of_dask_compute_the_weights_of_their_own_rows(monkeypatch):
-    da = pytest.importorskip("dask.array", reason="dask is not installed")
-    x, f = rough(), RNG.standard_normal(N)
-    asked = []
+@pytest.fixture
+def asked(monkeypatch):
+    """The rows whose weights are asked for from now on, part by part."""
+    found = []
     weights = coordinates.OnCoordinates._weights
     monkeypatch.setattr(
         coordinates.OnCoordinates,
         "_weights",
-        lambda self, accuracy, *rows: asked.append(rows) or weights(self, accuracy, *rows),
+        lambda self, accuracy, *rows: found.append(rows) or weights(self, accuracy, *rows),
     )
+    return found
+
+
+@pytest.mark.usefixtures("short")
+def test_blocks_of_dask_compute_the_weights_of_their_own_rows(asked):
+    da = pytest.importorskip("dask.array", reason="dask is not installed")
+    x, f = rough(), RNG.standard_normal(N)
     wanted, plan = whole_and_in_parts(D(0, 2), Grid(Axis(coordinates=x)), (N,), [f])
     asked.clear()
     lazy = plan(da.from_array(f, chunks=250))
@@ -238,14 +244,7 @@ def test_errors_are_told_once_when_all_results_are_there(recwarn):
 
 
 @pytest.mark.usefixtures("short")
-def test_outputs_that_share_a_rule_share_its_weights(monkeypatch):
-    asked = []
-    weights = coordinates.OnCoordinates._weights
-    monkeypatch.setattr(
-        coordinates.OnCoordinates,
-        "_weights",
-        lambda self, accuracy, *rows: asked.append(rows) or weights(self, accuracy, *rows),
-    )
+def test_outputs_that_share_a_rule_share_its_weights(asked):
     x, v = rough(), RNG.standard_normal((3, N))
     plan = Jacobian((0,), 3).on(Grid(Axis(coordinates=x)), (N,))
     found = plan(v)
