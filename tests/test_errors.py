@@ -24,6 +24,7 @@ from gradkit import (
     jacobian,
     laplacian,
 )
+from gradkit.functions import polynomial
 
 LINE = np.asarray([0.0, 1.0, 4.0, 9.0, 16.0])
 PLANE = np.arange(20.0).reshape(4, 5) ** 2
@@ -141,7 +142,7 @@ def test_arrays_that_are_no_integers_are_no_axes(wrong):
     with pytest.raises(TypeError, match=r"axis=array.* is not an integer"):
         gradkit.D(wrong)
     with pytest.raises(TypeError, match=r"axis=array.* is not an integer"):
-        gradkit.functions.polynomial.derivative([1, 2, 3], "power", axis=wrong)
+        polynomial.derivative([1, 2, 3], "power", axis=wrong)
     assert gradkit.D(np.array(1)) == gradkit.D(1)
 
 
