@@ -79,6 +79,10 @@ class Key(NamedTuple):
         Whether reals are parts of complex numbers, which NumPy divides by way of a reciprocal.
     is_direct : bool
         Whether sums are formed in the result: it has their dtype, and no gaps along a line.
+    has_lanes : bool
+        Whether plain lines are taken as lanes: nothing has gaps along them, and they are as long.
+    is_past : bool
+        Whether lanes are written past the caches.
     terms : tuple of Term
         What is added up.
     divisors : int
@@ -96,6 +100,8 @@ class Key(NamedTuple):
     result: str
     is_complex: bool
     is_direct: bool
+    has_lanes: bool
+    is_past: bool
     terms: tuple[Term, ...]
     divisors: int
     points: tuple[int, ...]

@@ -21,6 +21,7 @@ from gradkit.engines.cpu.addresses import address
 from gradkit.engines.cpu.axes import groups_of, order_of
 from gradkit.engines.cpu.compiling import has_fused_products
 from gradkit.engines.cpu.key import MOST_DIFFERENCES, End, Key, Pair, Term
+from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.cpu.quotients import reciprocal_in
 from gradkit.engines.cpu.rows import (
     Point,
@@ -166,14 +167,17 @@ class _Builder:
         self._locate(real, pairs)
         for name, table in (("real", real), ("runs", runs), ("pairs", pairs)):
             self.slots[name] = address(table)
+        is_direct = result == precision.real and self._along_line(output) == self.dtype.itemsize
+        has_lanes = is_direct and self._have_lanes(terms)
         written = self.result.itemsize * sum(prod(wanted.shape) for wanted in self.program.sums)
-        self.slots["is_past"] = int(written >= PAST)
         key = Key(
             len(sizes),
             precision.real,
             result,
             self.is_complex,
-            result == precision.real and self._along_line(output) == self.dtype.itemsize,
+            is_direct,
+            has_lanes,
+            has_lanes and written >= PAST,
             terms,
             len(divisors),
             tuple(self.points.values()),
@@ -454,6 +458,14 @@ class _Builder:
     def _divisor(self, value: Any) -> int:
         one = self.dtype.type(1)
         return self._number(one / self.dtype.type(value) if self.is_complex else value)
+
+    def _have_lanes(self, terms: Sequence[Term]) -> bool:
+        """Whether lines are without gaps, and written out for as many elements as there are lanes."""
+        in_line = [f"t{number}" for number, term in enumerate(terms) if term.axis == self.last]
+        begin = max((self.slots[f"{name}_start"] for name in in_line), default=0)
+        end = min((self.slots[f"{name}_stop"] for name in in_line), default=self.sizes[-1])
+        is_long = (end - begin) * self.dtype.itemsize >= LINE
+        return is_long and all(term.is_unit and term.pairs for term in terms)
 
     def _have_reciprocals(self, named: Sequence[Any]) -> bool:
         is_possible = bool(named) and not self.is_complex and has_fused_products()

@@ -13,31 +13,40 @@ from gradkit.engines.cpu.key import Key, Term
 __all__ = ["added", "end_of", "factors", "finished", "named", "settled", "value_of"]
 
 
-def named(key: Key, number: int, term: Term) -> Iterator[str]:
-    """Name the places and the numbers of a term."""
+def named(
+    key: Key, number: int, term: Term, start: str, is_face: bool = False
+) -> Iterator[str]:
+    """Name the places and the numbers of a term in a line, from a `start` on.
+
+    At a face those of differences across lines are not used.
+    """
     name, last = f"t{number}", key.ndim - 1
-    in_line = term.axis == last
-    row = "begin" if in_line else f"i{term.axis}"
     step = np.dtype(term.dtype).itemsize if term.is_unit else f"{name}_f_{last}"
-    yield f"field = row_{name}_f + begin * {step}"
-    if term.leads:
-        yield f"ahead{number} = field + {name}_ahead"
+    yield f"field = row_{name}_f + {start} * {step}"
     for i, owner in enumerate(key.points):
         if owner == number:
             yield f"p{i} = field + q{i}"
+    if term.axis == last or not is_face:
+        if term.leads:
+            yield f"ahead{number} = field + {name}_ahead"
+        yield from _numbers(key, number, term, start)
+    yield from factors(number, term, start)
+
+
+def _numbers(key: Key, number: int, term: Term, start: str) -> Iterator[str]:
+    """Name the weights and divisors of the differences that are written out."""
+    name, in_line = f"t{number}", term.axis == key.ndim - 1
+    row = start if in_line else f"i{term.axis}"
     for p, pair in enumerate(term.pairs):
+        place = f"{name}_w{p}"
         if pair.weight == "column":
-            # At a face it is not used, and must be somewhere.
-            column = f"{row} - {name}_start"
-            column = column if in_line else f"(0 if is_face else {column})"
-            place = f"{name}_w{p} + {column}"
-            value = f"real + ({place}) * SIZE" if in_line else f"read_R(real, {place})"
-            yield f"w{number}_{p} = {value}"
+            place = f"{place} + {row} - {name}_start"
+        if pair.weight == "column" and in_line:
+            yield f"w{number}_{p} = real + ({place}) * SIZE"
         elif pair.weight:
-            yield f"w{number}_{p} = read_R(real, {name}_w{p})"
+            yield f"w{number}_{p} = read_R(real, {place})"
     for j in range(term.divisors):
         yield from divisor(key, f"d{number}_{j}", f"{name}_d{j}")
-    yield from factors(number, term, "begin")
 
 
 def value_of(key: Key, number: int, term: Term, lanes: str) -> Iterator[str]:

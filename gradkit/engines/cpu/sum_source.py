@@ -1,0 +1,131 @@
+"""The text of a sum of terms in a part of a line: where all are written out, and at its ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradkit.engines.cpu.element_source import divided, indented
+from gradkit.engines.cpu.key import Key, Term
+from gradkit.engines.cpu.term_source import end_of, finished, value_of
+
+__all__ = [
+    "CHUNK",
+    "across",
+    "begins",
+    "divided_sum",
+    "elements",
+    "ends",
+    "lanes",
+    "value",
+    "written",
+]
+
+#: Bytes of a chunk of a line: what is kept of one stays in the first cache.
+CHUNK = 2**13
+
+
+def across(key: Key) -> list[int]:
+    """The terms that take differences across lines."""
+    return [number for number, term in enumerate(key.terms) if term.axis != key.ndim - 1]
+
+
+def begins(key: Key) -> Iterator[str]:
+    """Name where a line of each array begins."""
+    yield f"row_o = {_row(key, 'o')}"
+    for number, term in enumerate(key.terms):
+        for word in _operands(term):
+            is_shared = word == "f" and term.field < number
+            row = f"row_t{term.field}_f" if is_shared else _row(key, f"t{number}_{word}")
+            yield f"row_t{number}_{word} = {row}"
+
+
+def _row(key: Key, name: str) -> str:
+    terms = [name, *(f"i{axis} * {name}_{axis}" for axis in range(key.ndim - 1))]
+    return " + ".join(terms)
+
+
+def _operands(term: Term) -> Iterator[str]:
+    yield "f"
+    yield from (f"p{j}" for j in range(len(term.products)))
+    yield from (f"k{j}" for j in range(term.known))
+
+
+def lanes(key: Key, count: str, is_face: bool = False) -> Iterator[str]:
+    """As many results as lanes, `LANES` at least, each written where it belongs.
+
+    The last ones overlap.
+    """
+    yield f"for n in range(-(-({count}) // LANES)):"
+    yield f"    x = min(n * LANES, {count} - LANES)"
+    yield from indented(value(key, "lanes_", is_face))
+    yield "    keep(out + x * SIZE, 0, value)"
+
+
+def elements(key: Key, count: str, is_face: bool = False) -> Iterator[str]:
+    """As many results, one by one."""
+    if key.is_direct:
+        yield f"for x in range({count}):"
+        yield from indented(value(key, "", is_face))
+        yield "    write(out, x, value)"
+        return
+    # Sums are formed as neighbours in memory first: processors take many of these at once.
+    yield f"for done in range(0, {count}, {CHUNK} // SIZE):"
+    yield f"    part = min({count} - done, {CHUNK} // SIZE)"
+    yield "    for x in range(done, done + part):"
+    yield from indented(value(key, "", is_face), 2)
+    yield "        write(scratch, x - done, value)"
+    yield "    for x in range(part):"
+    yield f"        {written(key, 'done + x', 'again(scratch, x)')}"
+
+
+def ends(
+    key: Key, is_left: bool, start: str, is_face: bool = False, row: str = ""
+) -> Iterator[str]:
+    """The places near an end of a line, one by one, to the results before or after a `start`.
+
+    They are written to a `row` of their own, if one is given.
+    """
+    places = [(e, place) for e, place in enumerate(key.ends) if (place >= 0) == is_left]
+    for i, (e, place) in enumerate(places):
+        yield f"x = {place if is_left else f'size - {-place}'} - {start}"
+        for number, term in enumerate(key.terms):
+            if term.ends:
+                yield from end_of(key, number, term, e)
+            elif is_face:
+                yield f"v{number} = again(b{number}, x)"
+            else:
+                yield from value_of(key, number, term, "")
+        values = (finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
+        total = divided_sum(key, " + ".join(values))
+        yield f"write({row}, {i}, {total})" if row else written(key, "x", total)
+
+
+def value(key: Key, lanes: str, is_face: bool = False) -> Iterator[str]:
+    """The sum of all terms at x, or from x on."""
+    terms, crossing = list(enumerate(key.terms)), across(key)
+    for number, term in terms:
+        if is_face and number in crossing:
+            yield f"v{number} = {'line_again' if lanes else 'again'}(b{number}, x)"
+            continue
+        yield from value_of(key, number, term, lanes)
+        if lanes and term.leads and not is_face:
+            # Ask for what the next line across needs: it is far away in memory.
+            yield f"fetch(ahead{number} + x * {np.dtype(term.dtype).itemsize})"
+    values = (finished(number, term, f"v{number}", lanes) for number, term in terms)
+    yield f"value = {divided_sum(key, ' + '.join(values))}"
+
+
+def divided_sum(key: Key, total: str) -> str:
+    """A sum of all terms over what they share."""
+    for j in range(key.divisors):
+        total = divided(key, total, f"over{j}")
+    return total
+
+
+def written(key: Key, x: str, total: str) -> str:
+    """Write a value to an element of the results that begin at `out`."""
+    if key.is_direct:
+        return f"write(out, {x}, {total})"
+    return f"write_result(out + ({x}) * o_{key.ndim - 1}, 0, {total})"
