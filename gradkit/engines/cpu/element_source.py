@@ -1,7 +1,7 @@
 """The text before that of a kernel: what all share, and functions that read elements of its inputs.
 
-Elements are read one by one, or as lanes: as many as a line of the cache has results. `settle`
-computes the rows that are not written out in a kernel, from tables.
+Elements are read one by one, or as lanes: as many as a line of the cache has results. Rows that
+are not written out in a kernel are settled from tables.
 """
 
 from __future__ import annotations
@@ -99,97 +99,100 @@ def _lanes(kind: str, term: Term) -> Iterator[str]:
 
 
 def _tables(kind: str, term: Term, key: Key) -> Iterator[str]:
-    """Functions that compute a run of rows from the tables, element by element, or as a line."""
-    arguments, shortest = ", ".join(_ARGUMENTS), "LANES" if term.is_unit else "1"
+    """Functions that compute rows from the tables: an element, lanes, and a part of a line."""
     yield "@inner"
-    yield f"def settle_singly_{kind}({arguments}):"
-    yield from indented(_settled(kind, term, key))
+    yield f"def settled_slowly_{kind}({_GIVEN}, x):"
+    yield from indented(_settled_slowly(kind, term, key))
+    yield "@inlined"
+    yield f"def settled_{kind}({_GIVEN}, x):"
+    yield "    if entry(run, 7) == 0:"
+    yield f"        return settled_slowly_{kind}({_GIVEN}, x)"
+    yield from indented(_settled(kind, "", key))
+    if term.is_unit:
+        yield "@inlined"
+        yield f"def settled_line_{kind}({_GIVEN}, x):"
+        yield from indented(_settled(kind, "lanes", key))
+        yield "@inner"
+        yield f"def spread_{kind}({_GIVEN}, x, spare):"
+        yield "    for k in range(LANES):"
+        yield f"        write(spare, k, settled_slowly_{kind}({_GIVEN}, x + k))"
+        yield "@inlined"
+        yield f"def settled_lanes_{kind}({_GIVEN}, x, spare):"
+        yield "    if entry(run, 7) > column_step:"
+        yield f"        return settled_line_{kind}({_GIVEN}, x)"
+        yield f"    spread_{kind}({_GIVEN}, x, spare)"
+        yield "    return line_again(spare, 0)"
     yield "@inner"
-    yield f"def settle_line_{kind}({arguments}):"
-    yield from indented(_settled_line(kind, term, key))
-    yield "@inner"
-    yield f"def settle_{kind}({arguments}):"
-    # Along a line weights must not differ from row to row.
-    yield f"    if entry(run, 7) > column_step and count >= {shortest}:"
-    yield f"        settle_line_{kind}({arguments})"
-    yield "    else:"
-    yield f"        settle_singly_{kind}({arguments})"
+    yield f"def settle_{kind}(total, {_GIVEN}, count):"
+    if term.is_unit:
+        # Along a line weights must not differ from row to row.
+        yield "    if entry(run, 7) > column_step and count >= LANES:"
+        yield "        for n in range(-(-count // LANES)):"
+        yield "            x = min(n * LANES, count - LANES)"
+        yield f"            keep(total + x * SIZE, 0, settled_line_{kind}({_GIVEN}, x))"
+        yield "        return"
+    yield "    for x in range(count):"
+    yield f"        write(total, x, settled_{kind}({_GIVEN}, x))"
 
 
-_ARGUMENTS = (
-    *("total", "run", "pairs", "real", "field", "step", "along"),
-    *("known", "known_along", "other", "other_along", "column", "column_step", "count"),
+#: What all of them are given: a run, the tables, and where values and weights lie.
+_GIVEN = (
+    "run, pairs, real, field, step, along, "
+    "known, known_along, other, other_along, column, column_step"
 )
 
 
-def _settled(kind: str, term: Term, key: Key) -> Iterator[str]:
-    yield "first, last, is_plain = entry(run, 2), entry(run, 3), entry(run, 7) > 0"
-    yield "for x in range(count):"
-    yield "    v = R(0)"
-    yield "    place = field + x * along"
-    yield "    for p in range(first, last if is_plain else first):"
-    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
-    yield "        upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
-    yield "        w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
+def _settled(kind: str, lanes: str, key: Key) -> Iterator[str]:
+    """Rows whose points are values of the input as they are; lanes of them have the same weights."""
+    where = "field" if lanes else "field + x * along"
+    difference = f"minus_{kind}(read_{kind}(high, 0), read_{kind}(low, 0))"
+    if lanes:
+        difference = f"minus_lanes_{kind}(high, low, x)"
+    yield f"place, v = {where}, {'nothing()' if lanes else 'R(0)'}"
+    yield "for p in range(entry(run, 2), entry(run, 3)):"
+    yield f"    pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
+    yield "    high, low = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
+    yield "    w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
+    yield f"    d = {difference} * read_R(real, w)"
+    yield "    v = d if p == entry(run, 2) else v + d"
+    yield "for j in range(entry(run, 4), entry(run, 5)):"
+    yield f"    v = v {division(key)} read_R(real, j)"
+    yield "return v"
+
+
+def _settled_slowly(kind: str, term: Term, key: Key) -> Iterator[str]:
+    """Rows with points that are negative, or known, or nothing."""
+    yield "v, place = R(0), field + x * along"
+    yield "for p in range(entry(run, 2), entry(run, 3)):"
+    yield f"    pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
+    yield "    high, low = entry(pair, 0), entry(pair, 2)"
+    yield "    upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
+    yield "    if high == 0 and low == 0:"
     yield f"        d = minus_{kind}(read_{kind}(upper, 0), read_{kind}(lower, 0))"
-    yield "        d = d * read_R(real, w)"
-    yield "        v = d if p == first else v + d"
-    yield "    for p in range(last if is_plain else first, last):"
-    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
-    yield "        high, low = entry(pair, 0), entry(pair, 2)"
-    yield "        upper, lower = place + entry(pair, 1) * step, place + entry(pair, 3) * step"
-    yield "        if high == 0 and low == 0:"
-    yield f"            d = minus_{kind}(read_{kind}(upper, 0), read_{kind}(lower, 0))"
     if term.split:
-        yield "        elif high < 2 and low < 2:"
-        yield f"            d = turned_{kind}(read_{kind}(upper, 0), high,"
-        yield f"                read_{kind}(lower, 0), low)"
-    yield "        else:"
-    yield "            d = R(0)"
-    yield "            for side in range(2):"
-    yield "                code, number = entry(pair, 2 * side), entry(pair, 2 * side + 1)"
-    yield "                if code < 2:"
-    yield f"                    u = value_{kind}(read_{kind}(place + number * step, 0))"
-    yield "                elif code < 4:"
-    yield "                    u = read_R(known + x * known_along, 0)"
-    yield "                elif code < 6:"
-    yield "                    u = read_R(other + x * other_along, 0)"
-    yield "                else:"
-    yield "                    u = read_R(real, number)"
-    yield "                u = -u if code & 1 else u"
-    yield "                d = d - u if side else u"
-    yield "        w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
-    yield "        d = d * read_R(real, w)"
-    yield "        v = d if p == first else v + d"
-    yield "    for j in range(entry(run, 4), entry(run, 5)):"
-    yield f"        v = v {division(key)} read_R(real, j)"
-    yield "    write(total, x, v if entry(run, 6) else R(0) + v)"
-
-
-def _settled_line(kind: str, term: Term, key: Key) -> Iterator[str]:
-    """Rows whose points are values of the input as they are, with the same weights.
-
-    As lanes where neighbours are neighbours in memory: then there are `LANES` of them at least.
-    """
-    if term.is_unit:
-        yield "for n in range(-(-count // LANES)):"
-        yield "    x = min(n * LANES, count - LANES)"
-        yield "    v = nothing()"
-        difference, write = f"minus_lanes_{kind}(high, low, x)", "keep(total + x * SIZE, 0, v)"
-    else:
-        yield "for x in range(count):"
-        yield "    v = R(0)"
-        elements = (f"read_{kind}({place} + x * along, 0)" for place in ("high", "low"))
-        difference, write = f"minus_{kind}({', '.join(elements)})", "write(total, x, v)"
-    yield "    for p in range(entry(run, 2), entry(run, 3)):"
-    yield f"        pair = pairs + p * {ENTRIES_OF_PAIR * 8}"
-    yield "        high, low = field + entry(pair, 1) * step, field + entry(pair, 3) * step"
-    yield f"        d = {difference}"
-    yield "        d = d * read_R(real, entry(pair, 4) + entry(pair, 5) * column)"
-    yield "        v = d if p == entry(run, 2) else v + d"
-    yield "    for j in range(entry(run, 4), entry(run, 5)):"
-    yield f"        v = v {division(key)} read_R(real, j)"
-    yield f"    {write}"
+        yield "    elif high < 2 and low < 2:"
+        yield f"        d = turned_{kind}(read_{kind}(upper, 0), high,"
+        yield f"            read_{kind}(lower, 0), low)"
+    yield "    else:"
+    yield "        d = R(0)"
+    yield "        for side in range(2):"
+    yield "            code, number = entry(pair, 2 * side), entry(pair, 2 * side + 1)"
+    yield "            if code < 2:"
+    yield f"                u = value_{kind}(read_{kind}(place + number * step, 0))"
+    yield "            elif code < 4:"
+    yield "                u = read_R(known + x * known_along, 0)"
+    yield "            elif code < 6:"
+    yield "                u = read_R(other + x * other_along, 0)"
+    yield "            else:"
+    yield "                u = read_R(real, number)"
+    yield "            u = -u if code & 1 else u"
+    yield "            d = d - u if side else u"
+    yield "    w = entry(pair, 4) + entry(pair, 5) * (column + x * column_step)"
+    yield "    d = d * read_R(real, w)"
+    yield "    v = d if p == entry(run, 2) else v + d"
+    yield "for j in range(entry(run, 4), entry(run, 5)):"
+    yield f"    v = v {division(key)} read_R(real, j)"
+    yield "return v if entry(run, 6) else R(0) + v"
 
 
 def division(key: Key) -> str:

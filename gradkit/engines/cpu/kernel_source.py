@@ -15,7 +15,7 @@ from gradkit.engines.cpu.key import Key
 from gradkit.engines.cpu.plain_source import plain_line
 from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.cpu.sum_source import across
-from gradkit.engines.cpu.table_source import ROOM, SCRATCH, buffers, other_line
+from gradkit.engines.cpu.table_source import ROOM, SCRATCH, other_line
 
 __all__ = ["SCRATCH", "arrays", "slots", "source"]
 
@@ -81,7 +81,6 @@ def _kernel(key: Key) -> Iterator[str]:
     if key.is_past:
         yield f"    held = spare + {ROOM + LINE}"
         yield "    line, front, filled = int64(0), int64(0), int64(0)"
-    yield from indented(buffers(key))
     yield from indented(_line(key))
     for axis in range(key.ndim - 2):
         line = f"for i{axis} in range(entry(box, {2 * axis}), entry(box, {2 * axis + 1})):"

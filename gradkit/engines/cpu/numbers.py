@@ -460,12 +460,12 @@ class _Builder:
         return self._number(one / self.dtype.type(value) if self.is_complex else value)
 
     def _have_lanes(self, terms: Sequence[Term]) -> bool:
-        """Whether lines are without gaps, and written out for as many elements as there are lanes."""
+        """Whether lines are without gaps, and written out for as many elements as lanes."""
         in_line = [f"t{number}" for number, term in enumerate(terms) if term.axis == self.last]
         begin = max((self.slots[f"{name}_start"] for name in in_line), default=0)
         end = min((self.slots[f"{name}_stop"] for name in in_line), default=self.sizes[-1])
         is_long = (end - begin) * self.dtype.itemsize >= LINE
-        return is_long and all(term.is_unit and term.pairs for term in terms)
+        return is_long and all(term.is_unit for term in terms)
 
     def _have_reciprocals(self, named: Sequence[Any]) -> bool:
         is_possible = bool(named) and not self.is_complex and has_fused_products()

@@ -1,4 +1,4 @@
-"""The text of a plain line: all its terms are written out, and its ends, where that is not too long.
+"""The text of a plain line: all terms are written out, and its ends, where that is not too long.
 
 Results come as lanes. Large ones are written past the caches, in whole lines of the cache: what is
 short of one is held back for the next line of the box.
@@ -11,16 +11,18 @@ from collections.abc import Iterator
 from gradkit.engines.cpu.element_source import indented
 from gradkit.engines.cpu.key import Key
 from gradkit.engines.cpu.sum_source import begins, elements, ends, lanes, value
-from gradkit.engines.cpu.term_source import named
+from gradkit.engines.cpu.term_source import Part, named
 
 __all__ = ["plain_line"]
+
+_PLAIN = Part("begin", "count", is_face=False)
 
 
 def plain_line(key: Key) -> Iterator[str]:
     """Results from `begin` on, `count` of them, and the ends of the line with them."""
     yield from begins(key)
     for number, term in enumerate(key.terms):
-        yield from named(key, number, term, "begin")
+        yield from named(key, number, term, _PLAIN)
     yield f"out = row_o + begin * o_{key.ndim - 1}"
     if key.is_past:
         yield "line, front, filled = begun(row_o + first * SIZE, line, front, filled, held)"
@@ -28,7 +30,7 @@ def plain_line(key: Key) -> Iterator[str]:
     if key.is_past:
         yield from _lines(key)
     else:
-        yield from (lanes if key.has_lanes else elements)(key, "count")
+        yield from (lanes if key.has_lanes else elements)(key, _PLAIN)
     yield from _end(key, False)
 
 
@@ -39,10 +41,10 @@ def _end(key: Key, is_left: bool) -> Iterator[str]:
     yield "if x0 == 0:" if is_left else "if stop == size:"
     if key.is_past:
         yield "    row = held + filled * SIZE"
-        yield from indented(ends(key, is_left, "begin", row="row"))
+        yield from indented(ends(key, _PLAIN, is_left, "row"))
         yield f"    line, front, filled = flushed(line, front, filled + {count}, held)"
     else:
-        yield from indented(ends(key, is_left, "begin"))
+        yield from indented(ends(key, _PLAIN, is_left))
 
 
 def _lines(key: Key) -> Iterator[str]:
@@ -56,7 +58,7 @@ def _lines(key: Key) -> Iterator[str]:
     yield "x, past = int64(0), int64(0)"
     yield "before, waits = nothing(), int64(0)"
     yield "while past < count:"
-    yield from indented(value(key, "lanes_"))
+    yield from indented(value(key, _PLAIN, "lanes_"))
     yield "    if x == past and not filled:"
     yield "        if waits:"
     yield "            write_line(line - LINE, 0, before)"

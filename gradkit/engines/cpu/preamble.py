@@ -28,6 +28,7 @@ LINE = 64
 HOW = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 # Functions that only kernels call are part of these.
 inner = njit(**HOW)
+inlined = njit(forceinline=True, **HOW)
 
 
 def marked(builder, instruction, word):

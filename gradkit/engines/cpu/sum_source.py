@@ -8,7 +8,7 @@ import numpy as np
 
 from gradkit.engines.cpu.element_source import divided, indented
 from gradkit.engines.cpu.key import Key, Term
-from gradkit.engines.cpu.term_source import end_of, finished, value_of
+from gradkit.engines.cpu.term_source import Part, at_face, end_of, finished, value_of
 
 __all__ = [
     "CHUNK",
@@ -52,69 +52,68 @@ def _operands(term: Term) -> Iterator[str]:
     yield from (f"k{j}" for j in range(term.known))
 
 
-def lanes(key: Key, count: str, is_face: bool = False) -> Iterator[str]:
-    """As many results as lanes, `LANES` at least, each written where it belongs.
+def lanes(key: Key, part: Part) -> Iterator[str]:
+    """The results of a part as lanes, `LANES` at least, each written where it belongs.
 
     The last ones overlap.
     """
-    yield f"for n in range(-(-({count}) // LANES)):"
-    yield f"    x = min(n * LANES, {count} - LANES)"
-    yield from indented(value(key, "lanes_", is_face))
+    yield f"for n in range(-(-({part.count}) // LANES)):"
+    yield f"    x = min(n * LANES, {part.count} - LANES)"
+    yield from indented(value(key, part, "lanes_"))
     yield "    keep(out + x * SIZE, 0, value)"
 
 
-def elements(key: Key, count: str, is_face: bool = False) -> Iterator[str]:
-    """As many results, one by one."""
+def elements(key: Key, part: Part) -> Iterator[str]:
+    """The results of a part, one by one."""
     if key.is_direct:
-        yield f"for x in range({count}):"
-        yield from indented(value(key, "", is_face))
+        yield f"for x in range({part.count}):"
+        yield from indented(value(key, part))
         yield "    write(out, x, value)"
         return
     # Sums are formed as neighbours in memory first: processors take many of these at once.
-    yield f"for done in range(0, {count}, {CHUNK} // SIZE):"
-    yield f"    part = min({count} - done, {CHUNK} // SIZE)"
-    yield "    for x in range(done, done + part):"
-    yield from indented(value(key, "", is_face), 2)
+    yield f"for done in range(0, {part.count}, {CHUNK} // SIZE):"
+    yield f"    more = min({part.count} - done, {CHUNK} // SIZE)"
+    yield "    for x in range(done, done + more):"
+    yield from indented(value(key, part), 2)
     yield "        write(scratch, x - done, value)"
-    yield "    for x in range(part):"
+    yield "    for x in range(more):"
     yield f"        {written(key, 'done + x', 'again(scratch, x)')}"
 
 
-def ends(
-    key: Key, is_left: bool, start: str, is_face: bool = False, row: str = ""
-) -> Iterator[str]:
-    """The places near an end of a line, one by one, to the results before or after a `start`.
+def ends(key: Key, part: Part, is_left: bool, row: str = "") -> Iterator[str]:
+    """The places near an end of a line, one by one, before or after a part.
 
     They are written to a `row` of their own, if one is given.
     """
     places = [(e, place) for e, place in enumerate(key.ends) if (place >= 0) == is_left]
     for i, (e, place) in enumerate(places):
-        yield f"x = {place if is_left else f'size - {-place}'} - {start}"
+        yield f"x = {place if is_left else f'size - {-place}'} - {part.start}"
         for number, term in enumerate(key.terms):
             if term.ends:
                 yield from end_of(key, number, term, e)
-            elif is_face:
-                yield f"v{number} = again(b{number}, x)"
             else:
-                yield from value_of(key, number, term, "")
+                yield from _difference(key, number, term, part, "")
         values = (finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
         total = divided_sum(key, " + ".join(values))
         yield f"write({row}, {i}, {total})" if row else written(key, "x", total)
 
 
-def value(key: Key, lanes: str, is_face: bool = False) -> Iterator[str]:
-    """The sum of all terms at x, or from x on."""
-    terms, crossing = list(enumerate(key.terms)), across(key)
+def value(key: Key, part: Part, lanes: str = "") -> Iterator[str]:
+    """The sum of all terms at an element x of a part, or from it on."""
+    terms = list(enumerate(key.terms))
     for number, term in terms:
-        if is_face and number in crossing:
-            yield f"v{number} = {'line_again' if lanes else 'again'}(b{number}, x)"
-            continue
-        yield from value_of(key, number, term, lanes)
-        if lanes and term.leads and not is_face:
+        yield from _difference(key, number, term, part, lanes)
+        if lanes and term.leads and not part.is_face:
             # Ask for what the next line across needs: it is far away in memory.
             yield f"fetch(ahead{number} + x * {np.dtype(term.dtype).itemsize})"
     values = (finished(number, term, f"v{number}", lanes) for number, term in terms)
     yield f"value = {divided_sum(key, ' + '.join(values))}"
+
+
+def _difference(key: Key, number: int, term: Term, part: Part, lanes: str) -> Iterator[str]:
+    if part.is_face and term.axis != key.ndim - 1:
+        return at_face(key, number, term, part, lanes)
+    return value_of(key, number, term, lanes)
 
 
 def divided_sum(key: Key, total: str) -> str:

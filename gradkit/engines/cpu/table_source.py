@@ -1,8 +1,7 @@
 """The text of any other line, in chunks, and of the ends of a plain one that are not written out.
 
 On a line at a face, where differences across lines are not those of most rows, these come from
-tables, by way of a buffer for each term, and the rest is written out. What is not, is computed
-from tables, term by term.
+tables, and the rest is written out. Near ends that are not, all is from tables, term by term.
 """
 
 from __future__ import annotations
@@ -22,28 +21,16 @@ from gradkit.engines.cpu.sum_source import (
     lanes,
     written,
 )
-from gradkit.engines.cpu.term_source import added, named, settled
+from gradkit.engines.cpu.term_source import Part, added, named, settled
 
-__all__ = ["ROOM", "SCRATCH", "buffers", "other_line"]
+__all__ = ["ROOM", "SCRATCH", "other_line"]
 
+#: Bytes of a piece of memory to work in, and of all that a call of a kernel needs, from the
+#: beginning of a line on.
 ROOM = CHUNK + LINE
-#: Terms across lines, at most, that have a buffer on lines at a face, and where buffers begin.
-_MOST_BUFFERS = 4
-_BUFFERS = 2 * ROOM + 4 * LINE + 8 * MOST_DIFFERENCES
-#: Bytes that a call of a kernel needs to work in, from the beginning of a line on.
-SCRATCH = _BUFFERS + _MOST_BUFFERS * ROOM
+SCRATCH = 2 * ROOM + 4 * LINE + 8 * MOST_DIFFERENCES
 
-
-def buffers(key: Key) -> Iterator[str]:
-    """Name the buffers of terms across lines."""
-    if _has_buffers(key):
-        numbers = range(len(across(key)))
-        yield from (f"buffer{j} = scratch + {_BUFFERS + j * ROOM}" for j in numbers)
-
-
-def _has_buffers(key: Key) -> bool:
-    """Whether lines at a face are written out but for the differences across them."""
-    return 0 < len(across(key)) < len(key.terms) and len(across(key)) <= _MOST_BUFFERS
+_FACE = Part("z0", "z1 - z0", is_face=True)
 
 
 def other_line(key: Key) -> Iterator[str]:
@@ -51,9 +38,9 @@ def other_line(key: Key) -> Iterator[str]:
     yield from begins(key)
     for number in across(key):
         name, row = f"t{number}", f"i{key.terms[number].axis}"
-        yield f"run{number} = runs + {name}_middle * {ENTRIES_OF_RUN * 8}"
-        yield f"if {row} < {name}_start or {row} >= {name}_stop:"
-        yield f"    run{number} = run_with({row}, runs, {name}_runs)"
+        yield f"is_middle{number} = {name}_start <= {row} < {name}_stop"
+        first = f"{name}_middle if is_middle{number} else {name}_runs"
+        yield f"run{number} = run_with({row}, runs, {first})"
     yield f"for y0 in range(x0, stop, {CHUNK} // SIZE):"
     yield f"    y1 = min(y0 + {CHUNK} // SIZE, stop)"
     yield from indented(_chunk(key))
@@ -65,16 +52,16 @@ def _chunk(key: Key) -> Iterator[str]:
     yield "z0, z1 = max(y0, begin), min(y1, end)"
     # What is left for the tables is from left to z0, and from z1 to right.
     yield "left, right = y0, y1"
-    yield f"is_written = z0 < z1{'' if _has_buffers(key) else ' and is_plain'}"
+    fewest = "LANES" if key.has_lanes else "1"
+    yield f"is_written = z1 - z0 >= (1 if is_plain else {fewest})"
     yield "if not is_written:"
     yield "    z0 = z1 = y0"
     if any(place >= 0 for place in key.ends):
         yield "left = z0 if is_written and y0 == 0 else y0"
     if any(place < 0 for place in key.ends):
         yield "right = z1 if is_written and y1 == size else y1"
-    if _has_buffers(key):
-        yield "if is_written and not is_plain:"
-        yield from indented(_at_face(key))
+    yield "if is_written and not is_plain:"
+    yield from indented(_at_face(key))
     yield "for side in range(2):"
     yield "    s0, s1 = (z1, right) if side else (left, z0)"
     yield "    if s0 >= s1:"
@@ -93,27 +80,16 @@ def _chunk(key: Key) -> Iterator[str]:
 
 def _at_face(key: Key) -> Iterator[str]:
     """The middle of a chunk, with differences across lines from the tables."""
-    for j, number in enumerate(across(key)):
-        term = key.terms[number]
-        yield from settled(key, number, term, f"run{number}", f"buffer{j}", ("y0", "y1"))
     for number, term in enumerate(key.terms):
-        yield from named(key, number, term, "z0", is_face=True)
-    for j, number in enumerate(across(key)):
-        yield f"b{number} = buffer{j} + (z0 - y0) * SIZE"
+        yield from named(key, number, term, _FACE)
     yield f"out = row_o + z0 * o_{key.ndim - 1}"
     if any(place >= 0 for place in key.ends):
         yield "if y0 == 0:"
-        yield from indented(ends(key, True, "z0", is_face=True))
-    if key.has_lanes:
-        yield "if z1 - z0 >= LANES:"
-        yield from indented(lanes(key, "z1 - z0", is_face=True))
-        yield "else:"
-        yield from indented(elements(key, "z1 - z0", is_face=True))
-    else:
-        yield from elements(key, "z1 - z0", is_face=True)
+        yield from indented(ends(key, _FACE, True))
+    yield from (lanes if key.has_lanes else elements)(key, _FACE)
     if any(place < 0 for place in key.ends):
         yield "if y1 == size:"
-        yield from indented(ends(key, False, "z0", is_face=True))
+        yield from indented(ends(key, _FACE, False))
 
 
 def _side(key: Key, number: int, term: Term) -> Iterator[str]:

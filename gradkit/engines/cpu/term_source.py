@@ -4,49 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 
-from gradkit.engines.cpu.element_source import divided, division, divisor, kind_of
+from gradkit.engines.cpu.element_source import divided, division, divisor, indented, kind_of
 from gradkit.engines.cpu.key import Key, Term
 
-__all__ = ["added", "end_of", "factors", "finished", "named", "settled", "value_of"]
+__all__ = [
+    "Part",
+    "added",
+    "at_face",
+    "end_of",
+    "factors",
+    "finished",
+    "named",
+    "settled",
+    "value_of",
+]
 
 
-def named(
-    key: Key, number: int, term: Term, start: str, is_face: bool = False
-) -> Iterator[str]:
-    """Name the places and the numbers of a term in a line, from a `start` on.
+class Part(NamedTuple):
+    """A part of a line that is written out: where it starts, and for how many elements.
 
-    At a face those of differences across lines are not used.
+    On a line at a face differences across lines may be from the tables.
     """
+
+    start: str
+    count: str
+    is_face: bool
+
+
+def named(key: Key, number: int, term: Term, part: Part) -> Iterator[str]:
+    """Name the places and the numbers of a term in a part of a line."""
     name, last = f"t{number}", key.ndim - 1
     step = np.dtype(term.dtype).itemsize if term.is_unit else f"{name}_f_{last}"
-    yield f"field = row_{name}_f + {start} * {step}"
+    yield f"field = row_{name}_f + {part.start} * {step}"
     for i, owner in enumerate(key.points):
         if owner == number:
             yield f"p{i} = field + q{i}"
-    if term.axis == last or not is_face:
-        if term.leads:
-            yield f"ahead{number} = field + {name}_ahead"
-        yield from _numbers(key, number, term, start)
-    yield from factors(number, term, start)
-
-
-def _numbers(key: Key, number: int, term: Term, start: str) -> Iterator[str]:
-    """Name the weights and divisors of the differences that are written out."""
-    name, in_line = f"t{number}", term.axis == key.ndim - 1
-    row = start if in_line else f"i{term.axis}"
+    if term.leads and not part.is_face:
+        yield f"ahead{number} = field + {name}_ahead"
+    in_line = term.axis == last
+    column = f"{part.start if in_line else f'i{term.axis}'} - {name}_start"
+    if part.is_face and not in_line:
+        # Where it is not used it must be somewhere.
+        column = f"({column} if is_middle{number} else 0)"
     for p, pair in enumerate(term.pairs):
-        place = f"{name}_w{p}"
-        if pair.weight == "column":
-            place = f"{place} + {row} - {name}_start"
+        place = f"{name}_w{p}{f' + {column}' * (pair.weight == 'column')}"
         if pair.weight == "column" and in_line:
             yield f"w{number}_{p} = real + ({place}) * SIZE"
         elif pair.weight:
             yield f"w{number}_{p} = read_R(real, {place})"
     for j in range(term.divisors):
         yield from divisor(key, f"d{number}_{j}", f"{name}_d{j}")
+    yield from factors(number, term, part.start)
 
 
 def value_of(key: Key, number: int, term: Term, lanes: str) -> Iterator[str]:
@@ -60,7 +72,7 @@ def value_of(key: Key, number: int, term: Term, lanes: str) -> Iterator[str]:
             is_column = pair.weight == "column" and term.axis == key.ndim - 1
             part = f"{part} * {f'{read}({weight}, x)' if is_column else weight}"
         total = f"{total} + {part}" if total else part
-    yield f"v{number} = {total or 'R(0)'}"
+    yield f"v{number} = {total or ('nothing()' if lanes else 'R(0)')}"
     for j in range(term.divisors):
         yield f"v{number} = {divided(key, f'v{number}', f'd{number}_{j}')}"
 
@@ -116,17 +128,32 @@ def settled(
     key: Key, number: int, term: Term, run: str, total: str, part: tuple[str, str]
 ) -> Iterator[str]:
     """Compute the differences of a term in a part of a line from the tables."""
-    name, last, (start, stop) = f"t{number}", key.ndim - 1, part
+    start, stop = part
+    given = _given(key, number, term, run, start)
+    yield f"settle_{kind_of(term)}({total}, {given}, {stop} - {start})"
+
+
+def at_face(key: Key, number: int, term: Term, part: Part, lanes: str) -> Iterator[str]:
+    """The differences of a term across lines, from the tables where this line is at its face."""
+    yield f"if is_middle{number}:"
+    yield from indented(value_of(key, number, term, lanes))
+    yield "else:"
+    given, room = _given(key, number, term, f"run{number}", part.start), ", spare" if lanes else ""
+    yield f"    v{number} = settled_{lanes}{kind_of(term)}({given}, x{room})"
+
+
+def _given(key: Key, number: int, term: Term, run: str, start: str) -> str:
+    """What functions that read tables are given, for a line from a `start` on."""
+    name, last = f"t{number}", key.ndim - 1
     in_line = term.axis == last
     column = f"{start if in_line else f'i{term.axis}'} - entry({run}, 0)"
-    arguments = [total, run, "pairs", "real", f"row_{name}_f + {start} * {name}_f_{last}"]
-    arguments += [f"{name}_f_{term.axis}", f"{name}_f_{last}"]
+    given = [run, "pairs", "real", f"row_{name}_f + {start} * {name}_f_{last}"]
+    given += [f"{name}_f_{term.axis}", f"{name}_f_{last}"]
     for j in range(2):
         along = f"{name}_k{j}_{last}"
-        given = [f"row_{name}_k{j} + {start} * {along}", along]
-        arguments += given if j < term.known else ["int64(0)"] * 2
-    arguments += [column, f"int64({int(in_line)})", f"{stop} - {start}"]
-    yield f"settle_{kind_of(term)}({', '.join(arguments)})"
+        known = [f"row_{name}_k{j} + {start} * {along}", along]
+        given += known if j < term.known else ["int64(0)"] * 2
+    return ", ".join([*given, column, f"int64({int(in_line)})"])
 
 
 def added(number: int, term: Term, part: tuple[str, str]) -> Iterator[str]:
