@@ -143,7 +143,7 @@ _GIVEN = (
 
 
 def _settled(kind: str, lanes: str, key: Key) -> Iterator[str]:
-    """Rows whose points are values of the input as they are; lanes of them have the same weights."""
+    """Rows whose points are values of the input, as they are; along lanes weights are the same."""
     where = "field" if lanes else "field + x * along"
     difference = f"minus_{kind}(read_{kind}(high, 0), read_{kind}(low, 0))"
     if lanes:

@@ -103,7 +103,7 @@ def value(key: Key, part: Part, lanes: str = "") -> Iterator[str]:
     terms = list(enumerate(key.terms))
     for number, term in terms:
         yield from _difference(key, number, term, part, lanes)
-        if lanes and term.leads and not part.is_face:
+        if lanes and key.is_past and term.leads and not part.is_face:
             # Ask for what the next line across needs: it is far away in memory.
             yield f"fetch(ahead{number} + x * {np.dtype(term.dtype).itemsize})"
     values = (finished(number, term, f"v{number}", lanes) for number, term in terms)
