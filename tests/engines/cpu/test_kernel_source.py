@@ -70,10 +70,22 @@ def test_texts_are_the_same_every_time_and_use_every_slot():
     assert all(len(re.findall(rf"\b{name}\b", text)) >= 1 for name in names)
 
 
+@pytest.mark.parametrize("past", [10**9, 0], ids=["small", "large"])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_loops_are_vectorised(axis):
+def test_loops_are_vectorised_and_large_results_written_past_the_caches(axis, past, monkeypatch):
+    monkeypatch.setattr("gradkit.engines.cpu.numbers.PAST", past)
     key, _ = key_for(D(axis), Grid(Axis(0.3), Axis(0.3)), (40, 50), "float32")
     code = target_machine().emit_assembly(compiled_by_llvm(key))
     subtractions = re.findall(r"\bv?subps\b|\bfsub\.4s|fsub\s+v\d+\.4s", code)
     assert subtractions, "no vectors are subtracted"
-    assert re.search(r"movnt|stnp", code), "nothing is written past the caches"
+    assert bool(re.search(r"movnt|stnp", code)) == (past == 0)
+
+
+def test_large_results_are_part_of_the_key_where_lines_are_long_enough(monkeypatch):
+    grid = Grid(Axis(0.3), Axis(0.3))
+    for columns, differ in ((7, False), (8, True), (40, True)):
+        keys: set[object] = set()
+        for past in (10**9, 0):
+            monkeypatch.setattr("gradkit.engines.cpu.numbers.PAST", past)
+            keys.add(key_for(D(0), grid, (40, columns))[0])
+        assert len(keys) == 1 + differ
