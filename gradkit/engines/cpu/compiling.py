@@ -23,6 +23,7 @@ __all__ = [
     "compiled_by_llvm",
     "has_fused_products",
     "has_half_precision",
+    "has_long_vectors",
     "machine_code",
     "processor",
     "reason_against_compiling",
@@ -98,6 +99,12 @@ def has_half_precision() -> bool:
 def has_fused_products() -> bool:
     """Whether this processor adds to a product before it rounds."""
     return _is_arm() or "+fma" in processor()[1].split(",")
+
+
+@cache
+def has_long_vectors() -> bool:
+    """Whether this processor has vectors as long as a line of a cache, and many of them."""
+    return "+avx512f" in processor()[1].split(",")
 
 
 def _is_arm() -> bool:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradkit.engines.cpu.element_source import divisor, indented
-from gradkit.engines.cpu.key import Key
+from gradkit.engines.cpu.joint_source import joint_lines
+from gradkit.engines.cpu.key import TOGETHER, Key
 from gradkit.engines.cpu.plain_source import plain_line
 from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.cpu.sum_source import across
@@ -128,7 +129,13 @@ def _lines(key: Key) -> Iterator[str]:
     yield "    if can_be_plain and row < lower:"
     yield "        until = min(lower, last)"
     yield "    if is_plain:"
-    yield f"        for i{max(axis, 0)} in range(row, until):"
+    if key.together:
+        # Lines begin at the same place in a line of the cache.
+        yield f"        rest = (until - row) % {TOGETHER} if o_{axis} & (LINE - 1) == 0 else until - row"
+        yield f"        for i{axis} in range(row, until - rest, {TOGETHER}):"
+        yield from indented(joint_lines(key), 3)
+    rest = "until - rest" if key.together else "row"
+    yield f"        for i{max(axis, 0)} in range({rest}, until):"
     yield from indented(plain_line(key), 3)
     yield "    if has_sides or not is_plain:"
     yield f"        for i{max(axis, 0)} in range(row, until):"

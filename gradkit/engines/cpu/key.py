@@ -15,6 +15,9 @@ DTYPES = (
 #: Differences near the ends of a line, at most, that are written out one by one.
 MOST_DIFFERENCES = 72
 
+#: Lines that are taken together, and lines of points that these have at most.
+TOGETHER, MOST_TOGETHER = 4, 24
+
 
 class Pair(NamedTuple):
     """A difference of values as the text has it: of two points by number, or of one and nothing.
@@ -91,6 +94,8 @@ class Key(NamedTuple):
         The first term that needs a point, for every point of the inputs near an element.
     ends : tuple of int
         Places near the ends of a line, negative ones from its end, that are written out one by one.
+    together : tuple of int
+        The offsets of all points, if several lines are taken together that share points.
     has_reciprocals : bool
         Whether the numbers that are divided by come as the parts of reciprocals: see `quotients`.
     """
@@ -106,4 +111,5 @@ class Key(NamedTuple):
     divisors: int
     points: tuple[int, ...]
     ends: tuple[int, ...]
+    together: tuple[int, ...]
     has_reciprocals: bool

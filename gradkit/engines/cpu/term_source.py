@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -61,12 +61,14 @@ def named(key: Key, number: int, term: Term, part: Part) -> Iterator[str]:
     yield from factors(number, term, part.start)
 
 
-def value_of(key: Key, number: int, term: Term, lanes: str) -> Iterator[str]:
-    """The weighted differences of a term, over its divisors."""
+def value_of(
+    key: Key, number: int, term: Term, lanes: str, points: Sequence[str] | None = None
+) -> Iterator[str]:
+    """The weighted differences of a term, over its divisors, where its `points` have these names."""
     read = "line_R" if lanes else "read_R"
-    total = ""
+    names, total = points or [f"p{i}" for i in range(len(key.points))], ""
     for p, pair in enumerate(term.pairs):
-        part = _difference(key, number, p, lanes)
+        part = _difference(key, number, p, lanes, names)
         if pair.weight:
             weight = f"w{number}_{p}"
             is_column = pair.weight == "column" and term.axis == key.ndim - 1
@@ -77,10 +79,10 @@ def value_of(key: Key, number: int, term: Term, lanes: str) -> Iterator[str]:
         yield f"v{number} = {divided(key, f'v{number}', f'd{number}_{j}')}"
 
 
-def _difference(key: Key, number: int, p: int, lanes: str) -> str:
+def _difference(key: Key, number: int, p: int, lanes: str, names: Sequence[str]) -> str:
     term = key.terms[number]
     kind, pair = kind_of(term), term.pairs[p]
-    high, low = (None if i is None else f"p{i}" for i in (pair.high, pair.low))
+    high, low = (None if i is None else names[i] for i in (pair.high, pair.low))
     if lanes:
         if high is None:
             return f"(-value_lanes_{kind}({low}, x))"
