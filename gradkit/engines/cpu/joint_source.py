@@ -1,29 +1,50 @@
 """The text of plain lines that are taken together: each line of points is read once for all.
 
-Results are lines of the cache, and are written past it. Those of all lines begin at the same place in a
-line of the cache; what is before the first whole one, and after the last, is written by elements.
+Results are written past the caches, as lines of the cache. Those of all lines that are taken
+together begin at the same place in one: what is before the first whole one, and after the last, is
+written by elements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from gradkit.engines.cpu.element_source import indented
-from gradkit.engines.cpu.key import TOGETHER, Key
+from gradkit.engines.cpu.key import Key, Term
 from gradkit.engines.cpu.sum_source import begins, divided_sum
 from gradkit.engines.cpu.term_source import Part, finished, named, value_of
 
-__all__ = ["joint_lines"]
+__all__ = ["TOGETHER", "joint_lines", "shared_offsets"]
+
+#: How many lines are taken together, and how many lines of points may then be in registers.
+TOGETHER, MOST_ROWS = 4, 24
 
 _PART = Part("begin", "count", is_face=False)
+
+
+def shared_offsets(terms: Sequence[Term], last: int, offsets: tuple[int, ...]) -> tuple[int, ...]:
+    """The offsets of all points, if lines are to be taken together, else none.
+
+    They are if one term takes differences across neighbouring lines, and these share at least every
+    other point.
+    """
+    if len(terms) != 1 or terms[0].axis != last - 1 or terms[0].products:
+        return ()
+    rows = len(_rows(offsets))
+    return offsets if rows <= min(MOST_ROWS, TOGETHER * len(offsets) // 2) else ()
+
+
+def _rows(offsets: Sequence[int]) -> list[int]:
+    """The lines of points of all lines, counted from the first of these."""
+    return sorted({offset + k for offset in offsets for k in range(TOGETHER)})
 
 
 def joint_lines(key: Key) -> Iterator[str]:
     """As many lines as are taken together, from the first of them on."""
     term, axis = key.terms[0], key.ndim - 2
-    rows = sorted({offset + k for offset in key.together for k in range(TOGETHER)})
+    rows = _rows(key.together)
     yield from begins(key)
     yield from named(key, 0, term, _PART)
     yield from (f"r{i} = field + {row} * t0_f_{axis}" for i, row in enumerate(rows))

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradkit.engines.cpu.element_source import divisor, indented
-from gradkit.engines.cpu.joint_source import joint_lines
-from gradkit.engines.cpu.key import TOGETHER, Key
+from gradkit.engines.cpu.joint_source import TOGETHER, joint_lines
+from gradkit.engines.cpu.key import Key
 from gradkit.engines.cpu.plain_source import plain_line
 from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.cpu.sum_source import across
@@ -130,8 +130,10 @@ def _lines(key: Key) -> Iterator[str]:
     yield "        until = min(lower, last)"
     yield "    if is_plain:"
     if key.together:
-        # Lines begin at the same place in a line of the cache.
-        yield f"        rest = (until - row) % {TOGETHER} if o_{axis} & (LINE - 1) == 0 else until - row"
+        # They must begin at the same place in a line of the cache.
+        yield "        rest = until - row"
+        yield f"        if o_{axis} & (LINE - 1) == 0:"
+        yield f"            rest %= {TOGETHER}"
         yield f"        for i{axis} in range(row, until - rest, {TOGETHER}):"
         yield from indented(joint_lines(key), 3)
     rest = "until - rest" if key.together else "row"

@@ -15,9 +15,6 @@ DTYPES = (
 #: Differences near the ends of a line, at most, that are written out one by one.
 MOST_DIFFERENCES = 72
 
-#: Lines that are taken together, and lines of points that these have at most.
-TOGETHER, MOST_TOGETHER = 4, 24
-
 
 class Pair(NamedTuple):
     """A difference of values as the text has it: of two points by number, or of one and nothing.

@@ -20,7 +20,8 @@ from gradkit import _dtypes
 from gradkit.engines.cpu.addresses import address
 from gradkit.engines.cpu.axes import groups_of, order_of
 from gradkit.engines.cpu.compiling import has_fused_products, has_long_vectors
-from gradkit.engines.cpu.key import MOST_DIFFERENCES, MOST_TOGETHER, TOGETHER, End, Key, Pair, Term
+from gradkit.engines.cpu.joint_source import shared_offsets
+from gradkit.engines.cpu.key import MOST_DIFFERENCES, End, Key, Pair, Term
 from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.cpu.quotients import reciprocal_in
 from gradkit.engines.cpu.rows import (
@@ -171,6 +172,7 @@ class _Builder:
         has_lanes = is_direct and self._have_lanes(terms)
         written = self.result.itemsize * sum(prod(wanted.shape) for wanted in self.program.sums)
         is_past = has_lanes and written >= PAST
+        offsets = tuple(offset for *_, offset in self.points)
         key = Key(
             len(sizes),
             precision.real,
@@ -183,7 +185,7 @@ class _Builder:
             len(divisors),
             tuple(self.points.values()),
             tuple(self._end_of(place, self.sizes[-1]) for place in self.ends),
-            self._together(terms) if is_past else (),
+            shared_offsets(terms, self.last, offsets) if is_past and has_long_vectors() else (),
             self.has_reciprocals,
         )
         return key, Numbers(
@@ -468,18 +470,6 @@ class _Builder:
         end = min((self.slots[f"{name}_stop"] for name in in_line), default=self.sizes[-1])
         is_long = (end - begin) * self.dtype.itemsize >= LINE
         return is_long and all(term.is_unit for term in terms)
-
-    def _together(self, terms: Sequence[Term]) -> tuple[int, ...]:
-        """The offsets of the points of one term along the axis before the last, or none.
-
-        None where lines would not share points, or there would be too many for vectors in registers.
-        """
-        if not (has_long_vectors() and len(terms) == 1 and terms[0].axis == self.last - 1):
-            return ()
-        offsets = tuple(offset for *_, offset in self.points)
-        rows = {offset + k for offset in offsets for k in range(TOGETHER)}
-        is_shared = 2 * len(rows) <= TOGETHER * len(offsets) and len(rows) <= MOST_TOGETHER
-        return offsets if is_shared and not terms[0].products else ()
 
     def _have_reciprocals(self, named: Sequence[Any]) -> bool:
         is_possible = bool(named) and not self.is_complex and has_fused_products()

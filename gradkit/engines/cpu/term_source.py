@@ -25,13 +25,13 @@ __all__ = [
 
 
 class Part(NamedTuple):
-    """A part of a line that is written out: where it starts, and for how many elements.
+    """A part of a line that is written out: where it starts, and how long it is.
 
     On a line at a face differences across lines may be from the tables.
     """
 
     start: str
-    count: str
+    length: str
     is_face: bool
 
 
@@ -64,7 +64,7 @@ def named(key: Key, number: int, term: Term, part: Part) -> Iterator[str]:
 def value_of(
     key: Key, number: int, term: Term, lanes: str, points: Sequence[str] | None = None
 ) -> Iterator[str]:
-    """The weighted differences of a term, over its divisors, where its `points` have these names."""
+    """The weighted differences of a term, over its divisors; `points` are names of points."""
     read = "line_R" if lanes else "read_R"
     names, total = points or [f"p{i}" for i in range(len(key.points))], ""
     for p, pair in enumerate(term.pairs):
