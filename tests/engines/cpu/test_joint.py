@@ -64,17 +64,19 @@ def test_lines_begin_anywhere(operator, axis, accuracy):
         check(plan, f, start)
 
 
-def test_any_number_of_lines_of_any_length():
+@pytest.mark.parametrize(("order", "accuracy"), [(1, 4), (2, 2)])
+def test_any_number_of_lines_of_any_length(order, accuracy):
     # Fewer plain lines than are taken together, as many, and some more; with and without a rest.
-    for rows in (5, 6, 7, 8, 9, 12, 13, 20):
-        plan = D(0).on(Grid(PLAIN, PLAIN), (rows, 24), method=FiniteDifference(4))
-        check(plan, values((rows, 24)), 5)
-    for columns in (8, 9, 15, 16, 17, 31, 64):
-        plan = D(0).on(Grid(PLAIN, PLAIN), (13, columns), method=FiniteDifference(4))
+    plans = [
+        D(0, order).on(Grid(PLAIN, PLAIN), shape, method=FiniteDifference(accuracy))
+        for shape in [(rows, 24) for rows in (5, 6, 7, 8, 9, 12, 13, 20)]
+        + [(13, columns) for columns in (8, 9, 15, 16, 17, 31, 64)]
+    ]
+    for plan in plans:
         for start in (0, 3, 7):
-            check(plan, values((13, columns)), start)
+            check(plan, values(plan.shape), start)
             # Lines at the same place in a line of the cache, without being neighbours in memory.
-            check(plan, values((13, columns)), start, gap=-columns % 8)
+            check(plan, values(plan.shape), start, gap=-plan.shape[1] % 8)
 
 
 def test_lines_at_different_places_are_taken_one_by_one():
@@ -118,12 +120,14 @@ def test_planes_and_boxes_and_threads(monkeypatch):
 
 @pytest.mark.parametrize(
     ("operator", "accuracy"),
-    [(D(0), 2), (D(1), 8), (D(0), 24), (Laplacian(2), 8), (values((30, 40)) * D(0), 8)],
+    [(D(0), 2), (D(1), 8), (D(0), 24), (Laplacian(2), 8), (values((60, 40)) * D(0), 8)],
     ids=["nothing to share", "along lines", "too many", "two terms", "array in front"],
 )
 def test_other_lines_are_not_taken_together(operator, accuracy):
-    plan = operator.on(Grid(PLAIN, PLAIN), (30, 40), method=FiniteDifference(accuracy))
-    assert key_of(plan, values((30, 40))).together == ()
+    plan = operator.on(Grid(PLAIN, PLAIN), (60, 40), method=FiniteDifference(accuracy))
+    key = key_of(plan, values((60, 40)))
+    assert key.points
+    assert key.together == ()
 
 
 @pytest.mark.parametrize("name", ["has_long_vectors", "PAST"])
