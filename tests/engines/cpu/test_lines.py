@@ -22,12 +22,17 @@ def cut(monkeypatch):
 
 
 @pytest.mark.parametrize("past", [numbers.PAST, 0], ids=["small", "large"])
-@pytest.mark.parametrize("operator", [D(0), D(1), Laplacian(2)], ids=["rows", "lines", "both"])
-def test_results_begin_anywhere_in_a_line_of_the_cache(operator, past, monkeypatch):
+@pytest.mark.parametrize(
+    ("operator", "end"),
+    [(D(0), "one-sided"), (D(1), Dirichlet(1)), (Laplacian(2), Dirichlet(1)), (D(1), "one-sided")],
+    ids=["rows", "lines", "both", "ends"],
+)
+def test_results_begin_anywhere_in_a_line_of_the_cache(operator, end, past, monkeypatch):
     monkeypatch.setattr(numbers, "PAST", past)
     for columns in (7, 8, 9, 15, 16, 17, 24, 41):
         shape = (6, columns)
-        plan = operator.on(Grid(Axis(0.3), Axis(0.7, boundary=Dirichlet(1))), shape)
+        method = FiniteDifference(4 if end == "one-sided" else 2)
+        plan = operator.on(Grid(Axis(0.3), Axis(0.7, boundary=end)), shape, method=method)
         f = values(shape)
         expected = reference.run(plan, [f])[0]
         for start, gap in product(range(8), (0, 1, 8)):
@@ -56,9 +61,15 @@ def test_boxes_cut_lines_and_rows_anywhere(last, cut):
 
 def test_boxes_that_end_within_the_last_places_of_a_line(cut):
     # The first box ends behind its last plain element, and the second one has none.
-    plan = D(1).on(Grid(Axis(), Axis(0.3)), (3, 66), method=FiniteDifference(4))
+    plan = D(1).on(Grid(Axis(), Axis(0.3)), (3, 65), method=FiniteDifference(4))
     cut(3, 64)
     compare(plan, [values(plan.shape)])
+
+
+def test_boxes_that_begin_within_the_first_places_of_a_line(cut):
+    plan = D(1).on(Grid(Axis(), Axis(0.3)), (3, 17), method=FiniteDifference(6))
+    cut(3, 2)
+    compare(plan, [values(plan.shape)], steps=(1, 2))
 
 
 def test_boxes_as_they_are_that_end_within_the_last_places_of_a_line():
@@ -74,19 +85,30 @@ def test_blocks_of_rows_without_differences():
     compare(block, [values(s) for s in block.input_shapes])
 
 
+def test_weights_of_rows_on_lines_at_other_faces():
+    rough = Axis(coordinates=np.cumsum(np.linspace(0.5, 1.5, 8)))
+    plan = (D(0) + D(1) + D(2)).on(Grid(rough, rough, Axis(0.1)), (8, 8, 33))
+    compare(plan, [values(plan.shape)])
+
+
+def test_weights_of_elements_on_long_ends_of_lines():
+    rough = Axis(coordinates=np.cumsum(np.linspace(0.5, 1.5, 100)), boundary=Neumann(0.0))
+    plan = (D(1) + D(1, stencil=Stencil((-20, 20), 1))).on(Grid(Axis(), rough), (3, 100))
+    compare(plan, [values(plan.shape)])
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float16"])
 @pytest.mark.parametrize("last", [Axis(0.1), WALLS], ids=["written out", "tables"])
 def test_results_with_gaps_along_lines_of_several_chunks(dtype, last):
-    plan = (2.5 * D(0) + D(1, 2)).on(Grid(Axis(0.3), last), (4, 4500))
+    plan = (2.5 * D(0) + D(1, 2)).on(Grid(Axis(0.3), last), (5, 4500))
     compare(plan, [values(plan.shape, dtype)], out_steps=(1, 2))
 
 
-@pytest.mark.parametrize("end", ["one-sided", Robin(2.0, 1.0, 0.5)], ids=["one-sided", "robin"])
-def test_differences_of_several_widths_along_lines(end, cut):
-    shape = (3, 1061)
-    narrow, wide = D(1), D(1, 2, stencil=Stencil((-5, -4, -2, -1, 1, 2, 3, 4), 2))
-    for operator in (narrow + wide, wide - 3 * narrow, D(0) + wide + narrow):
-        plan = operator.on(Grid(Axis(0.3), Axis(0.7, boundary=end)), shape)
+def test_differences_of_several_widths_along_lines(cut):
+    shape = (5, 1061)
+    narrow, wide = D(1), D(1, 2, stencil=Stencil((-3, -1, 1, 2), 2))
+    for operator in (narrow + wide, D(0) + wide - 3 * narrow):
+        plan = operator.on(Grid(Axis(0.3), Axis(0.7, boundary=Robin(2.0, 1.0, 0.5))), shape)
         for along in (1061, 1024, 64):
-            cut(3, along)
+            cut(5, along)
             compare(plan, [values(shape)])
