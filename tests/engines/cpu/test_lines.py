@@ -104,6 +104,12 @@ def test_results_with_gaps_along_lines_of_several_chunks(dtype, last):
     compare(plan, [values(plan.shape, dtype)], out_steps=(1, 2))
 
 
+def test_results_with_gaps_end_where_lines_do():
+    # Around integers there are numbers: what was made of these would be seen around results.
+    plan = D(1).on(Grid(Axis(), Axis(0.1)), (3, 1500))
+    compare(plan, [values(plan.shape, "int32")], out_steps=(1, 2))
+
+
 def test_differences_of_several_widths_along_lines(cut):
     shape = (5, 1061)
     narrow, wide = D(1), D(1, 2, stencil=Stencil((-3, -1, 1, 2), 2))
