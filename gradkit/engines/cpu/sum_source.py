@@ -57,8 +57,8 @@ def lanes(key: Key, part: Part) -> Iterator[str]:
 
     The last ones overlap.
     """
-    yield f"for n in range(-(-({part.count}) // LANES)):"
-    yield f"    x = min(n * LANES, {part.count} - LANES)"
+    yield f"for n in range(-(-({part.length}) // LANES)):"
+    yield f"    x = min(n * LANES, {part.length} - LANES)"
     yield from indented(value(key, part, "lanes_"))
     yield "    keep(out + x * SIZE, 0, value)"
 
@@ -66,13 +66,13 @@ def lanes(key: Key, part: Part) -> Iterator[str]:
 def elements(key: Key, part: Part) -> Iterator[str]:
     """The results of a part, one by one."""
     if key.is_direct:
-        yield f"for x in range({part.count}):"
+        yield f"for x in range({part.length}):"
         yield from indented(value(key, part))
         yield "    write(out, x, value)"
         return
     # Sums are formed as neighbours in memory first: processors take many of these at once.
-    yield f"for done in range(0, {part.count}, {CHUNK} // SIZE):"
-    yield f"    more = min({part.count} - done, {CHUNK} // SIZE)"
+    yield f"for done in range(0, {part.length}, {CHUNK} // SIZE):"
+    yield f"    more = min({part.length} - done, {CHUNK} // SIZE)"
     yield "    for x in range(done, done + more):"
     yield from indented(value(key, part), 2)
     yield "        write(scratch, x - done, value)"

@@ -31,7 +31,7 @@ class Part(NamedTuple):
     """
 
     start: str
-    count: str
+    length: str
     is_face: bool
 
 
