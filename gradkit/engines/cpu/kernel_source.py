@@ -38,9 +38,10 @@ def slots(key: Key) -> list[str]:
             add(f"{name}_p{j}")
         for j in range(term.known):
             add(f"{name}_k{j}")
-        words = ("start", "stop", "runs", "middle", "ends")
+        words = ("start", "stop", "runs", "middle")
         found.extend(f"{name}_{word}" for word in words)
-        found.extend([f"{name}_ahead"] if term.leads else [])
+        found.extend([f"{name}_ends"] if term.axis == key.ndim - 1 else [])
+        found.extend([f"{name}_ahead"] if key.is_past and term.leads else [])
         for p, pair in enumerate(term.pairs):
             found.extend([f"{name}_w{p}"] if pair.weight else [])
         found.extend(f"{name}_d{j}" for j in range(term.divisors))

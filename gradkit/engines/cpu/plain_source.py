@@ -40,8 +40,8 @@ def _end(key: Key, is_left: bool) -> Iterator[str]:
         return
     yield "if x0 == 0:" if is_left else "if stop == size:"
     if key.is_past:
-        yield "    row = held + filled * SIZE"
-        yield from indented(ends(key, _PLAIN, is_left, "row"))
+        yield "    room = held + filled * SIZE"
+        yield from indented(ends(key, _PLAIN, is_left, "room"))
         yield f"    line, front, filled = flushed(line, front, filled + {count}, held)"
     else:
         yield from indented(ends(key, _PLAIN, is_left))

@@ -91,9 +91,9 @@ def run_at(runs: Sequence[Run], row: int) -> Run:
 
 
 def written_out(runs: Sequence[Run]) -> Run:
-    """The rows that the text has: most of the rows, or none."""
+    """The rows that the text has: most of the rows, or none; it has no rows without differences."""
     longest = max(runs, key=lambda run: run.is_plain * (run.stop - run.start))
-    if longest.is_plain and 2 * (longest.stop - longest.start) > runs[-1].stop:
+    if longest.is_plain and longest.pairs and 2 * (longest.stop - longest.start) > runs[-1].stop:
         return longest
     return Run(0, 0, 0, (), (), True)
 

@@ -80,10 +80,10 @@ def elements(key: Key, part: Part) -> Iterator[str]:
     yield f"        {written(key, 'done + x', 'again(scratch, x)')}"
 
 
-def ends(key: Key, part: Part, is_left: bool, row: str = "") -> Iterator[str]:
+def ends(key: Key, part: Part, is_left: bool, room: str = "") -> Iterator[str]:
     """The places near an end of a line, one by one, before or after a part.
 
-    They are written to a `row` of their own, if one is given.
+    They are written to a `room` of their own, if one is given.
     """
     places = [(e, place) for e, place in enumerate(key.ends) if (place >= 0) == is_left]
     for i, (e, place) in enumerate(places):
@@ -95,7 +95,7 @@ def ends(key: Key, part: Part, is_left: bool, row: str = "") -> Iterator[str]:
                 yield from _difference(key, number, term, part, "")
         values = (finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
         total = divided_sum(key, " + ".join(values))
-        yield f"write({row}, {i}, {total})" if row else written(key, "x", total)
+        yield f"write({room}, {i}, {total})" if room else written(key, "x", total)
 
 
 def value(key: Key, part: Part, lanes: str = "") -> Iterator[str]:

@@ -68,7 +68,8 @@ def _chunk(key: Key) -> Iterator[str]:
     yield "        continue"
     for number, term in enumerate(key.terms):
         yield from indented(_side(key, number, term))
-    yield "    part = total + (s0 - y0) * SIZE"
+    if key.divisors or not key.is_direct:
+        yield "    part = total + (s0 - y0) * SIZE"
     if key.divisors:
         yield "    for x in range(s1 - s0):"
         yield f"        write(part, x, {divided_sum(key, 'again(part, x)')})"

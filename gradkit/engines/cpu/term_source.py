@@ -43,7 +43,7 @@ def named(key: Key, number: int, term: Term, part: Part) -> Iterator[str]:
     for i, owner in enumerate(key.points):
         if owner == number:
             yield f"p{i} = field + q{i}"
-    if term.leads and not part.is_face:
+    if key.is_past and term.leads and not part.is_face:
         yield f"ahead{number} = field + {name}_ahead"
     in_line = term.axis == last
     column = f"{part.start if in_line else f'i{term.axis}'} - {name}_start"
