@@ -92,7 +92,7 @@ def ends(key: Key, part: Part, is_left: bool, room: str = "") -> Iterator[str]:
             if term.ends:
                 yield from end_of(key, number, term, e)
             else:
-                yield from _difference(key, number, term, part, "")
+                yield from _term(key, number, term, part, "")
         values = (finished(n, term, f"v{n}") for n, term in enumerate(key.terms))
         total = divided_sum(key, " + ".join(values))
         yield f"write({room}, {i}, {total})" if room else written(key, "x", total)
@@ -102,7 +102,7 @@ def value(key: Key, part: Part, lanes: str = "") -> Iterator[str]:
     """The sum of all terms at an element x of a part, or from it on."""
     terms = list(enumerate(key.terms))
     for number, term in terms:
-        yield from _difference(key, number, term, part, lanes)
+        yield from _term(key, number, term, part, lanes)
         if lanes and key.is_past and term.leads and not part.is_face:
             # Ask for what the next line across needs: it is far away in memory.
             yield f"fetch(ahead{number} + x * {np.dtype(term.dtype).itemsize})"
@@ -110,7 +110,7 @@ def value(key: Key, part: Part, lanes: str = "") -> Iterator[str]:
     yield f"value = {divided_sum(key, ' + '.join(values))}"
 
 
-def _difference(key: Key, number: int, term: Term, part: Part, lanes: str) -> Iterator[str]:
+def _term(key: Key, number: int, term: Term, part: Part, lanes: str) -> Iterator[str]:
     if part.is_face and term.axis != key.ndim - 1:
         return at_face(key, number, term, part, lanes)
     return value_of(key, number, term, lanes)
