@@ -20,12 +20,13 @@ from gradkit._threads import in_parallel
 from gradkit.calls import MOST_LAYOUTS
 from gradkit.engines.cpu.addresses import address
 from gradkit.engines.cpu.compiling import KernelError, has_half_precision, reason_against_numba
-from gradkit.engines.cpu.kernel_source import SCRATCH, slots
+from gradkit.engines.cpu.kernel_source import slots
 from gradkit.engines.cpu.key import Key
 from gradkit.engines.cpu.limits import reasons_against
 from gradkit.engines.cpu.loading import Kernel, loaded
 from gradkit.engines.cpu.numbers import Numbers, key_of
 from gradkit.engines.cpu.preamble import LINE
+from gradkit.engines.cpu.table_source import SCRATCH
 from gradkit.engines.program import program_of
 from gradkit.plan import Plan
 

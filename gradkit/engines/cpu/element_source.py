@@ -12,10 +12,20 @@ from typing import Any
 from gradkit.engines.cpu.key import Key, Term
 from gradkit.engines.cpu.preamble import PREAMBLE
 
-__all__ = ["ENTRIES_OF_RUN", "common", "divided", "division", "divisor", "indented", "kind_of"]
+__all__ = [
+    "ENTRIES_OF_PAIR",
+    "ENTRIES_OF_RUN",
+    "common",
+    "divided",
+    "division",
+    "divisor",
+    "indented",
+    "kind_of",
+]
 
 #: Integers per run of rows and per difference in the tables.
-ENTRIES_OF_RUN, ENTRIES_OF_PAIR = 8, 6
+ENTRIES_OF_RUN = 8
+ENTRIES_OF_PAIR = 6
 
 _SIZES = {"float32": 4, "float64": 8}
 

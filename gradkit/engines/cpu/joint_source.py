@@ -19,7 +19,8 @@ from gradkit.engines.cpu.term_source import Part, finished, named, value_of
 __all__ = ["TOGETHER", "joint_lines", "shared_offsets"]
 
 #: How many lines are taken together, and how many lines of points may then be in registers.
-TOGETHER, MOST_ROWS = 4, 24
+TOGETHER = 4
+_MOST_ROWS = 24
 
 _PART = Part("begin", "count", is_face=False)
 
@@ -33,7 +34,7 @@ def shared_offsets(terms: Sequence[Term], last: int, offsets: tuple[int, ...]) -
     if len(terms) != 1 or terms[0].axis != last - 1 or terms[0].products:
         return ()
     rows = len(_rows(offsets))
-    return offsets if rows <= min(MOST_ROWS, TOGETHER * len(offsets) // 2) else ()
+    return offsets if rows <= min(_MOST_ROWS, TOGETHER * len(offsets) // 2) else ()
 
 
 def _rows(offsets: Sequence[int]) -> list[int]:

@@ -16,9 +16,9 @@ from gradkit.engines.cpu.key import Key
 from gradkit.engines.cpu.plain_source import plain_line
 from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.cpu.sum_source import across
-from gradkit.engines.cpu.table_source import ROOM, SCRATCH, other_line
+from gradkit.engines.cpu.table_source import ROOM, other_line
 
-__all__ = ["SCRATCH", "arrays", "slots", "source"]
+__all__ = ["arrays", "slots", "source"]
 
 
 def slots(key: Key) -> list[str]:
