@@ -13,16 +13,15 @@ import numpy as np
 
 from gradkit.engines.cpu.element_source import indented
 from gradkit.engines.cpu.key import Key, Term
+from gradkit.engines.cpu.plain_source import PLAIN
 from gradkit.engines.cpu.sum_source import begins, divided_sum
-from gradkit.engines.cpu.term_source import Part, finished, named, value_of
+from gradkit.engines.cpu.term_source import finished, named, value_of
 
 __all__ = ["TOGETHER", "joint_lines", "shared_offsets"]
 
 #: How many lines are taken together, and how many lines of points may then be in registers.
 TOGETHER = 4
 _MOST_ROWS = 24
-
-_PART = Part("begin", "count", is_face=False)
 
 
 def shared_offsets(terms: Sequence[Term], last: int, offsets: tuple[int, ...]) -> tuple[int, ...]:
@@ -47,7 +46,7 @@ def joint_lines(key: Key) -> Iterator[str]:
     term, axis = key.terms[0], key.ndim - 2
     rows = _rows(key.together)
     yield from begins(key)
-    yield from named(key, 0, term, _PART)
+    yield from named(key, 0, term, PLAIN)
     yield from (f"r{i} = field + {row} * t0_f_{axis}" for i, row in enumerate(rows))
     yield from (f"out{k} = row_o + begin * SIZE + {k} * o_{axis}" for k in range(TOGETHER))
     yield f"ahead = field + {rows[-1] + 1} * t0_f_{axis}"

@@ -15,7 +15,7 @@ from gradkit.engines.cpu.joint_source import TOGETHER, joint_lines
 from gradkit.engines.cpu.key import Key
 from gradkit.engines.cpu.plain_source import plain_line
 from gradkit.engines.cpu.preamble import LINE
-from gradkit.engines.cpu.sum_source import across
+from gradkit.engines.cpu.sum_source import across, fewest, places
 from gradkit.engines.cpu.table_source import ROOM, other_line
 
 __all__ = ["arrays", "slots", "source"]
@@ -104,9 +104,9 @@ def _line(key: Key) -> Iterator[str]:
     yield "count = end - begin"
     # Ends that are written out are those from first to begin, and from end to beyond.
     yield "first, beyond = begin, end"
-    if any(place >= 0 for place in key.ends):
+    if places(key, True):
         yield "first = x0 if x0 == 0 else begin"
-    if any(place < 0 for place in key.ends):
+    if places(key, False):
         yield "beyond = stop if stop == size else end"
     yield "has_sides = x0 < first or beyond < stop"
 
@@ -115,9 +115,8 @@ def _lines(key: Key) -> Iterator[str]:
     """Lines along the axis before the last one: those before plain ones, plain ones, and others."""
     axis = key.ndim - 2
     crossing = [(number, key.terms[number].axis) for number in across(key)]
-    enough = "LANES" if key.has_lanes else "1"
     tests = [f"t{n}_start <= i{a} < t{n}_stop" for n, a in crossing if a < axis]
-    yield f"can_be_plain = {' and '.join([f'count >= {enough}', *tests])}"
+    yield f"can_be_plain = {' and '.join([f'count >= {fewest(key)}', *tests])}"
     bounds = f"entry(box, {2 * axis}), entry(box, {2 * axis + 1})" if key.ndim > 1 else "0, 1"
     yield f"row, last = {bounds}"
     yield "lower, upper = row, last"

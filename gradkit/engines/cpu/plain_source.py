@@ -10,41 +10,39 @@ from collections.abc import Iterator
 
 from gradkit.engines.cpu.element_source import indented
 from gradkit.engines.cpu.key import Key
-from gradkit.engines.cpu.sum_source import begins, elements, ends, lanes, value
+from gradkit.engines.cpu.sum_source import at_end, begins, elements, ends, lanes, places, value
 from gradkit.engines.cpu.term_source import Part, named
 
-__all__ = ["plain_line"]
+__all__ = ["PLAIN", "plain_line"]
 
-_PLAIN = Part("begin", "count", is_face=False)
+#: What of a plain line is written out.
+PLAIN = Part("begin", "count", ("x0", "stop"), is_face=False)
 
 
 def plain_line(key: Key) -> Iterator[str]:
     """Results from `begin` on, `count` of them, and the ends of the line with them."""
     yield from begins(key)
     for number, term in enumerate(key.terms):
-        yield from named(key, number, term, _PLAIN)
+        yield from named(key, number, term, PLAIN)
     yield f"out = row_o + begin * o_{key.ndim - 1}"
     if key.is_past:
         yield "line, front, filled = begun(row_o + first * SIZE, line, front, filled, held)"
-    yield from _end(key, True)
+    yield from at_end(key, PLAIN, True, _end(key, True))
     if key.is_past:
         yield from _lines(key)
     else:
-        yield from (lanes if key.has_lanes else elements)(key, _PLAIN)
-    yield from _end(key, False)
+        yield from (lanes if key.has_lanes else elements)(key, PLAIN)
+    yield from at_end(key, PLAIN, False, _end(key, False))
 
 
 def _end(key: Key, is_left: bool) -> Iterator[str]:
-    count = sum((place >= 0) == is_left for place in key.ends)
-    if not count:
+    if not key.is_past:
+        yield from ends(key, PLAIN, is_left)
         return
-    yield "if x0 == 0:" if is_left else "if stop == size:"
-    if key.is_past:
-        yield "    room = held + filled * SIZE"
-        yield from indented(ends(key, _PLAIN, is_left, "room"))
-        yield f"    line, front, filled = flushed(line, front, filled + {count}, held)"
-    else:
-        yield from indented(ends(key, _PLAIN, is_left))
+    yield "room = held + filled * SIZE"
+    yield from ends(key, PLAIN, is_left, "room")
+    count = len(places(key, is_left))
+    yield f"line, front, filled = flushed(line, front, filled + {count}, held)"
 
 
 def _lines(key: Key) -> Iterator[str]:
@@ -58,7 +56,7 @@ def _lines(key: Key) -> Iterator[str]:
     yield "x, past = int64(0), int64(0)"
     yield "before, waits = nothing(), int64(0)"
     yield "while past < count:"
-    yield from indented(value(key, _PLAIN, "lanes_"))
+    yield from indented(value(key, PLAIN, "lanes_"))
     yield "    if x == past and not filled:"
     yield "        if waits:"
     yield "            write_line(line - LINE, 0, before)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -13,11 +13,14 @@ from gradkit.engines.cpu.term_source import Part, at_face, end_of, finished, val
 __all__ = [
     "CHUNK",
     "across",
+    "at_end",
     "begins",
     "divided_sum",
     "elements",
     "ends",
+    "fewest",
     "lanes",
+    "places",
     "value",
     "written",
 ]
@@ -52,6 +55,11 @@ def _operands(term: Term) -> Iterator[str]:
     yield from (f"k{j}" for j in range(term.known))
 
 
+def fewest(key: Key) -> str:
+    """How many results a part has at least."""
+    return "LANES" if key.has_lanes else "1"
+
+
 def lanes(key: Key, part: Part) -> Iterator[str]:
     """The results of a part as lanes, `LANES` at least, each written where it belongs.
 
@@ -80,13 +88,24 @@ def elements(key: Key, part: Part) -> Iterator[str]:
     yield f"        {written(key, 'done + x', 'again(scratch, x)')}"
 
 
+def places(key: Key, is_left: bool) -> list[tuple[int, int]]:
+    """The places near an end of a line that are written out, and which of all these each is."""
+    return [(e, place) for e, place in enumerate(key.ends) if (place >= 0) == is_left]
+
+
+def at_end(key: Key, part: Part, is_left: bool, lines: Iterable[str]) -> Iterator[str]:
+    """Do this where places near an end of a line are written out, and a part lies beside them."""
+    if places(key, is_left):
+        yield f"if {part.bounds[0]} == 0:" if is_left else f"if {part.bounds[1]} == size:"
+        yield from indented(lines)
+
+
 def ends(key: Key, part: Part, is_left: bool, room: str = "") -> Iterator[str]:
     """The places near an end of a line, one by one, before or after a part.
 
     They are written to a `room` of their own, if one is given.
     """
-    places = [(e, place) for e, place in enumerate(key.ends) if (place >= 0) == is_left]
-    for i, (e, place) in enumerate(places):
+    for i, (e, place) in enumerate(places(key, is_left)):
         yield f"x = {place if is_left else f'size - {-place}'} - {part.start}"
         for number, term in enumerate(key.terms):
             if term.ends:

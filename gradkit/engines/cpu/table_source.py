@@ -14,11 +14,14 @@ from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.cpu.sum_source import (
     CHUNK,
     across,
+    at_end,
     begins,
     divided_sum,
     elements,
     ends,
+    fewest,
     lanes,
+    places,
     written,
 )
 from gradkit.engines.cpu.term_source import Part, added, named, settled
@@ -30,7 +33,7 @@ __all__ = ["ROOM", "SCRATCH", "other_line"]
 ROOM = CHUNK + LINE
 SCRATCH = 2 * ROOM + 4 * LINE + 8 * MOST_DIFFERENCES
 
-_FACE = Part("z0", "z1 - z0", is_face=True)
+_FACE = Part("z0", "z1 - z0", ("y0", "y1"), is_face=True)
 
 
 def other_line(key: Key) -> Iterator[str]:
@@ -52,13 +55,12 @@ def _chunk(key: Key) -> Iterator[str]:
     yield "z0, z1 = max(y0, begin), min(y1, end)"
     # What is left for the tables is from left to z0, and from z1 to right.
     yield "left, right = y0, y1"
-    fewest = "LANES" if key.has_lanes else "1"
-    yield f"is_written = z1 - z0 >= (1 if is_plain else {fewest})"
+    yield f"is_written = z1 - z0 >= (1 if is_plain else {fewest(key)})"
     yield "if not is_written:"
     yield "    z0 = z1 = y0"
-    if any(place >= 0 for place in key.ends):
+    if places(key, True):
         yield "left = z0 if is_written and y0 == 0 else y0"
-    if any(place < 0 for place in key.ends):
+    if places(key, False):
         yield "right = z1 if is_written and y1 == size else y1"
     yield "if is_written and not is_plain:"
     yield from indented(_at_face(key))
@@ -84,13 +86,9 @@ def _at_face(key: Key) -> Iterator[str]:
     for number, term in enumerate(key.terms):
         yield from named(key, number, term, _FACE)
     yield f"out = row_o + z0 * o_{key.ndim - 1}"
-    if any(place >= 0 for place in key.ends):
-        yield "if y0 == 0:"
-        yield from indented(ends(key, _FACE, True))
+    yield from at_end(key, _FACE, True, ends(key, _FACE, True))
     yield from (lanes if key.has_lanes else elements)(key, _FACE)
-    if any(place < 0 for place in key.ends):
-        yield "if y1 == size:"
-        yield from indented(ends(key, _FACE, False))
+    yield from at_end(key, _FACE, False, ends(key, _FACE, False))
 
 
 def _side(key: Key, number: int, term: Term) -> Iterator[str]:

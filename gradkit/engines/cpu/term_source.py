@@ -27,11 +27,13 @@ __all__ = [
 class Part(NamedTuple):
     """A part of a line that is written out: where it starts, and how long it is.
 
-    On a line at a face differences across lines may be from the tables.
+    It lies in a box or a chunk, which begins and ends at `bounds`. On a line at a face differences
+    across lines may be from the tables.
     """
 
     start: str
     length: str
+    bounds: tuple[str, str]
     is_face: bool
 
 
