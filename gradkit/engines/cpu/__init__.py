@@ -23,7 +23,7 @@ from gradkit.engines import reference
 from gradkit.engines.cpu import blocked, compiled, straight
 from gradkit.engines.cpu.floating import Recorder, wants_errors
 from gradkit.engines.cpu.hosted import is_hosted, reason_against, run_as_arrays, seen_as_array
-from gradkit.engines.cpu.ready import Ready
+from gradkit.engines.cpu.ready import Ready, pairs_of
 from gradkit.engines.cpu.stretches import (
     SHORTEST,
     Stretches,
@@ -269,4 +269,5 @@ def _keep_ready(
     given = None if out is None else results if len(results) > 1 else results[0]
     if is_kept:
         shapes = tuple(result.shape for result in results)
-        plan.keep_ready(f, given, Ready(call, shapes, results[0].dtype))
+        pairs = () if out is None else pairs_of((f, *results))
+        plan.keep_ready(f, given, Ready(call, shapes, results[0].dtype, pairs))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["Interface", "address"]
+__all__ = ["Interface", "address", "extent"]
 
 
 class Interface(ctypes.Structure):
@@ -64,3 +64,11 @@ def _is_read() -> bool:
 
 #: The address of the first element of an array.
 address: Callable[[np.ndarray], int] = _read if _is_read() else _told
+
+
+def extent(array: np.ndarray) -> tuple[int, int]:
+    """The first byte of all elements, and one after the last, counted from the address."""
+    if not array.size:
+        return 0, 0
+    far = [(n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True)]
+    return sum(d for d in far if d < 0), sum(d for d in far if d > 0) + array.itemsize

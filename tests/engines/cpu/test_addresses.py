@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gradkit.engines.cpu import addresses
-from gradkit.engines.cpu.addresses import address
+from gradkit.engines.cpu.addresses import address, extent
 
 DEBUGGED = """
 import numpy as np
@@ -28,6 +28,15 @@ def test_addresses_are_those_of_numpy(dtype):
         assert addresses._told(array) == address(array)
     for array in (f.view(np.matrix), np.ma.MaskedArray(f), np.empty((0, 3))):
         assert address(array) == array.__array_interface__["data"][0]
+
+
+def test_extents_are_the_bounds_of_numpy():
+    f = np.zeros((6, 8, 3))
+    for array in (f, f[::-1], f[4:1:-2, 1::3, ::-1], f.T, f[0, 0, 0, ...], f[2:, :, ::2]):
+        low, high = extent(array)
+        bounds = np.lib.array_utils.byte_bounds(array)
+        assert (address(array) + low, address(array) + high) == bounds
+    assert extent(f[:0]) == (0, 0)
 
 
 def test_addresses_are_those_of_now():

@@ -122,9 +122,34 @@ def test_a_target_that_became_read_only_is_refused():
 def test_a_target_that_overlaps_the_input_is_refused():
     plan = plan_of()
     plan(RNG.random(SHAPE), out=np.zeros(SHAPE))
-    for shift in (0, 1, 239):
+    for shift in (-239, -1, 0, 1, 239):
+        room = RNG.random(720)
+        f, out = (room[start : start + 240].reshape(SHAPE) for start in (240, 240 + shift))
+        kept = room.copy()
+        with pytest.raises(ArgumentValueError, match="out shares memory with an input"):
+            plan(f, out=out)
+        np.testing.assert_array_equal(room, kept)
+
+
+def test_a_target_that_begins_or_ends_where_the_input_does_not(taken):
+    plan = plan_of()
+    plan(RNG.random(SHAPE), out=np.zeros(SHAPE))
+    room = RNG.random(720)
+    f, kept = room[240:480].reshape(SHAPE), room[240:480].copy()
+    for first in (0, 480):
+        plan(f, out=room[first : first + 240].reshape(SHAPE))
+    assert len(taken) == 2
+    np.testing.assert_array_equal(room[240:480], kept)
+    for first in (0, 480):
+        np.testing.assert_array_equal(room[first : first + 240].reshape(SHAPE), slope(f))
+
+
+def test_a_backward_target_that_overlaps_the_input_is_refused():
+    plan = plan_of()
+    plan(RNG.random(SHAPE), out=np.zeros(SHAPE)[::-1])
+    for first in (1, 239):
         room = RNG.random(480)
-        f, out = room[:240].reshape(SHAPE), room[shift : shift + 240].reshape(SHAPE)
+        f, out = room[:240].reshape(SHAPE), room[first : first + 240].reshape(SHAPE)[::-1]
         kept = room.copy()
         with pytest.raises(ArgumentValueError, match="out shares memory with an input"):
             plan(f, out=out)
