@@ -20,10 +20,18 @@ def delivered(results: Sequence[Array], out: Sequence[Array] | None) -> Sequence
     """The results themselves, or the arrays that they were to be written to, written."""
     if out is None:
         return results
+    try:
+        _write(results, out)
+    except KeyboardInterrupt:
+        _write(results, out)  # none is left half-written
+        raise
+    return out
+
+
+def _write(results: Sequence[Array], out: Sequence[Array]) -> None:
     for target, values in zip(out, results, strict=True):
         if target is not values:
             target[...] = values
-    return out
 
 
 def check_target(

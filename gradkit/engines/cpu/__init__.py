@@ -11,6 +11,7 @@ call of a plan on long coordinates goes part by part, so that it holds few weigh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -198,14 +199,33 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     pays = (compiles or written >= KEPT) and not wants_errors()
     if out is None and not pays and written <= FEW * total and _is_small(service, inputs[0]):
         return reference.run(plan, inputs)
-    results = None if out is None else _given_results(service, out)
-    if results is None:
-        results = _new_results(shapes, service.program.result, inputs[0])
-    if stretches is not None:
-        _run_in_stretches(plan, stretches, inputs, results, pays, compiles)
-    elif _serve(plan, service, inputs, results, pays, compiles) and total < LARGE:
-        _keep_ready(plan, inputs[0], results, out, compiles)
+    given = None if out is None else _given_results(service, out)
+    results = _new_results(shapes, service.program.result, inputs[0]) if given is None else given
+    write = partial(_write, plan, stretches, service, inputs, results, pays)
+    try:
+        if write(compiles) and total < LARGE:
+            _keep_ready(plan, inputs[0], results, out, compiles)
+    except KeyboardInterrupt:
+        if given is not None:
+            write(False)  # no target is left half-written
+        raise
     return _targets.delivered([results[number] for number in service.program.outputs], out)
+
+
+def _write(
+    plan: Plan,
+    stretches: Stretches | None,
+    service: _Service,
+    inputs: Sequence[np.ndarray],
+    results: Sequence[np.ndarray],
+    pays: bool,
+    compiles: bool,
+) -> bool:
+    """Write to one array per distinct output; returns whether kernels of this plan did."""
+    if stretches is None:
+        return _serve(plan, service, inputs, results, pays, compiles)
+    _run_in_stretches(plan, stretches, inputs, results, pays, compiles)
+    return False
 
 
 def _serve(

@@ -57,7 +57,11 @@ class Ready(NamedTuple):
         for one, other, low, high in self.pairs:
             if low < begins[other] - begins[one] < high:
                 return None
-        self.call.run(begins, 1)
+        try:
+            self.call.run(begins, 1)
+        except KeyboardInterrupt:
+            self.call.run(begins, 1)  # no target is left half-written
+            raise
         return out
 
 
