@@ -141,7 +141,7 @@ class Evaluator:
         """
         if self._vectorized:
             self.calls += 1
-            values = self._numbers(self._array(self._func(points, *args)))
+            values = self._numbers(self._array(self._at_once(points, args)))
             if tuple(values.shape) != tuple(points.shape):
                 raise ArgumentValueError(
                     f"func returned shape {tuple(values.shape)} for points of shape "
@@ -171,7 +171,7 @@ class Evaluator:
         """
         if self._vectorized:
             self.calls += 1
-            values = self._numbers(self._array(self._func(points, *args)))
+            values = self._numbers(self._array(self._at_once(points, args)))
             if values.ndim == 0 or values.shape[-1] != points.shape[-1]:
                 raise ArgumentValueError(
                     f"func returned shape {tuple(values.shape)} for {points.shape[-1]} points of "
@@ -186,6 +186,16 @@ class Evaluator:
             )
         values = self._each([(own(points[:, i]), *args) for i in range(points.shape[-1])])
         return self.xp.moveaxis(values, 0, -1)
+
+    def _at_once(self, points: Array, args: Sequence[Any]) -> Any:
+        try:
+            return self._func(points, *args)
+        except (TypeError, ValueError, IndexError) as error:
+            error.add_note(
+                f"func was called with many points at once, an array of shape "
+                f"{tuple(points.shape)}: pass vectorized=False if it takes one at a time"
+            )
+            raise
 
     def _each(self, arguments: Sequence[tuple[Any, ...]]) -> Array:
         self.calls += len(arguments)
@@ -207,7 +217,7 @@ class Evaluator:
                     f"func returned a {_array.library(value)} array for a "
                     f"{_array.library(self._like)} array: wanted the same library"
                 )
-            return value
+            return _without_mask(value)
         if value is None:
             raise ArgumentTypeError("func returned None: wanted real or complex numbers")
         if _array.is_torch(self._like) and not _holds_arrays(value):
@@ -233,6 +243,15 @@ class Evaluator:
         self.epsilon = max(self.epsilon, epsilon(name))
         wanted = self.xp.result_type(values.dtype, self._like.dtype)
         return _array.cast(self.xp, values, wanted)
+
+
+def _without_mask(value: Array) -> Array:
+    """Values that are not known, as numpy.ma.log leaves them outside of its domain, as NaN."""
+    if not isinstance(value, np.ma.MaskedArray):
+        return value
+    if not np.ma.is_masked(value):
+        return value.data
+    return np.where(np.ma.getmaskarray(value), np.nan, value.data)
 
 
 def _holds_arrays(value: Any) -> bool:
