@@ -235,6 +235,9 @@ def _tolerances(
         told = np.maximum(rtol * largest, MORE_DOUBT * numeric.error)
         # Of values that do not change at all nothing is known of what is small.
         atol = np.where(largest > 0, np.minimum(atol, told), atol)
+        # Of large values the errors of small entries are large, but as small beside the largest.
+        known = np.isfinite(numeric.error) & (numeric.error <= rtol * largest)
+        atol = np.where(known, np.maximum(atol, numeric.error), atol)
     rtol = rtol if keywords.rtol is None else keywords.rtol
     return float(rtol), np.broadcast_to(np.asarray(atol, dtype=float), numeric.value.shape)
 
