@@ -13,7 +13,7 @@ from gradkit._array import Array, Namespace
 from gradkit._dtypes import dtype_name, epsilon, kind
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["Asking", "Evaluator", "Parts", "answered", "own"]
+__all__ = ["Along", "Asking", "Detached", "Evaluator", "OfSome", "Parts", "answered", "own"]
 
 _T = TypeVar("_T")
 
@@ -269,6 +269,49 @@ def own(array: Array) -> Array:
     if _array.is_torch(array):
         return array.clone()
     return _array.namespace(array).asarray(array, copy=True)
+
+
+# --- functions made of the user's, as classes: these can be sent to a process -------------------
+
+
+class Detached:
+    """A function whose values keep no record of gradients."""
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        self.func = func
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Its values, of some points or one."""
+        result = self.func(*arguments)
+        return result.detach() if _array.is_torch(result) else result
+
+
+class Along:
+    """A function of the distance t from x along a direction, as that of a vector with one entry."""
+
+    def __init__(self, func: Callable[..., Any], x: Array, towards: Array) -> None:
+        self.func, self.x, self.towards = func, x, towards
+
+    def __call__(self, t: Array, *args: Any) -> Any:
+        """Its values at distances ``(1, count)``, or at one, ``(1,)``."""
+        if t.ndim == 1:
+            return self.func(self.x + t * self.towards, *args)
+        return self.func(self.x[:, None] + t * self.towards[:, None], *args)
+
+
+class OfSome:
+    """A function of some variables, the others being those of x."""
+
+    def __init__(self, func: Callable[..., Any], x: Array, some: Sequence[int]) -> None:
+        self.func, self.x, self.some = func, x, list(some)
+
+    def __call__(self, z: Array, *args: Any) -> Any:
+        """Its values at points ``(variables, count)``, or at one, ``(variables,)``."""
+        xp = _array.namespace(z)
+        rows = [xp.broadcast_to(self.x[i, ...], z.shape[1:]) for i in range(self.x.shape[0])]
+        for row, i in enumerate(self.some):
+            rows[i] = z[row, ...]
+        return self.func(xp.stack([xp.astype(row, z.dtype) for row in rows]), *args)
 
 
 class _Starred:
