@@ -1140,7 +1140,7 @@ def test_parts_of_a_condition_may_lie_on_the_host(library, rng, on_host):
 def test_a_condition_of_two_libraries_is_refused():
     torch, jnp = pytest.importorskip("torch"), pytest.importorskip("jax.numpy")
     wall = Robin(torch.ones(9), jnp.ones(9), 1.0)
-    with pytest.raises(ArgumentTypeError, match="b is a jax .* array but a is a torch"):
+    with pytest.raises(ArgumentTypeError, match=r"b is a jax .* array but a is a torch"):
         D(0).on(Grid(Axis(boundary=wall), Axis()), (7, 9))
 
 
