@@ -117,7 +117,7 @@ class Bound:
         arrays = [parameter.array for parameter in self.parameters]
         if all(isinstance(array, np.ndarray) for array in arrays):
             return self
-        hosted = (_array.to_host(array, "a coefficient") for array in arrays)
+        hosted = (_array.to_host(array, "coefficient") for array in arrays)
         pairs = zip(self.parameters, hosted, strict=True)
         return replace(self, parameters=tuple(p._replace(array=array) for p, array in pairs))
 

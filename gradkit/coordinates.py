@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from fractions import Fraction
 from typing import Any
 
@@ -61,7 +62,7 @@ class Coordinates:
         if host.dtype.kind not in "iufmM":
             raise ArgumentTypeError(
                 f"coordinates has dtype {host.dtype.name}: wanted real numbers, datetime64 or "
-                "timedelta64"
+                f"timedelta64{_hint(host)}"
             )
         host.setflags(write=False)
         self.values = host
@@ -195,6 +196,13 @@ def _counts(values: Any) -> Any:
     if values.dtype.kind not in "mM":
         return values
     return values.astype(values.dtype.newbyteorder("="), copy=False).view(np.int64)
+
+
+def _hint(values: np.ndarray) -> str:
+    """How times that are objects, of Python or with a time zone, become such numbers."""
+    if not (values.dtype.kind == "O" and values.size and isinstance(values[0], datetime.date)):
+        return ""
+    return ", such as numpy.asarray(coordinates, dtype='datetime64[us]')"
 
 
 def _tick(dtype: np.dtype, unit: str) -> Fraction:

@@ -125,8 +125,8 @@ def _random(rng: np.random.Generator, shape: tuple[int, ...], name: str, xp: Any
 def _inner(left: Sequence[Array], right: Sequence[Array]) -> Any:
     """The inner product, in double precision on the host."""
     pairs = [
-        (_array.to_host(a, "result").ravel(), _array.to_host(b, "result").ravel())
-        for a, b in zip(left, right, strict=True)
+        tuple(_array.to_host(_array.detached(part), "result").ravel() for part in pair)
+        for pair in zip(left, right, strict=True)
     ]
     products = (np.vdot(a.astype(_double(a)), b.astype(_double(b))) for a, b in pairs)
     return sum(product.item() for product in products)

@@ -135,7 +135,8 @@ class Renderings:
         Parameters
         ----------
         *inputs : array, optional
-            The arrays of a call, for the engine that would run it; the default are NumPy arrays.
+            The arrays of a call, for the engine that would run it; the default are arrays where
+            those of the operator are, or NumPy arrays.
 
         Returns
         -------

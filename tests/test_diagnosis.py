@@ -789,3 +789,10 @@ def test_functions_that_return_another_shape_are_named():
 def test_dot_test_runs_where_the_arrays_of_the_plan_are(module):
     xp = pytest.importorskip(module)
     assert dot_test((xp.ones(6) * D(0)).on(Grid(Axis()), (6,)))
+
+
+def test_dot_test_computes_lazy_arrays_and_needs_no_gradients(library):
+    coefficient = library.asarray(np.arange(1.0, 10.0), "float64")
+    if library.kind == "torch":
+        coefficient.requires_grad_()
+    assert dot_test((D(0) * coefficient).on(Grid(Axis()), (9,)))

@@ -148,6 +148,11 @@ def test_values_that_are_not_positions_raise_a_value_error(values, message):
         (np.array([0, 1, 3j]), "complex128"),
         ([False, True], "bool"),
         (np.array([0, 1, None]), "object"),
+        (np.array([], object), "object"),
+        (
+            [datetime.date(2000, 1, 1), datetime.date(2000, 1, 2)],
+            r"such as numpy.asarray\(.*\[us\]",
+        ),
         (["a", "b"], "dtype str"),
         ([0, [1, 2]], "cannot be made into an array"),
         (np.array(["2000", "2001", "2003"], "M8[Y]"), "a year has no fixed length"),

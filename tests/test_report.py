@@ -822,3 +822,16 @@ def test_what_walls_add_to_a_corner_is_the_sum_of_both():
     axis = Axis(boundary=Dirichlet(3.0, at="next"))
     plan = Laplacian(2).on(Grid(axis, axis), (4, 4))
     assert [plan.stencil(place).constant for place in ((0, 0), (0, 1), (1, 1))] == [6.0, 3.0, 0.0]
+
+
+def test_plans_with_arrays_of_any_library_are_explained(library):
+    coefficient = library.asarray(np.arange(1.0, 10.0), "float64")
+    axis = Axis(boundary=(Dirichlet(coefficient), "one-sided"))
+    plan = (D(0) ** 2 * coefficient).on(Grid(axis, Axis()), (5, 9))
+    text = plan.explain()
+    assert "arrays multiplied by, or known along walls: 1 x 9" in text
+    assert "run by" in text
+    if library.kind not in ("numpy", "dask"):
+        for call in (plan.explain, lambda f: gradkit.explain_engine(f, plan=plan)):
+            with pytest.raises(ArgumentTypeError, match="a coefficient is a"):
+                call(np.ones((5, 9)))

@@ -151,7 +151,14 @@ class Moves:
         begins = [steps.Start(*(picked(p, where) for p in problem.begin)) for where in flat]
         self._steps, self._nearest = [begin.step for begin in begins], begins[0].nearest
         self._sides = [
-            facing(xp, begin, steps.broad(moved), scheme, problem.options.method)
+            facing(
+                xp,
+                begin,
+                steps.broad(moved),
+                scheme,
+                problem.options.method,
+                steps.shortest(moved),
+            )
             for begin, moved in zip(begins, self._moved, strict=True)
         ]
         self.noise = picked(problem.noise, self._column)

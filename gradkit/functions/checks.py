@@ -54,9 +54,11 @@ def check_gradient(
         a hessian), and `atol` no less than 1e-4 (1e-2) times the largest numeric entry. Where
         derivatives are small, the default of `atol` is less, per entry: `rtol` of the largest
         change that a variable makes in the value when it moves by its size (1 at 0), over the size
-        of the variables of the entry, but no less than 100 times the error.
+        of the variables of the entry, but no less than 100 times the error. Where it is more than
+        the default and errors are below it, `atol` is no less than the error.
     steps : sequence of float, optional
-        Steps of plain central differences with which the claim is compared as well.
+        Steps of plain central differences with which the claim is compared as well; `bounds` do
+        not hold them back.
     directions : int, optional
         Compare along so many random directions, not entry by entry; 0 for all entries. The default
         is 10 directions above 1000 variables. In each of them every variable moves, up or down,

@@ -13,13 +13,13 @@ from gradkit import _array
 from gradkit._array import Array
 from gradkit._dtypes import dtype_name, epsilon, kind
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, integer
-from gradkit.functions.blocks import MEMORY
+from gradkit.functions.blocks import MEMORY, indices
 from gradkit.functions.check_report import Check, Sweep
 from gradkit.functions.claims import claimed, for_claim
-from gradkit.functions.evaluate import own
+from gradkit.functions.evaluate import Along, Detached, OfSome, own
 from gradkit.functions.gradients import gradient, hessian_diagonal, jacobian
 from gradkit.functions.hessians import hessian
-from gradkit.functions.inputs import Options
+from gradkit.functions.inputs import Options, over
 from gradkit.functions.results import STATUSES
 from gradkit.functions.steps import USABLE, Start, start
 from gradkit.functions.verdicts import MORE_DOUBT, Measured, asymmetry, hints, verdicts
@@ -75,7 +75,7 @@ def compare(wanted: str, func: Any, claim: Any, x: Any, keywords: Keywords) -> C
         The keywords of the call.
     """
     x, keywords = _checked(func, claim, x, keywords)
-    plain = _detached(func)
+    plain = Detached(func)
     value, precision = _value(plain, x, keywords.args, wanted)
     count, n = keywords.directions or 0, int(x.shape[0])
     bounds, step = (keywords.numeric.get(name) for name in ("bounds", "step"))
@@ -172,16 +172,6 @@ def _number(name: str, value: Any, least: float | None) -> float:
     return float(value)
 
 
-def _detached(func: Callable[..., Any]) -> Callable[..., Any]:
-    """A function whose values keep no record of gradients."""
-
-    def values(*arguments: Any) -> Any:
-        result = func(*arguments)
-        return result.detach() if _array.is_torch(result) else result
-
-    return values
-
-
 def _value(
     func: Callable[..., Any], x: Array, args: Sequence[Any], wanted: str
 ) -> tuple[np.ndarray, float]:
@@ -235,6 +225,9 @@ def _tolerances(
         told = np.maximum(rtol * largest, MORE_DOUBT * numeric.error)
         # Of values that do not change at all nothing is known of what is small.
         atol = np.where(largest > 0, np.minimum(atol, told), atol)
+        # Of large values the errors of small entries are large, but as small beside the largest.
+        known = np.isfinite(numeric.error) & (numeric.error <= rtol * largest)
+        atol = np.where(known, np.maximum(atol, numeric.error), atol)
     rtol = rtol if keywords.rtol is None else keywords.rtol
     return float(rtol), np.broadcast_to(np.asarray(atol, dtype=float), numeric.value.shape)
 
@@ -314,19 +307,13 @@ def _along_way(
     """A function of the distance t from x along a direction, as that of a vector with one entry."""
     xp = _array.namespace(x)
     towards = xp.asarray(way.astype(dtype_name(x.dtype)), device=_array.device(x))
-
-    def along(t: Array, *args: Any) -> Any:
-        if t.ndim == 1:
-            return func(x + t * towards, *args)
-        return func(x[:, None] + t * towards[:, None], *args)
-
     bounds = None
     if room is not None:
         below, above = room
         back, forth = np.where(way > 0, below, above), np.where(way > 0, above, below)
         bounds = (-float(np.min(back / abs(way))), float(np.min(forth / abs(way))))
     step = None if longest is None else float(np.min(longest / abs(way)))
-    return _Target(along, xp.zeros_like(x[:1]), bounds, step)
+    return _Target(Along(func, x, towards), xp.zeros_like(x[:1]), bounds, step)
 
 
 def _claim_along(wanted: str, values: np.ndarray, ways: np.ndarray) -> np.ndarray:
@@ -361,17 +348,40 @@ def _measured(
         side_error = np.zeros(value.shape)
         calls += found.calls
         if kink.any() and wanted != "hessian":
+            # Others may be at a bound, where one side has no room.
+            some = np.flatnonzero(kink.reshape(-1, kink.shape[-1]).any(axis=0))
+            part = _of_some(_Target(func, x, bounds, step), some)
+            options |= {"bounds": part.bounds, "step": part.step}
+            options.pop("sparsity", None)
             sides = [
-                differentiate(func, x, **{**options, "method": method})
+                differentiate(part.func, part.x, **{**options, "method": method})
                 for method in ("backward", "forward")
             ]
-            left, right = (np.where(kink, _host(side.value), nan) for side in sides)
+            shown = kink[..., some]
+            for each, side in zip((left, right), sides, strict=True):
+                each[..., some] = np.where(shown, _host(side.value), nan)
             errors = np.fmax(*(_host(side.error) for side in sides))
-            side_error = np.where(kink, errors, 0.0).astype(float)
+            side_error[..., some] = np.where(shown, errors, 0.0)
             calls += sum(side.calls for side in sides)
         parts.append(Measured(value, error, converged, kink, left, right, side_error))
     joined = (np.concatenate(group, axis=-1) for group in zip(*parts, strict=True))
     return Measured(*joined), calls
+
+
+def _of_some(target: _Target, some: np.ndarray) -> _Target:
+    """The same as a function of some of the variables alone."""
+    func, x, bounds, step = target
+    if len(some) == x.shape[0]:
+        return target
+    xp = _array.namespace(x)
+    where = indices(some, x)
+
+    def picked(value: Any, name: str) -> Any:
+        return None if value is None else xp.take(over(value, x, name), where, axis=0)
+
+    if bounds is not None:
+        bounds = tuple(picked(end, "bounds") for end in bounds)
+    return _Target(OfSome(func, x, some.tolist()), picked(x, "x"), bounds, picked(step, "step"))
 
 
 def _nothing() -> Measured:

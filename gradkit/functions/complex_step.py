@@ -91,8 +91,8 @@ def complex_step(
         error = _unsmooth(xp, slopes) / 2 + 4 * epsilon * xp.abs(value)
         gap, is_sure = xp.abs(value - real.value), real.error <= real.limit
         contradicted = gap > 10 * real.error
-        # Where the real difference did not converge, either may be wrong.
-        error = xp.where(contradicted & ~is_sure, xp.maximum(error, gap), error)
+        # Where the two contradict each other, either may be wrong.
+        error = xp.where(contradicted, xp.maximum(error, gap), error)
     flaw = xp.where(contradicted & is_sure, xp.full_like(real.flaw, NOT_ANALYTIC), real.flaw)
     # Where neither a value nor its check is finite, there is nothing to compare.
     missing = ~(xp.isfinite(error) & xp.isfinite(real.error))

@@ -13,7 +13,7 @@ from gradkit._array import Array, Namespace
 from gradkit._dtypes import dtype_name, epsilon, kind
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
-__all__ = ["Asking", "Evaluator", "Parts", "answered", "own"]
+__all__ = ["Along", "Asking", "Detached", "Evaluator", "OfSome", "Parts", "answered", "own"]
 
 _T = TypeVar("_T")
 
@@ -141,7 +141,7 @@ class Evaluator:
         """
         if self._vectorized:
             self.calls += 1
-            values = self._numbers(self._array(self._func(points, *args)))
+            values = self._numbers(self._array(self._at_once(points, args)))
             if tuple(values.shape) != tuple(points.shape):
                 raise ArgumentValueError(
                     f"func returned shape {tuple(values.shape)} for points of shape "
@@ -171,7 +171,7 @@ class Evaluator:
         """
         if self._vectorized:
             self.calls += 1
-            values = self._numbers(self._array(self._func(points, *args)))
+            values = self._numbers(self._array(self._at_once(points, args)))
             if values.ndim == 0 or values.shape[-1] != points.shape[-1]:
                 raise ArgumentValueError(
                     f"func returned shape {tuple(values.shape)} for {points.shape[-1]} points of "
@@ -186,6 +186,16 @@ class Evaluator:
             )
         values = self._each([(own(points[:, i]), *args) for i in range(points.shape[-1])])
         return self.xp.moveaxis(values, 0, -1)
+
+    def _at_once(self, points: Array, args: Sequence[Any]) -> Any:
+        try:
+            return self._func(points, *args)
+        except (TypeError, ValueError, IndexError) as error:
+            error.add_note(
+                f"func was called with many points at once, an array of shape "
+                f"{tuple(points.shape)}: pass vectorized=False if it takes one at a time"
+            )
+            raise
 
     def _each(self, arguments: Sequence[tuple[Any, ...]]) -> Array:
         self.calls += len(arguments)
@@ -207,7 +217,7 @@ class Evaluator:
                     f"func returned a {_array.library(value)} array for a "
                     f"{_array.library(self._like)} array: wanted the same library"
                 )
-            return value
+            return _without_mask(value)
         if value is None:
             raise ArgumentTypeError("func returned None: wanted real or complex numbers")
         if _array.is_torch(self._like) and not _holds_arrays(value):
@@ -235,6 +245,15 @@ class Evaluator:
         return _array.cast(self.xp, values, wanted)
 
 
+def _without_mask(value: Array) -> Array:
+    """Values that are not known, as numpy.ma.log leaves them outside of its domain, as NaN."""
+    if not isinstance(value, np.ma.MaskedArray):
+        return value
+    if not np.ma.is_masked(value):
+        return value.data
+    return np.where(np.ma.getmaskarray(value), np.nan, value.data)
+
+
 def _holds_arrays(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(map(_holds_arrays, value))  # pyright: ignore[reportUnknownArgumentType]
@@ -250,6 +269,49 @@ def own(array: Array) -> Array:
     if _array.is_torch(array):
         return array.clone()
     return _array.namespace(array).asarray(array, copy=True)
+
+
+# --- functions made of the user's, as classes: these can be sent to a process -------------------
+
+
+class Detached:
+    """A function whose values keep no record of gradients."""
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        self.func = func
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Its values, of some points or one."""
+        result = self.func(*arguments)
+        return result.detach() if _array.is_torch(result) else result
+
+
+class Along:
+    """A function of the distance t from x along a direction, as that of a vector with one entry."""
+
+    def __init__(self, func: Callable[..., Any], x: Array, towards: Array) -> None:
+        self.func, self.x, self.towards = func, x, towards
+
+    def __call__(self, t: Array, *args: Any) -> Any:
+        """Its values at distances ``(1, count)``, or at one, ``(1,)``."""
+        if t.ndim == 1:
+            return self.func(self.x + t * self.towards, *args)
+        return self.func(self.x[:, None] + t * self.towards[:, None], *args)
+
+
+class OfSome:
+    """A function of some variables, the others being those of x."""
+
+    def __init__(self, func: Callable[..., Any], x: Array, some: Sequence[int]) -> None:
+        self.func, self.x, self.some = func, x, list(some)
+
+    def __call__(self, z: Array, *args: Any) -> Any:
+        """Its values at points ``(variables, count)``, or at one, ``(variables,)``."""
+        xp = _array.namespace(z)
+        rows = [xp.broadcast_to(self.x[i, ...], z.shape[1:]) for i in range(self.x.shape[0])]
+        for row, i in enumerate(self.some):
+            rows[i] = z[row, ...]
+        return self.func(xp.stack([xp.astype(row, z.dtype) for row in rows]), *args)
 
 
 class _Starred:

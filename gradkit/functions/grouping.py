@@ -78,7 +78,8 @@ class Groups:
         self._xp, self._x = problem.evaluator.xp, problem.x[:, 0]
         begin = steps.Start(*(_first(part) for part in problem.begin))
         self._step = begin.step
-        self._sides = facing(self._xp, begin, steps.broad(self._x), scheme, problem.options.method)
+        x, method = self._x, problem.options.method
+        self._sides = facing(self._xp, begin, steps.broad(x), scheme, method, steps.shortest(x))
         # Variables of lanes that were dropped stay where they are.
         lane = np.full(int(colour.max(initial=-1)) + 1, -1)
         lane[lanes] = np.arange(len(lanes))

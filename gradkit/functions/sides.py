@@ -43,7 +43,14 @@ class Sides(NamedTuple):
     cramped: Array
 
 
-def facing(xp: Namespace, begin: Start, broad: Array, scheme: Scheme, method: str) -> Sides:
+def facing(
+    xp: Namespace,
+    begin: Start,
+    broad: Array,
+    scheme: Scheme,
+    method: str,
+    shortest: Array | float = 0.0,
+) -> Sides:
     """Sides of steps that a stencil takes, away from the nearer bound if it has only one side.
 
     Parameters
@@ -58,11 +65,14 @@ def facing(xp: Namespace, begin: Start, broad: Array, scheme: Scheme, method: st
         Stencil.
     method : str
         Method that the user named.
+    shortest : Array or float
+        Shortest steps about the points.
 
     Raises
     ------
     ArgumentValueError
-        If the user named the side on which a bound leaves no room.
+        If the bounds leave no room for the shortest steps on the side that the user named, or on
+        neither.
     """
     reach = scheme.reach * begin.step / USABLE
     unbounded = number(xp, inf, begin.step)
@@ -78,12 +88,20 @@ def facing(xp: Namespace, begin: Start, broad: Array, scheme: Scheme, method: st
         up = xp.full_like(begin.step, method == "forward", dtype=xp.bool)
     side = xp.where(up, xp.ones_like(begin.step), -xp.ones_like(begin.step))
     room = xp.where(up, above, below)
-    if method in ("forward", "backward") and not _array.is_traced(room) and bool(xp.any(room == 0)):
-        end = "upper" if method == "forward" else "lower"
-        raise ArgumentValueError(
-            f"method={method!r} where x is at its {end} bound leaves no room for steps: wanted "
-            "method='central', which steps away from a bound"
-        )
+    if begin.below is not None and not _array.is_traced(room):
+        lacking = USABLE * room < scheme.reach * shortest
+        if method in ("forward", "backward"):
+            if bool(xp.any(lacking | (room == 0))):
+                end = "upper" if method == "forward" else "lower"
+                raise ArgumentValueError(
+                    f"method={method!r} where x is at its {end} bound, or a few roundings away, "
+                    "leaves no room for steps: wanted method='central', which steps away from it"
+                )
+        elif bool(xp.any(lacking)):
+            raise ArgumentValueError(
+                "bounds leave no room for steps on either side of x: wanted some more digits of x "
+                "between them"
+            )
     return Sides(side, _factor(room, reach), cramped)
 
 

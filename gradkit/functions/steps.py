@@ -13,7 +13,7 @@ from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.functions.inputs import Options, over
 from gradkit.functions.judging import BROAD, changed, number
 
-__all__ = ["Start", "broad", "ladder", "moved", "of_lanes", "start"]
+__all__ = ["Start", "broad", "ladder", "moved", "of_lanes", "shortest", "start"]
 
 #: The longest first step, as a part of the scale of x, and how it grows with the order: where less
 #: precision is left, rounding weighs more than truncation.
@@ -124,6 +124,11 @@ def broad(x: Array) -> Array:
     return BROAD * xp.maximum(xp.abs(x), number(xp, 1, x))
 
 
+def shortest(x: Array) -> Array:
+    """The shortest step about x: it has some digits left in x + step."""
+    return 16 * epsilon(dtype_name(x.dtype)) * _array.namespace(x).abs(x)
+
+
 def ladder(x: Array, longest: Array, ratio: float, levels: int) -> Array:
     """Steps ``(levels, lanes)`` about the given ones for which x + step and x - step are exact."""
     xp = _array.namespace(x)
@@ -133,7 +138,7 @@ def ladder(x: Array, longest: Array, ratio: float, levels: int) -> Array:
     size = xp.abs(x)
     step = longest * parts[:, None]
     # Steps of 0 are those of lanes that have no room, and are not used.
-    least = 16 * epsilon(dtype_name(x.dtype)) * size
+    least = shortest(x)
     short = (step[-1, ...] < least) & (longest > 0)
     step = changed(xp, step, short, lambda: xp.maximum(step, least))
     return (size + step) - size

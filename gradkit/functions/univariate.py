@@ -289,7 +289,7 @@ def _search(
     xp = evaluator.xp
 
     def lanes_of(scheme: Scheme) -> Points:
-        sides = facing(xp, begin, steps.broad(x), scheme, options.method)
+        sides = facing(xp, begin, steps.broad(x), scheme, options.method, steps.shortest(x))
         return Points(evaluator, x, args, order, begin, sides)
 
     bounded, tolerances = begin.below is not None, options.tolerances

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradkit._array import widened
+from gradkit._array import is_array, namespace, same_place, table, widened
 from gradkit._values import ArrayValue
 from gradkit.boundaries import Condition
 from gradkit.errors import ArgumentValueError
@@ -51,7 +51,7 @@ def settled(
 def factors(condition: Condition, closure: WallClosure, normal: Fraction) -> tuple[Any, Any, Any]:
     """Factors along the wall of its value, of the slope there, and of the right-hand side."""
     lead_value, lead_slope = float(closure.lead_value), float(closure.lead_slope * normal)
-    a, b, value = map(_plain, (condition.a, condition.b, condition.value))
+    a, b, value = _together(*map(_plain, (condition.a, condition.b, condition.value)))
     whole = a * lead_value + b * lead_slope
     if isinstance(whole, np.ndarray | complex) and np.any(np.equal(whole, 0)):
         raise ArgumentValueError(f"{condition!r} does not settle f everywhere along the wall")
@@ -70,6 +70,19 @@ def _plain(value: Any) -> Any:
     if isinstance(value, ArrayValue):
         return widened(value.array)
     return complex(value) if isinstance(value, complex) else float(value)
+
+
+def _together(*values: Any) -> tuple[Any, ...]:
+    """Numbers as they are, and arrays on the host beside those of another library."""
+    named = zip(("a", "b", "value"), values, strict=True)
+    elsewhere = [(n, v) for n, v in named if is_array(v) and not isinstance(v, np.ndarray)]
+    if not elsewhere:
+        return values
+    same_place(elsewhere)
+    like = elsewhere[0][1]
+    return tuple(
+        table(namespace(like), v, like) if isinstance(v, np.ndarray) else v for v in values
+    )
 
 
 def _wrapped(value: Any) -> Any:

@@ -30,6 +30,22 @@ def test_small_derivatives_are_checked_like_large_ones(dtype, scale):
     assert check_hessian(small, spoiled(hessian, (1, 1), 0), x).worst == (1, 1)
 
 
+@pytest.mark.parametrize("scale", [1e6, 1e9, 1e200])
+def test_large_derivatives_are_checked_like_small_ones(scale):
+    # Entries that are 0 are known to rounding of the others alone.
+    x = np.array([1.0, -2.0, 0.0])
+    right, hessian = 2 * scale * x, 2 * scale * np.eye(3)
+
+    def large(x):
+        return scale * (x**2).sum(0)
+
+    assert check_gradient(large, right, x).passed
+    assert check_gradient(large, spoiled(right, 2, 1e-9 * scale), x).count("wrong") == 1
+    assert check_hessian(large, hessian, x).passed
+    assert check_hessian(large, spoiled(hessian, (0, 1), 1e-7 * scale), x).count("wrong") == 1
+    assert not check_gradient(large, right, x, atol=1e-9).passed
+
+
 def test_variables_of_any_sizes_are_checked():
     x = np.array([1e-12, 1e12, 1.0])
     right = np.prod(x) / x

@@ -1,5 +1,7 @@
 """Checks: right derivatives pass, and each kind of mistake is caught, marked and named."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.optimize import rosen_der, rosen_hess
@@ -310,6 +312,41 @@ def test_kink_in_a_jacobian_keeps_its_place():
     x = np.array([0.0, 1.0])
     check = check_jacobian(np.abs, np.eye(2), x)
     assert check.verdict.tolist() == [["kink", "passed"], ["passed", "passed"]]
+
+
+@pytest.mark.parametrize("as_arrays", [False, True])
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_kink_beside_a_variable_at_its_bound(library, as_arrays, vectorized):
+    if library.kind == "dask":
+        pytest.skip("checks take no dask arrays")
+    x, xp = library.asarray([0.0, 1.0, 5.0], "float64"), library.xp
+
+    def func(z):
+        assert bool(xp.all((z >= 0.0) & (z <= 5.0)))
+        return xp.stack([z[0, ...] ** 2 + xp.abs(z[1, ...] - 1.0), z[2, ...] * z[1, ...]])
+
+    claim = library.asarray([[0.0, 0.5, 0.0], [0.0, 5.0, 1.0]], "float64")
+    bounds = (np.zeros(3), np.full(3, 5.0)) if as_arrays else (0, 5)
+    check = check_jacobian(func, claim, x, bounds=bounds, vectorized=vectorized, step=[0.1] * 3)
+    assert check.passed
+    assert np.argwhere(check.verdict == "kink").tolist() == [[0, 1]]
+    assert check.left[0, 1] == pytest.approx(-1)
+    assert check.right[0, 1] == pytest.approx(1)
+    assert np.isnan(check.left).sum() == 5
+
+
+def square_of_one_point(x):
+    return float((x**2).sum())
+
+
+def test_functions_can_be_sent_to_other_processes():
+    def through_bytes(function, arguments):
+        return map(pickle.loads(pickle.dumps(function)), arguments)
+
+    options = {"vectorized": False, "workers": through_bytes}
+    for directions in (0, 2):
+        x = [1.0, 2.0]
+        assert_gradient(square_of_one_point, [2.0, 4.0], x, directions=directions, **options)
 
 
 def test_second_derivative_at_a_kink_is_undecided():

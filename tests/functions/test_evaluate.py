@@ -1,5 +1,7 @@
 """Functions of the user: ones that write to their argument, reuse their output, or round a lot."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -139,3 +141,20 @@ def test_points_of_several_are_made_when_all_have_asked():
     found = answered(call, [squared("one", one), squared("two", two)])
     assert found == [[[0.0] * 3] * 2, [[0.0] * 4] * 2]
     assert events == ["asks", "asks", "one", "two", (2, 7)]
+
+
+def test_masked_values_are_not_known():
+    result = derivative(np.ma.log, [1.0, -1.0])
+    assert result.status.tolist() == ["converged", "non-finite"]
+    assert result.value[0] == pytest.approx(1.0, rel=1e-9)
+    assert np.isnan(result.value[1])
+    assert type(result.value) is np.ndarray
+
+
+def test_a_function_that_cannot_take_many_points_is_told_of_vectorized():
+    with pytest.raises(TypeError) as raised:
+        derivative(math.sin, 1.0)
+    assert "vectorized=False" in raised.value.__notes__[0]
+    with pytest.raises(ValueError, match="matmul") as raised:
+        gradient(lambda z: z @ z, [1.0, 2.0])
+    assert "many points at once" in raised.value.__notes__[0]

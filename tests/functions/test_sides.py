@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gradkit.functions import derivative, gradient
+from gradkit.errors import ArgumentValueError
+from gradkit.functions import derivative, gradient, jacobian
 from gradkit.functions.schemes import central_scheme, one_sided_scheme
 from gradkit.functions.sides import facing
 from gradkit.functions.steps import Start
@@ -82,3 +83,30 @@ def test_bounds_that_are_far_beyond_a_tiny_x_raise_no_warning():
     for method in ("central", "forward"):
         result = derivative(np.sin, x, method=method, bounds=(-1e30, 1e30))  # warnings are errors
         assert np.all(abs(result.value - np.cos(x)) <= 10 * result.error)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("method", ["central", "forward", "backward"])
+def test_func_is_not_called_beyond_bounds_that_are_some_roundings_away(dtype, order, method):
+    refused = 0
+    for digits in (1, 4, 16, 40, 64, 200, 2000):
+        for lower, upper in ((-1.0, 1.0), (-1.0, -1 + digits * np.finfo(dtype).eps)):
+
+            def func(z, low=lower, high=upper):
+                assert np.all((z >= low) & (z <= high))
+                return z**3
+
+            x = np.asarray([-1 + digits * np.finfo(dtype).eps / 2], dtype)
+            try:
+                derivative(func, x, order=order, method=method, bounds=(lower, upper))
+                gradient(lambda z: func(z[0]), x, method=method, bounds=(lower, upper))
+            except ArgumentValueError:
+                refused += 1
+    assert 0 < refused < 14
+
+
+def test_func_with_known_sparsity_is_not_called_beyond_bounds_either():
+    x = np.asarray([1.0, 1 - 1e-16])
+    with pytest.raises(ArgumentValueError, match="no room for steps"):
+        jacobian(lambda z: z**2, x, sparsity=np.eye(2), bounds=(0.5, 1), method="forward")

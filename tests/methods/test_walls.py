@@ -1118,3 +1118,37 @@ def test_what_the_linear_part_does_not_use_it_does_not_hold():
 
 def test_values_without_imaginary_part_are_real():
     assert derivative(np.ones(5), boundary=Dirichlet(1 + 0j)).dtype == np.float64
+
+
+@pytest.mark.parametrize("on_host", range(8))
+def test_parts_of_a_condition_may_lie_on_the_host(library, rng, on_host):
+    f, wall = rng.standard_normal((7, 9)), np.linspace(1.0, 2.0, 9)
+
+    def second(f, *parts):
+        grid = Grid(Axis(spacing=0.5, boundary=(Robin(*parts), "one-sided")), Axis())
+        return (D(0) ** 2).on(grid, (7, 9))(f)
+
+    parts = [wall, 2 * wall, 3 * wall]
+    there = [
+        part if on_host >> i & 1 else library.asarray(part, "float64")
+        for i, part in enumerate(parts)
+    ]
+    result = library.to_numpy(second(library.asarray(f, "float64"), *there))
+    np.testing.assert_allclose(result, second(f, *parts), rtol=1e-12, atol=1e-12)
+
+
+def test_a_condition_of_two_libraries_is_refused():
+    torch, jnp = pytest.importorskip("torch"), pytest.importorskip("jax.numpy")
+    wall = Robin(torch.ones(9), jnp.ones(9), 1.0)
+    with pytest.raises(ArgumentTypeError, match=r"b is a jax .* array but a is a torch"):
+        D(0).on(Grid(Axis(boundary=wall), Axis()), (7, 9))
+
+
+def test_a_factor_with_a_gradient_stands_beside_an_array_on_the_host():
+    torch = pytest.importorskip("torch")
+    f, wall = torch.linspace(0, 1, 63).reshape(7, 9), np.linspace(1.0, 2.0, 9)
+    b = torch.ones(9, requires_grad=True)
+    grid = Grid(Axis(boundary=Robin(wall, b, wall)), Axis())
+    D(0).on(grid, (7, 9))(f).sum().backward()
+    assert b.grad is not None
+    assert bool(b.grad.abs().sum() > 0)
