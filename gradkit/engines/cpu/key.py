@@ -31,13 +31,12 @@ class End(NamedTuple):
     """Differences at one element near an end of a line.
 
     `pairs` are the places of the high and the low value in the line of the input, if there are
-    any, negative ones from its end, and whether the difference has a weight; `is_full` is as in
-    `Run`.
+    any, negative ones from its end, and whether the difference has a weight. There is none in rows
+    that are 0.
     """
 
     pairs: tuple[tuple[int | None, int | None, bool], ...]
     divisors: int
-    is_full: bool
 
 
 class Term(NamedTuple):

@@ -358,7 +358,7 @@ class _Builder:
                     self._number(weight.ravel()[row - run.first] if weight.ndim else weight)
             for divisor in run.divisors:
                 self._divisor(divisor)
-            found.append(End(tuple(pairs), len(run.divisors), run.is_full))
+            found.append(End(tuple(pairs), len(run.divisors)))
         return tuple(found)
 
     def _length_of(self, sequel: Sequel) -> int:

@@ -124,8 +124,6 @@ def end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
     for _ in range(end.divisors):
         total = f"({total}) {division(key)} {next(numbers)}"
     yield f"v{number} = {total or 'R(0)'}"
-    if not end.is_full:
-        yield f"v{number} = R(0) + v{number}"
 
 
 def settled(

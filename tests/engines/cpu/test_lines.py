@@ -118,3 +118,21 @@ def test_differences_of_several_widths_along_lines(cut):
         for along in (1061, 1024, 64):
             cut(5, along)
             compare(plan, [values(shape)])
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "antiperiodic"])
+def test_weights_of_rows_where_coordinates_wrap(boundary):
+    x = np.cumsum(np.linspace(0.5, 1.5, 17))
+    rough = Axis(coordinates=x, boundary=boundary, period=20.0)
+    for axis in range(2):
+        grid = Grid(*(rough if a == axis else Axis() for a in range(2)))
+        compare(D(axis, 2).on(grid, (17, 17)), [values((17, 17))])
+
+
+def test_axes_so_short_that_all_rows_take_walls():
+    # Between equal walls a single row is 0 over a negative number, added to 0: without a sign.
+    walls = Axis(-0.3, boundary=Dirichlet(2.5, at="next"))
+    for axis, count in product(range(2), (1, 2)):
+        shape = (count, 16) if axis == 0 else (16, count)
+        grid = Grid(*(walls if a == axis else Axis() for a in range(2)))
+        compare(D(axis).on(grid, shape, edge_order=1), [values(shape)])
