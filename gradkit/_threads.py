@@ -12,13 +12,15 @@ import numpy as np
 
 from gradkit.errors import ArgumentValueError
 
-__all__ = ["each", "in_blocks", "in_parallel", "limit"]
+__all__ = ["each", "in_blocks", "in_parallel", "limit", "worth_calling"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 #: More threads than this do not copy faster on one socket.
 MOST_THREADS = 8
+#: Bytes of results per thread, at least: to write half of them takes as long as to wake a thread.
+SHARE = 2**20
 #: Environment variables that say how many threads to use, the first that is set counts. Process
 #: pools (joblib, dask.distributed) set the second one in their workers.
 VARIABLES = ("GRADKIT_NUM_THREADS", "OMP_NUM_THREADS")
@@ -47,6 +49,12 @@ def _default() -> int:
     if hasattr(os, "sched_getaffinity"):
         return min(len(os.sched_getaffinity(0)), MOST_THREADS)
     return min(os.cpu_count() or 1, MOST_THREADS)
+
+
+def worth_calling(size: int) -> int:
+    """The number of threads that pay for so many bytes of results."""
+    shares = size // SHARE
+    return min(limit(), shares) if shares > 1 else 1
 
 
 class _Crew:

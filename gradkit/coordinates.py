@@ -18,6 +18,8 @@ __all__ = ["Coordinates"]
 
 #: How many distances are looked at at a time, so that they stay in a cache.
 BLOCK = 65536
+#: How many values are compared at a time: others than the first thread are not there at once.
+COMPARED = 2**18
 #: About how many values coordinates are hashed by.
 HASHED = 1024
 
@@ -136,6 +138,14 @@ class Coordinates:
 
         with np.errstate(over="ignore", invalid="ignore"):
             return all(in_blocks(are_like_the_first, 0, len(self) - 1, BLOCK))
+
+    def are_at(self, values: np.ndarray) -> bool:
+        """Whether these are the values, in as many of the same dtype; looked at in all threads."""
+
+        def are_equal(first: int, last: int) -> bool:
+            return bool((self.values[first:last] == values[first:last]).all())
+
+        return all(in_blocks(are_equal, 0, len(self), COMPARED))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Coordinates, (self.values, self.unit)

@@ -1029,7 +1029,9 @@ def test_coordinates_that_lose_their_order_raise_after_a_good_call(n):
         gradient(x, x)
 
 
-def test_long_coordinates_of_the_last_calls_are_known_again():
+@pytest.mark.parametrize("compared", [2**18, 1000])
+def test_long_coordinates_of_the_last_calls_are_known_again(compared, monkeypatch):
+    monkeypatch.setattr("gradkit.coordinates.COMPARED", compared)
     x = np.arange(5000.0) ** 1.1
     first = arguments._recent_coordinates(x, "s")
     for shift in range(1, 16):

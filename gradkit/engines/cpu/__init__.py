@@ -19,7 +19,7 @@ import numpy as np
 
 from gradkit import _array, _dtypes, _targets
 from gradkit._array import Array
-from gradkit._threads import limit
+from gradkit._threads import worth_calling
 from gradkit.engines import reference
 from gradkit.engines.cpu import blocked, compiled, straight
 from gradkit.engines.cpu.floating import Recorder, wants_errors
@@ -45,8 +45,6 @@ WHOLE = 2**22
 #: Calls of a plan on small arrays before its list is made, which takes as long as it saves in ten
 #: to a hundred of them. Users with coordinates that are new in every call make one call per plan.
 FEW = 8
-#: Bytes of results from which on several threads are faster.
-LARGE = 2**22
 #: Bytes of results from which on a kernel pays, whose text takes a second or two to compile once.
 COMPILED = 2**24
 #: Bytes of results of all calls of a plan from which on it pays for smaller ones, too: a kernel
@@ -203,7 +201,7 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     results = _new_results(shapes, service.program.result, inputs[0]) if given is None else given
     write = partial(_write, plan, stretches, service, inputs, results, pays)
     try:
-        if write(compiles) and total < LARGE:
+        if write(compiles):
             _keep_ready(plan, inputs[0], results, out, compiles)
     except KeyboardInterrupt:
         if given is not None:
@@ -237,7 +235,7 @@ def _serve(
     compiles: bool,
 ) -> bool:
     """Write to one array per distinct output; returns whether kernels did."""
-    threads = limit() if service.total >= LARGE else 1
+    threads = worth_calling(service.total)
     if pays and compiled.run(plan, inputs, results, threads, compiles):
         return True
     if service.is_whole:
@@ -278,10 +276,11 @@ def _keep_ready(
     out: Sequence[Array] | None,
     compiles: bool,
 ) -> None:
-    """Let calls like this one, which kernels have served in one thread, go the short way."""
+    """Let calls like this one, which kernels have served, go the short way."""
     if not plan.is_plain or len(results) < len(plan.same):
         return
-    call = compiled.call_for(plan, [f], results, 1, compiles)
+    total = sum(result.nbytes for result in results)
+    call = compiled.call_for(plan, [f], results, worth_calling(total), compiles)
     if isinstance(call, str) or call.is_aside or call.zeros:
         return
     # New results of an array in another order than NumPy's own have that order, too.
@@ -290,4 +289,4 @@ def _keep_ready(
     if is_kept:
         shapes = tuple(result.shape for result in results)
         pairs = () if out is None else pairs_of((f, *results))
-        plan.keep_ready(f, given, Ready(call, shapes, results[0].dtype, pairs))
+        plan.keep_ready(f, given, Ready(call, shapes, results[0].dtype, total, pairs))

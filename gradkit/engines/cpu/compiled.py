@@ -39,7 +39,7 @@ SHARED = 2**20
 #: Bytes of a line of a box, at least: processors fetch ahead along lines.
 SHORTEST_LINE = 2**14
 #: Boxes per thread, at least, so that none waits long for the others.
-BOXES_PER_THREAD = 4
+BOXES_PER_THREAD = 2
 #: Memory to work in that no call is using, and where it begins.
 _spare: list[tuple[np.ndarray, int]] = []
 

@@ -173,20 +173,21 @@ class _Builder:
         written = self.result.itemsize * sum(prod(wanted.shape) for wanted in self.program.sums)
         is_past = has_lanes and written >= PAST
         offsets = tuple(offset for *_, offset in self.points)
+        joins = is_past and has_long_vectors()
         key = Key(
-            len(sizes),
-            precision.real,
-            result,
-            self.is_complex,
-            is_direct,
-            has_lanes,
-            is_past,
-            terms,
-            len(divisors),
-            tuple(self.points.values()),
-            tuple(self._end_of(place, self.sizes[-1]) for place in self.ends),
-            shared_offsets(terms, self.last, offsets) if is_past and has_long_vectors() else (),
-            self.has_reciprocals,
+            ndim=len(sizes),
+            real=precision.real,
+            result=result,
+            is_complex=self.is_complex,
+            is_direct=is_direct,
+            has_lanes=has_lanes,
+            is_past=is_past,
+            terms=terms,
+            divisors=len(divisors),
+            points=tuple(self.points.values()),
+            ends=tuple(self._end_of(place, self.sizes[-1]) for place in self.ends),
+            together=shared_offsets(terms, self.last, offsets) if joins else (),
+            has_reciprocals=self.has_reciprocals,
         )
         return key, Numbers(
             self.sizes,
@@ -299,7 +300,7 @@ class _Builder:
         return [place * self.parts + part for place in places for part in range(self.parts)]
 
     def _end_of(self, place: int, size: int) -> int:
-        """A place in a line of some size, from the nearer end."""
+        """A place in a line, from the nearer end: middles, more than half of it, are between."""
         return place if 2 * place < size else place - size
 
     def _term(self, number: int, sequel: Sequel, rows: tuple[int, list[Run]]) -> Term:

@@ -1,8 +1,8 @@
-"""Calls like one before, of one small array: what cannot differ is not looked at again.
+"""Calls like one before, of one array: what cannot differ is not looked at again.
 
 A kernel takes a microsecond or two for a few thousand elements; all checks and choices of a call
-take ten. Where a call was served by kernels in one thread, what it has settled holds for every
-other one with an array, and targets, of the same dtypes, shapes and strides: that they fit the plan
+take ten. Where a call was served by kernels, what it has settled holds for every other one with an
+array, and targets, of the same dtypes, shapes and strides: that they fit the plan
 and the engine, which kernels they need, and that elements of a target are apart. What such arrays
 may still differ in is looked at in each call, in `Ready`; whatever is unusual goes the long way,
 and has its checks and errors there.
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradkit._threads import worth_calling
 from gradkit.engines import choice
 from gradkit.engines.cpu.addresses import address, extent
 from gradkit.engines.cpu.compiled import Call
@@ -32,13 +33,14 @@ _Pair = tuple[int, int, int, int]
 class Ready(NamedTuple):
     """What a plan does with an array, and targets, of one `gradkit.calls.layout`.
 
-    `shapes` are those of the results, which are all distinct. `pairs` are those of the array and
-    the targets that a call was given; without any it makes results of its own.
+    `shapes` are those of the results, which are all distinct, `size` their bytes. `pairs` are those
+    of the array and the targets that a call was given; without any it makes results of its own.
     """
 
     call: Call
     shapes: tuple[tuple[int, ...], ...]
     dtype: np.dtype
+    size: int
     pairs: tuple[_Pair, ...]
 
     def __call__(self, f: np.ndarray, out: Any) -> Any:
@@ -47,7 +49,7 @@ class Ready(NamedTuple):
             return None
         if out is None:
             made = [np.empty(shape, self.dtype) for shape in self.shapes]
-            self.call.run([address(array) for array in (f, *made)], 1)
+            self.call.run([address(array) for array in (f, *made)], worth_calling(self.size))
             return made[0] if len(made) == 1 else tuple(made)
         targets = [out] if type(out) is np.ndarray else out
         for target in targets:
@@ -57,10 +59,11 @@ class Ready(NamedTuple):
         for one, other, low, high in self.pairs:
             if low < begins[other] - begins[one] < high:
                 return None
+        threads = worth_calling(self.size)
         try:
-            self.call.run(begins, 1)
+            self.call.run(begins, threads)
         except KeyboardInterrupt:
-            self.call.run(begins, 1)  # no target is left half-written
+            self.call.run(begins, threads)  # no target is left half-written
             raise
         return out
 

@@ -17,6 +17,7 @@ from gradkit import (
     Grid,
     Hessian,
     Symmetric,
+    _threads,
     explain_engine,
     use_engine,
 )
@@ -34,7 +35,7 @@ def tiles(request, monkeypatch):
     """Small arrays are served, by several threads, in tiles down to one element."""
     monkeypatch.setattr(cpu, "SMALL", 1)
     monkeypatch.setattr(cpu, "WHOLE", 0)
-    monkeypatch.setattr(cpu, "LARGE", 0)
+    monkeypatch.setattr(_threads, "SHARE", 1)
     monkeypatch.setattr(blocked, "TILE", request.param)
     monkeypatch.setenv("GRADKIT_NUM_THREADS", "3")
     _forget()

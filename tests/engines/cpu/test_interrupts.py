@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from gradkit import Axis, D, Gradient, Grid, use_engine
+from gradkit import Axis, D, Gradient, Grid, _threads, use_engine
 from gradkit._targets import delivered
 from gradkit.engines import cpu
 from gradkit.engines.cpu import blocked, compiled, stretches
@@ -42,7 +42,7 @@ class Interrupts:
 def in_boxes(monkeypatch):
     """Kernels serve from the first call on, a line at a time, in two threads."""
     monkeypatch.setattr(cpu, "COMPILED", 0)
-    monkeypatch.setattr(cpu, "LARGE", 0)
+    monkeypatch.setattr(_threads, "SHARE", 1)
     monkeypatch.setattr(compiled, "BOX", 1)
     monkeypatch.setattr(compiled, "SHARED", 1)
     monkeypatch.setenv("GRADKIT_NUM_THREADS", "2")
@@ -161,7 +161,7 @@ def test_results_of_the_reference():
     np.testing.assert_array_equal(out, results)
 
 
-def test_new_results_are_dropped_at_once(in_boxes, monkeypatch):
+def test_new_results_are_dropped_at_once(in_tiles, monkeypatch):
     plan, f = D(0).on(GRID, SHAPE), RNG.random(SHAPE)
     written = Interrupts(cpu._write)
     monkeypatch.setattr(cpu, "_write", written)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import gradkit
-from gradkit import Axis, D, Gradient, Grid, use_engine
+from gradkit import Axis, D, Gradient, Grid, _threads, use_engine
 from gradkit.calls import MOST_LAYOUTS
 from gradkit.engines import cpu, reference
 from gradkit.engines.cpu import compiled
+from gradkit.engines.cpu.compiled import Call
 from gradkit.engines.cpu.ready import Ready
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 
@@ -328,16 +329,32 @@ def test_copies_of_a_plan_begin_anew(taken):
     assert not taken
 
 
-def test_large_arrays_and_plans_that_have_not_earned_kernels_have_none(monkeypatch):
-    f = RNG.random(SHAPE)
-    monkeypatch.setattr(cpu, "LARGE", f.nbytes)
-    plan = plan_of()
-    plan(f)
-    assert not plan.ready
-    monkeypatch.setattr(cpu, "LARGE", f.nbytes + 1)
+def test_plans_that_have_not_earned_kernels_have_none(monkeypatch):
     monkeypatch.setattr(cpu, "EARNED", 10**9)
-    plan(f)
+    plan = plan_of()
+    plan(RNG.random(SHAPE))
     assert not plan.ready
+
+
+@pytest.mark.parametrize(("given", "called"), [(None, 1), ("1", 1), ("2", 2), ("5", 3)])
+def test_a_thread_per_share_of_the_results_is_called(given, called, taken, monkeypatch):
+    plan, f, out = plan_of(), RNG.random(SHAPE), np.empty(SHAPE)
+    if given is not None:
+        monkeypatch.setattr(_threads, "SHARE", f.nbytes // 3)
+        monkeypatch.setenv("GRADKIT_NUM_THREADS", given)
+    asked = []
+    run = Call.run
+
+    def spied(self, addresses, threads):
+        asked.append(threads)
+        run(self, addresses, threads)
+
+    monkeypatch.setattr(Call, "run", spied)
+    for _ in range(3):
+        assert plan(f, out=out) is out
+        np.testing.assert_array_equal(out, slope(f))
+    assert len(taken) == 2
+    assert asked == [called] * 3
 
 
 def test_results_of_zero_and_equal_results_go_the_long_way():
