@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gradkit.engines.cpu.key import Key, Term
-from gradkit.engines.cpu.preamble import PREAMBLE
+from gradkit.engines.cpu.preamble import LINE, PREAMBLE
 
 __all__ = [
     "ENTRIES_OF_PAIR",
@@ -34,6 +34,7 @@ def common(key: Key) -> str:
     """The text before that of a kernel: functions that many kernels share, compiled once."""
     head = PREAMBLE.replace("{real}", key.real).replace("{size}", str(_SIZES[key.real]))
     head = head.replace("{run}", str(8 * ENTRIES_OF_RUN))
+    head = head.replace("{lanes}", str(key.lanes or LINE // _SIZES[key.real]))
     return "\n".join([head, *_readers(key)])
 
 

@@ -78,8 +78,9 @@ class Key(NamedTuple):
         Whether reals are parts of complex numbers, which NumPy divides by way of a reciprocal.
     is_direct : bool
         Whether sums are formed in the result: it has their dtype, and no gaps along a line.
-    has_lanes : bool
-        Whether plain lines are taken as lanes: nothing has gaps along them, and they are as long.
+    lanes : int
+        How many elements are taken at once where nothing has gaps along a line, and as many of it
+        are written out: as many as a line of the cache has, or half or a quarter of it; 0 for none.
     is_past : bool
         Whether lanes are written past the caches.
     terms : tuple of Term
@@ -101,7 +102,7 @@ class Key(NamedTuple):
     result: str
     is_complex: bool
     is_direct: bool
-    has_lanes: bool
+    lanes: int
     is_past: bool
     terms: tuple[Term, ...]
     divisors: int

@@ -169,9 +169,9 @@ class _Builder:
         for name, table in (("real", real), ("runs", runs), ("pairs", pairs)):
             self.slots[name] = address(table)
         is_direct = result == precision.real and self._along_line(output) == self.dtype.itemsize
-        has_lanes = is_direct and self._have_lanes(terms)
+        lanes = self._lanes(terms) if is_direct else 0
         written = self.result.itemsize * sum(prod(wanted.shape) for wanted in self.program.sums)
-        is_past = has_lanes and written >= PAST
+        is_past = lanes == LINE // self.dtype.itemsize and written >= PAST
         offsets = tuple(offset for *_, offset in self.points)
         joins = is_past and has_long_vectors()
         key = Key(
@@ -180,7 +180,7 @@ class _Builder:
             result=result,
             is_complex=self.is_complex,
             is_direct=is_direct,
-            has_lanes=has_lanes,
+            lanes=lanes,
             is_past=is_past,
             terms=terms,
             divisors=len(divisors),
@@ -464,13 +464,13 @@ class _Builder:
         one = self.dtype.type(1)
         return self._number(one / self.dtype.type(value) if self.is_complex else value)
 
-    def _have_lanes(self, terms: Sequence[Term]) -> bool:
-        """Whether lines are without gaps, and written out for as many elements as lanes."""
+    def _lanes(self, terms: Sequence[Term]) -> int:
+        """As many elements as lanes have, no more than a line has that are written out, or 0."""
         in_line = [f"t{number}" for number, term in enumerate(terms) if term.axis == self.last]
         begin = max((self.slots[f"{name}_start"] for name in in_line), default=0)
         end = min((self.slots[f"{name}_stop"] for name in in_line), default=self.sizes[-1])
-        is_long = (end - begin) * self.dtype.itemsize >= LINE
-        return is_long and all(term.is_unit for term in terms)
+        most = LINE // self.dtype.itemsize if all(term.is_unit for term in terms) else 0
+        return next((n for n in (most, most // 2, most // 4) if n <= end - begin), 0)
 
     def _have_reciprocals(self, named: Sequence[Any]) -> bool:
         is_possible = bool(named) and not self.is_complex and has_fused_products()

@@ -31,7 +31,7 @@ def plain_line(key: Key) -> Iterator[str]:
     if key.is_past:
         yield from _lines(key)
     else:
-        yield from (lanes if key.has_lanes else elements)(key, PLAIN)
+        yield from (lanes if key.lanes else elements)(key, PLAIN)
     yield from at_end(key, PLAIN, False, _end(key, False))
 
 

@@ -136,10 +136,10 @@ entry = reader(int64)
 
 
 class Lanes(types.Type):
-    """As many reals as a line of a cache holds."""
+    """Reals that are taken at once: as many as a line of the cache holds, or fewer."""
 
 
-LANES = LINE // SIZE
+LANES = {lanes}
 lanes = Lanes("lanes")
 VECTOR = ir.VectorType(ir.FloatType() if R == float32 else ir.DoubleType(), LANES)
 

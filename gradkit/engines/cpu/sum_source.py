@@ -57,7 +57,7 @@ def _operands(term: Term) -> Iterator[str]:
 
 def fewest(key: Key) -> str:
     """How many results a part has at least."""
-    return "LANES" if key.has_lanes else "1"
+    return "LANES" if key.lanes else "1"
 
 
 def lanes(key: Key, part: Part) -> Iterator[str]:

@@ -87,7 +87,7 @@ def _at_face(key: Key) -> Iterator[str]:
         yield from named(key, number, term, _FACE)
     yield f"out = row_o + z0 * o_{key.ndim - 1}"
     yield from at_end(key, _FACE, True, ends(key, _FACE, True))
-    yield from (lanes if key.has_lanes else elements)(key, _FACE)
+    yield from (lanes if key.lanes else elements)(key, _FACE)
     yield from at_end(key, _FACE, False, ends(key, _FACE, False))
 
 

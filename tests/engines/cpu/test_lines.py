@@ -8,6 +8,7 @@ import pytest
 from gradkit import Axis, D, Dirichlet, FiniteDifference, Grid, Laplacian, Neumann, Robin, Stencil
 from gradkit.engines import reference
 from gradkit.engines.cpu import compiled, numbers
+from gradkit.engines.program import program_of
 
 from .conftest import compare, same_bits
 from .test_compiled import values
@@ -45,6 +46,24 @@ def test_results_begin_anywhere_in_a_line_of_the_cache(operator, end, past, monk
             assert same_bits(result, expected)
             result[...] = np.pi
             assert np.all(room == np.pi), "something else was written to"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "lanes"),
+    [
+        ("float32", {5: 0, 6: 4, 9: 4, 10: 8, 13: 8, 17: 8, 18: 16}),
+        ("float64", {5: 2, 6: 4, 9: 4, 10: 8}),
+        ("int64", {5: 2, 9: 4}),
+    ],
+)
+def test_short_lines_are_taken_as_parts_of_a_line_of_the_cache(dtype, lanes):
+    for columns, wanted in lanes.items():
+        plan = Laplacian(2).on(Grid(Axis(0.3), Axis(0.7)), (6, columns))
+        f = values(plan.shape, dtype)
+        program = program_of(plan, [f])
+        key, _ = numbers.key_of(plan, program, 0, [f], np.empty(plan.shape, program.result))
+        assert key.lanes == wanted
+        compare(plan, [f])
 
 
 @pytest.mark.parametrize("last", [Axis(0.1), WALLS], ids=["written out", "tables"])
