@@ -300,7 +300,7 @@ class _Builder:
         return [place * self.parts + part for place in places for part in range(self.parts)]
 
     def _end_of(self, place: int, size: int) -> int:
-        """A place in a line, from the nearer end: middles, more than half of it, are between."""
+        """A place in a line of some size, from the nearer end."""
         return place if 2 * place < size else place - size
 
     def _term(self, number: int, sequel: Sequel, rows: tuple[int, list[Run]]) -> Term:

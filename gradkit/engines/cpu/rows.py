@@ -91,11 +91,18 @@ def run_at(runs: Sequence[Run], row: int) -> Run:
 
 
 def written_out(runs: Sequence[Run]) -> Run:
-    """The rows that the text has: most of the rows, or none; it has no rows without differences."""
-    longest = max(runs, key=lambda run: run.is_plain * (run.stop - run.start))
-    if longest.is_plain and longest.pairs and 2 * (longest.stop - longest.start) > runs[-1].stop:
-        return longest
-    return Run(0, 0, 0, (), (), True)
+    """The rows that the text has, alike and about the centre of an axis, or none.
+
+    So rows before these are nearer to its beginning, those behind nearer to its end. There are none
+    without differences.
+    """
+    size = runs[-1].stop
+    central = [
+        run
+        for run in runs
+        if run.is_plain and run.pairs and 2 * (run.start - 1) < size <= 2 * run.stop
+    ]
+    return max(central, key=lambda run: run.stop - run.start, default=Run(0, 0, 0, (), (), True))
 
 
 def _point_at(point: Any, start: int, row: int, axis: int) -> Point | None:

@@ -66,6 +66,28 @@ def test_short_lines_are_taken_as_parts_of_a_line_of_the_cache(dtype, lanes):
         compare(plan, [f])
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "edge_order", "columns"),
+    [(2, 1, 2), (2, 1, 3), (2, 2, 3), (2, 2, 4), (4, 4, 5), (4, 4, 6), (4, 2, 8)],
+)
+def test_lines_of_few_points_are_written_out(accuracy, edge_order, columns):
+    grid, method = Grid(Axis(0.3), Axis(0.7)), FiniteDifference(accuracy)
+    plan = D(1).on(grid, (7, columns), method=method, edge_order=edge_order)
+    f = values(plan.shape)
+    found = numbers.key_of(plan, program_of(plan, [f]), 0, [f], np.empty(plan.shape))
+    key, given = found
+    middle = given.slots["t0_stop"] - given.slots["t0_start"]
+    assert middle >= 1
+    assert len(key.ends) == columns - middle
+    compare(plan, [f])
+
+
+def test_axes_of_few_points_across_lines():
+    for axis, shape in ((0, (3, 6, 20)), (1, (6, 3, 20)), (0, (2, 6, 20))):
+        plan = D(axis).on(Grid(Axis(0.3), Axis(0.7), Axis()), shape, edge_order=1)
+        compare(plan, [values(shape)])
+
+
 @pytest.mark.parametrize("last", [Axis(0.1), WALLS], ids=["written out", "tables"])
 def test_boxes_cut_lines_and_rows_anywhere(last, cut):
     # Boxes before the plain rows, behind them, with some of them, and with fewer than lanes.
