@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
+from concurrent.futures import ThreadPoolExecutor
+from threading import Condition, Lock
 from typing import TypeVar
 
 import numpy as np
@@ -102,6 +102,46 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+class _Help:
+    """Other threads that work for a call, which must not end before them: they use its memory."""
+
+    def __init__(self) -> None:
+        self.changed = Condition(Lock())
+        self.working = 0
+        self.is_over = False
+        self.errors: list[BaseException] = []
+
+    def work(self, worker: Callable[[], Callable[[Task], None]], left: Iterator[Task]) -> None:
+        """Do tasks in another thread, if the call is not over yet."""
+        with self.changed:
+            if self.is_over:
+                return
+            self.working += 1
+        try:
+            _work(worker, left)
+        except BaseException as error:  # noqa: BLE001
+            self.errors.append(error)
+        finally:
+            with self.changed:
+                self.working -= 1
+                self.changed.notify()
+
+    def dismiss(self) -> None:
+        """Let no thread begin, and wait for those that have: an interrupt is raised after that."""
+        interrupt: KeyboardInterrupt | None = None
+        while True:
+            try:
+                with self.changed:
+                    self.is_over = True
+                    while self.working:
+                        self.changed.wait()
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
+
+
 def in_parallel(
     worker: Callable[[], Callable[[Task], None]], tasks: Iterable[Task], threads: int
 ) -> None:
@@ -124,24 +164,24 @@ def in_parallel(
     # The iterator of a list hands out each task once, whichever threads ask.
     waiting = list(tasks)
     left = iter(waiting)
-    crew = _crew
+    crew, help_ = _crew, _Help()
     others = crew.join(min(threads, len(waiting)))
-    futures: list[Future[None]] = []
     try:
         try:
             for _ in range(others):
-                futures.append(crew.hired(others).submit(_work, worker, left))
+                crew.hired(others).submit(help_.work, worker, left)
         except RuntimeError:
             pass  # no more threads can be had, at exit for instance: this one does the rest
-        try:
-            _work(worker, left)
-        finally:
-            errors = [future.exception() for future in futures if not future.cancel()]
-        for error in errors:
-            if error is not None:
-                raise error
+        _work(worker, left)
     finally:
-        crew.leave(others)
+        for _ in left:
+            pass  # where this thread was interrupted, the others stop, too
+        try:
+            help_.dismiss()
+        finally:
+            crew.leave(others)
+    for error in help_.errors:
+        raise error
 
 
 def each(do: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:

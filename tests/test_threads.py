@@ -1,6 +1,7 @@
 """Threads that calls share: all tasks once, errors, limits, forks."""
 
 import multiprocessing
+import signal
 import subprocess
 import sys
 import threading
@@ -176,3 +177,68 @@ def test_chunks_of_dask_in_its_threads():
     lazy = gradkit.gradient(da.from_array(f, chunks=(200, 350)), 0.1)
     for ours, theirs in zip(lazy, np.gradient(f, 0.1), strict=True):
         np.testing.assert_array_equal(ours.compute(scheduler="threads", num_workers=4), theirs)
+
+
+def interrupted_after(seconds, do):
+    """Call a function, and interrupt it as Ctrl-C does; raises what comes of that."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        do()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+has_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers of Unix")
+
+
+@has_timers
+def test_an_interrupt_waits_for_the_other_threads():
+    begun, ended = [], []
+
+    def do(task):
+        if threading.current_thread() is threading.main_thread():
+            while not begun:
+                time.sleep(0.001)
+            return
+        begun.append(task)
+        time.sleep(0.6)
+        ended.append(task)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_after(0.2, lambda: in_parallel(lambda: do, range(8), 3))
+    assert begun
+    assert sorted(begun) == sorted(ended)
+    assert threads._crew.busy == 0
+
+
+def test_an_interrupt_while_threads_are_started_stops_those_that_were(monkeypatch):
+    begun, ended = threading.Event(), []
+
+    def do(task):
+        begun.set()
+        time.sleep(0.05)
+        ended.append(task)
+
+    class Crew(threads._Crew):
+        asked = 0
+
+        def hired(self, others):
+            self.asked += 1
+            if self.asked == 2:
+                assert begun.wait(60)
+                raise KeyboardInterrupt
+            return super().hired(others)
+
+    monkeypatch.setattr(threads, "_crew", Crew())
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(lambda: do, range(100), 4)
+    before = len(ended)
+    time.sleep(0.2)
+    assert before == len(ended) < 5
+    assert threads._crew.busy == 0
