@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from threading import Condition, Lock
+from functools import partial
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import TypeVar
 
 import numpy as np
@@ -58,13 +59,17 @@ def worth_calling(size: int) -> int:
 
 
 class _Crew:
-    """The threads of this process beside those that call, made when they are first wanted."""
+    """The threads of this process beside those that call, made when they are first wanted.
+
+    An interrupt may come anywhere in a call. Locks and queues that are not of C, those of
+    `ThreadPoolExecutor` too, can be left locked by one, and then all calls after it would hang.
+    """
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.busy = 0
         self.size = 0
-        self.executor: ThreadPoolExecutor | None = None
+        self.wanted: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
     def join(self, wanted: int) -> int:
         """Count a caller as busy, and as many others as it may have; returns their number."""
@@ -79,14 +84,21 @@ class _Crew:
         with self.lock:
             self.busy -= 1 + others
 
-    def hired(self, others: int) -> ThreadPoolExecutor:
-        """An executor of that many threads at least."""
+    def ask(self, others: int, do: Callable[[], None]) -> None:
+        """Let one of that many threads at least do this."""
         with self.lock:
-            if self.executor is None or self.size < others:
-                self.size = max(others, limit() - 1)
-                # Threads of a smaller one end when its work is done.
-                self.executor = ThreadPoolExecutor(self.size, thread_name_prefix="gradkit")
-            return self.executor
+            while self.size < others:
+                name = f"gradkit_{self.size}"
+                Thread(target=_wait_for_work, args=(self.wanted,), name=name, daemon=True).start()
+                self.size += 1
+        self.wanted.put(do)
+
+
+def _wait_for_work(wanted: SimpleQueue[Callable[[], None]]) -> None:
+    while True:
+        do = wanted.get()
+        do()
+        del do  # and with it the arrays of the call
 
 
 _crew = _Crew()
@@ -106,35 +118,35 @@ class _Help:
     """Other threads that work for a call, which must not end before them: they use its memory."""
 
     def __init__(self) -> None:
-        self.changed = Condition(Lock())
-        self.working = 0
+        self.lock = Lock()
         self.is_over = False
+        #: One lock per thread that has begun, which it holds until it is done.
+        self.begun: list[Lock] = []
         self.errors: list[BaseException] = []
 
     def work(self, worker: Callable[[], Callable[[Task], None]], left: Iterator[Task]) -> None:
         """Do tasks in another thread, if the call is not over yet."""
-        with self.changed:
-            if self.is_over:
-                return
-            self.working += 1
-        try:
-            _work(worker, left)
-        except BaseException as error:  # noqa: BLE001
-            self.errors.append(error)
-        finally:
-            with self.changed:
-                self.working -= 1
-                self.changed.notify()
+        working = Lock()
+        with working:
+            with self.lock:
+                if self.is_over:
+                    return
+                self.begun.append(working)
+            try:
+                _work(worker, left)
+            except BaseException as error:  # noqa: BLE001
+                self.errors.append(error)
 
     def dismiss(self) -> None:
         """Let no thread begin, and wait for those that have: an interrupt is raised after that."""
         interrupt: KeyboardInterrupt | None = None
         while True:
             try:
-                with self.changed:
+                with self.lock:
                     self.is_over = True
-                    while self.working:
-                        self.changed.wait()
+                for working in self.begun:
+                    with working:
+                        pass
                 break
             except KeyboardInterrupt as error:
                 interrupt = error
@@ -169,7 +181,7 @@ def in_parallel(
     try:
         try:
             for _ in range(others):
-                crew.hired(others).submit(help_.work, worker, left)
+                crew.ask(others, partial(help_.work, worker, left))
         except RuntimeError:
             pass  # no more threads can be had, at exit for instance: this one does the rest
         _work(worker, left)

@@ -228,12 +228,12 @@ def test_an_interrupt_while_threads_are_started_stops_those_that_were(monkeypatc
     class Crew(threads._Crew):
         asked = 0
 
-        def hired(self, others):
+        def ask(self, others, do):
             self.asked += 1
             if self.asked == 2:
                 assert begun.wait(60)
                 raise KeyboardInterrupt
-            return super().hired(others)
+            super().ask(others, do)
 
     monkeypatch.setattr(threads, "_crew", Crew())
     with pytest.raises(KeyboardInterrupt):
