@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from queue import SimpleQueue
@@ -67,22 +68,30 @@ class _Crew:
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.busy = 0
+        self.counted = 0
+        #: What has been given back, but is still counted.
+        self.given_back: deque[int] = deque()
         self.size = 0
         self.wanted: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
-    def join(self, wanted: int) -> int:
+    @property
+    def busy(self) -> int:
+        """How many threads work for calls, those that call included."""
+        while self.given_back:
+            # No interrupt comes between these two.
+            self.counted -= self.given_back[0]
+            self.given_back.popleft()
+        return self.counted
+
+    def join(self, call: _Help, wanted: int) -> int:
         """Count a caller as busy, and as many others as it may have; returns their number."""
         most = limit()
         with self.lock:
             others = max(min(wanted, most - self.busy) - 1, 0)
-            self.busy += 1 + others
+            # No interrupt comes between these two.
+            self.counted += 1 + others
+            call.counted = 1 + others
         return others
-
-    def leave(self, others: int) -> None:
-        """Give back what `join` counted."""
-        with self.lock:
-            self.busy -= 1 + others
 
     def ask(self, others: int, do: Callable[[], None]) -> None:
         """Let one of that many threads at least do this."""
@@ -118,6 +127,8 @@ class _Help:
     """Other threads that work for a call, which must not end before them: they use its memory."""
 
     def __init__(self) -> None:
+        #: How many threads `_Crew.join` counted.
+        self.counted = 0
         self.lock = Lock()
         self.is_over = False
         #: One lock per thread that has begun, which it holds until it is done.
@@ -136,22 +147,6 @@ class _Help:
                 _work(worker, left)
             except BaseException as error:  # noqa: BLE001
                 self.errors.append(error)
-
-    def dismiss(self) -> None:
-        """Let no thread begin, and wait for those that have: an interrupt is raised after that."""
-        interrupt: KeyboardInterrupt | None = None
-        while True:
-            try:
-                with self.lock:
-                    self.is_over = True
-                for working in self.begun:
-                    with working:
-                        pass
-                break
-            except KeyboardInterrupt as error:
-                interrupt = error
-        if interrupt is not None:
-            raise interrupt
 
 
 def in_parallel(
@@ -176,23 +171,35 @@ def in_parallel(
     # The iterator of a list hands out each task once, whichever threads ask.
     waiting = list(tasks)
     left = iter(waiting)
-    crew, help_ = _crew, _Help()
-    others = crew.join(min(threads, len(waiting)))
+    crew = _crew
+    call = _Help()
     try:
+        others = crew.join(call, min(threads, len(waiting)))
         try:
             for _ in range(others):
-                crew.ask(others, partial(help_.work, worker, left))
+                crew.ask(others, partial(call.work, worker, left))
         except RuntimeError:
             pass  # no more threads can be had, at exit for instance: this one does the rest
         _work(worker, left)
     finally:
-        for _ in left:
-            pass  # where this thread was interrupted, the others stop, too
-        try:
-            help_.dismiss()
-        finally:
-            crew.leave(others)
-    for error in help_.errors:
+        interrupt: KeyboardInterrupt | None = None
+        # Written out here: an interrupt could come before a function of this began.
+        while True:
+            try:
+                for _ in left:
+                    pass
+                with call.lock:
+                    call.is_over = True
+                for working in call.begun:
+                    with working:
+                        pass
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+        crew.given_back.append(call.counted)
+        if interrupt is not None:
+            raise interrupt
+    for error in call.errors:
         raise error
 
 

@@ -242,3 +242,53 @@ def test_an_interrupt_while_threads_are_started_stops_those_that_were(monkeypatc
     time.sleep(0.2)
     assert before == len(ended) < 5
     assert threads._crew.busy == 0
+
+
+def test_calls_after_an_interrupt_anywhere_are_served_in_threads():
+    in_parallel(lambda: lambda task: time.sleep(0.001), range(20), 4)  # threads are there
+    running, events, where = [], 0, 0
+
+    def do(task):
+        running.append(task)
+        time.sleep(0.0005)
+        running.remove(task)
+
+    def interrupts(frame, event, argument):
+        nonlocal events
+        if event in ("call", "return") and frame.f_code is not do.__code__:
+            events += 1
+            if events == where:
+                raise KeyboardInterrupt
+        return interrupts
+
+    def call():
+        sys.settrace(interrupts)
+        try:
+            in_parallel(lambda: do, range(12), 4)
+        finally:
+            sys.settrace(None)
+
+    def helpers():
+        names = set()
+
+        def worker():
+            names.add(threading.current_thread().name)
+            return lambda task: time.sleep(0.002)
+
+        after = threading.Thread(target=in_parallel, args=(worker, range(12), 4), daemon=True)
+        after.start()
+        after.join(20)
+        assert not after.is_alive()
+        return len(names) - 1
+
+    interrupted = 0
+    while where < 60:
+        events, where = 0, where + 1
+        try:
+            call()
+        except KeyboardInterrupt:
+            interrupted += 1
+        assert running == []
+        assert threads._crew.busy == 0
+        assert helpers()
+    assert interrupted > 10
