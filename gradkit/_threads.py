@@ -166,7 +166,7 @@ def in_parallel(
     Notes
     -----
     Calls that run at the same time share `limit` threads, those that they were made from included.
-    The first error stops all threads, and is raised when they have stopped.
+    The first error stops all threads, and is raised when they have stopped; so does an interrupt.
     """
     # The iterator of a list hands out each task once, whichever threads ask.
     waiting = list(tasks)
