@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
+from functools import partial
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import TypeVar
 
 import numpy as np
@@ -58,35 +60,54 @@ def worth_calling(size: int) -> int:
 
 
 class _Crew:
-    """The threads of this process beside those that call, made when they are first wanted."""
+    """The threads of this process beside those that call, made when they are first wanted.
+
+    An interrupt may come anywhere in a call. Locks and queues that are not of C, those of
+    `ThreadPoolExecutor` too, can be left locked by one, and then all calls after it would hang.
+    """
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.busy = 0
+        self.counted = 0
+        #: What has been given back, but is still counted.
+        self.given_back: deque[int] = deque()
         self.size = 0
-        self.executor: ThreadPoolExecutor | None = None
+        self.wanted: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
-    def join(self, wanted: int) -> int:
+    @property
+    def busy(self) -> int:
+        """How many threads work for calls, those that call included."""
+        while self.given_back:
+            # No interrupt comes between these two.
+            self.counted -= self.given_back[0]
+            self.given_back.popleft()
+        return self.counted
+
+    def join(self, call: _Help, wanted: int) -> int:
         """Count a caller as busy, and as many others as it may have; returns their number."""
         most = limit()
         with self.lock:
             others = max(min(wanted, most - self.busy) - 1, 0)
-            self.busy += 1 + others
+            # No interrupt comes between these two.
+            self.counted += 1 + others
+            call.counted = 1 + others
         return others
 
-    def leave(self, others: int) -> None:
-        """Give back what `join` counted."""
+    def ask(self, others: int, do: Callable[[], None]) -> None:
+        """Let one of that many threads at least do this."""
         with self.lock:
-            self.busy -= 1 + others
+            while self.size < others:
+                name = f"gradkit_{self.size}"
+                Thread(target=_wait_for_work, args=(self.wanted,), name=name, daemon=True).start()
+                self.size += 1
+        self.wanted.put(do)
 
-    def hired(self, others: int) -> ThreadPoolExecutor:
-        """An executor of that many threads at least."""
-        with self.lock:
-            if self.executor is None or self.size < others:
-                self.size = max(others, limit() - 1)
-                # Threads of a smaller one end when its work is done.
-                self.executor = ThreadPoolExecutor(self.size, thread_name_prefix="gradkit")
-            return self.executor
+
+def _wait_for_work(wanted: SimpleQueue[Callable[[], None]]) -> None:
+    while True:
+        do = wanted.get()
+        do()
+        del do  # and with it the arrays of the call
 
 
 _crew = _Crew()
@@ -100,6 +121,32 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+class _Help:
+    """Other threads that work for a call, which must not end before them: they use its memory."""
+
+    def __init__(self) -> None:
+        #: How many threads `_Crew.join` counted.
+        self.counted = 0
+        self.lock = Lock()
+        self.is_over = False
+        #: One lock per thread that has begun, which it holds until it is done.
+        self.begun: list[Lock] = []
+        self.errors: list[BaseException] = []
+
+    def work(self, worker: Callable[[], Callable[[Task], None]], left: Iterator[Task]) -> None:
+        """Do tasks in another thread, if the call is not over yet."""
+        working = Lock()
+        with working:
+            with self.lock:
+                if self.is_over:
+                    return
+                self.begun.append(working)
+            try:
+                _work(worker, left)
+            except BaseException as error:  # noqa: BLE001
+                self.errors.append(error)
 
 
 def in_parallel(
@@ -119,29 +166,41 @@ def in_parallel(
     Notes
     -----
     Calls that run at the same time share `limit` threads, those that they were made from included.
-    The first error stops all threads, and is raised when they have stopped.
+    The first error stops all threads, and is raised when they have stopped; so does an interrupt.
     """
     # The iterator of a list hands out each task once, whichever threads ask.
     waiting = list(tasks)
     left = iter(waiting)
     crew = _crew
-    others = crew.join(min(threads, len(waiting)))
-    futures: list[Future[None]] = []
+    call = _Help()
     try:
+        others = crew.join(call, min(threads, len(waiting)))
         try:
             for _ in range(others):
-                futures.append(crew.hired(others).submit(_work, worker, left))
+                crew.ask(others, partial(call.work, worker, left))
         except RuntimeError:
             pass  # no more threads can be had, at exit for instance: this one does the rest
-        try:
-            _work(worker, left)
-        finally:
-            errors = [future.exception() for future in futures if not future.cancel()]
-        for error in errors:
-            if error is not None:
-                raise error
+        _work(worker, left)
     finally:
-        crew.leave(others)
+        interrupt: KeyboardInterrupt | None = None
+        # Written out here: an interrupt could come before a function of this began.
+        while True:
+            try:
+                for _ in left:
+                    pass
+                with call.lock:
+                    call.is_over = True
+                for working in call.begun:
+                    with working:
+                        pass
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+        crew.given_back.append(call.counted)
+        if interrupt is not None:
+            raise interrupt
+    for error in call.errors:
+        raise error
 
 
 def each(do: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:

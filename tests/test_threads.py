@@ -1,6 +1,7 @@
 """Threads that calls share: all tasks once, errors, limits, forks."""
 
 import multiprocessing
+import signal
 import subprocess
 import sys
 import threading
@@ -176,3 +177,118 @@ def test_chunks_of_dask_in_its_threads():
     lazy = gradkit.gradient(da.from_array(f, chunks=(200, 350)), 0.1)
     for ours, theirs in zip(lazy, np.gradient(f, 0.1), strict=True):
         np.testing.assert_array_equal(ours.compute(scheduler="threads", num_workers=4), theirs)
+
+
+def interrupted_after(seconds, do):
+    """Call a function, and interrupt it as Ctrl-C does; raises what comes of that."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        do()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+has_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers of Unix")
+
+
+@has_timers
+def test_an_interrupt_waits_for_the_other_threads():
+    begun, ended = [], []
+
+    def do(task):
+        if threading.current_thread() is threading.main_thread():
+            while not begun:
+                time.sleep(0.001)
+            return
+        begun.append(task)
+        time.sleep(0.6)
+        ended.append(task)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_after(0.2, lambda: in_parallel(lambda: do, range(8), 3))
+    assert begun
+    assert sorted(begun) == sorted(ended)
+    assert threads._crew.busy == 0
+
+
+def test_an_interrupt_while_threads_are_started_stops_those_that_were(monkeypatch):
+    begun, ended = threading.Event(), []
+
+    def do(task):
+        begun.set()
+        time.sleep(0.05)
+        ended.append(task)
+
+    class Crew(threads._Crew):
+        asked = 0
+
+        def ask(self, others, do):
+            self.asked += 1
+            if self.asked == 2:
+                assert begun.wait(60)
+                raise KeyboardInterrupt
+            super().ask(others, do)
+
+    monkeypatch.setattr(threads, "_crew", Crew())
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(lambda: do, range(100), 4)
+    before = len(ended)
+    time.sleep(0.2)
+    assert before == len(ended) < 5
+    assert threads._crew.busy == 0
+
+
+def test_calls_after_an_interrupt_anywhere_are_served_in_threads():
+    in_parallel(lambda: lambda task: time.sleep(0.001), range(20), 4)  # threads are there
+    running, events, where = [], 0, 0
+
+    def do(task):
+        running.append(task)
+        time.sleep(0.0005)
+        running.remove(task)
+
+    def interrupts(frame, event, argument):
+        nonlocal events
+        if event in ("call", "return") and frame.f_code is not do.__code__:
+            events += 1
+            if events == where:
+                raise KeyboardInterrupt
+        return interrupts
+
+    def call():
+        sys.settrace(interrupts)
+        try:
+            in_parallel(lambda: do, range(12), 4)
+        finally:
+            sys.settrace(None)
+
+    def helpers():
+        names = set()
+
+        def worker():
+            names.add(threading.current_thread().name)
+            return lambda task: time.sleep(0.002)
+
+        after = threading.Thread(target=in_parallel, args=(worker, range(12), 4), daemon=True)
+        after.start()
+        after.join(20)
+        assert not after.is_alive()
+        return len(names) - 1
+
+    interrupted = 0
+    while where < 60:
+        events, where = 0, where + 1
+        try:
+            call()
+        except KeyboardInterrupt:
+            interrupted += 1
+        assert running == []
+        assert threads._crew.busy == 0
+        assert helpers()
+    assert interrupted > 10
