@@ -182,7 +182,7 @@ def in_parallel(
             pass  # no more threads can be had, at exit for instance: this one does the rest
         _work(worker, left)
     finally:
-        interrupt: KeyboardInterrupt | None = None
+        interrupt: BaseException | None = None
         # Written out here: an interrupt could come before a function of this began.
         while True:
             try:
@@ -194,7 +194,7 @@ def in_parallel(
                     with working:
                         pass
                 break
-            except KeyboardInterrupt as error:
+            except BaseException as error:  # noqa: BLE001 (what a handler of signals raises)
                 interrupt = error
         crew.given_back.append(call.counted)
         if interrupt is not None:
