@@ -262,11 +262,12 @@ def test_calls_after_an_interrupt_anywhere_are_served_in_threads():
         return interrupts
 
     def call():
+        tracer = sys.gettrace()  # that of coverage
         sys.settrace(interrupts)
         try:
             in_parallel(lambda: do, range(12), 4)
         finally:
-            sys.settrace(None)
+            sys.settrace(tracer)
 
     def helpers():
         names = set()
