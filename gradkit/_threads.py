@@ -145,7 +145,7 @@ class _Help:
                 self.begun.append(working)
             try:
                 _work(worker, left)
-            except BaseException as error:  # noqa: BLE001
+            except BaseException as error:  # noqa: BLE001 (the call raises it)
                 self.errors.append(error)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradkit import _array
+from gradkit._array import Array
 from gradkit._dtypes import dtype_name, kind
 from gradkit.chains import Along, Chain, Parameter, Times
 from gradkit.places import Places
@@ -120,6 +121,14 @@ class Bound:
         hosted = (_array.to_host(array, "coefficient") for array in arrays)
         pairs = zip(self.parameters, hosted, strict=True)
         return replace(self, parameters=tuple(p._replace(array=array) for p, array in pairs))
+
+    def zero(self) -> Array:
+        """A number of the library, and in the place, of the arrays; on the host if they are."""
+        elsewhere = (p.array for p in self.parameters if not isinstance(p.array, np.ndarray))
+        like = next(elsewhere, np.zeros(()))
+        xp = _array.namespace(like)
+        real = _array.native(xp, _array.default_real(like))
+        return xp.zeros((), dtype=real, device=_array.device(like))
 
     def without_arrays(self) -> Bound:
         """The same with no parameters but their shapes: for blocks, which get parts of them."""

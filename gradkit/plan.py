@@ -385,13 +385,9 @@ class Plan(Renderings):
 
         ``plan(f) == plan.linear(f) + plan.offset``, up to rounding; 0 where nothing is known.
         """
-        like: Array = np.zeros(())
-        for parameter in self.parameters:
-            if not isinstance(parameter.array, np.ndarray):
-                like = parameter.array
-        xp, device = _array.namespace(like), _array.device(like)
-        real = _array.native(xp, _array.default_real(like))
-        zeros = [xp.zeros(shape, dtype=real, device=device) for shape in self.input_shapes]
+        zero = self.bound.zero()
+        xp, device = _array.namespace(zero), _array.device(zero)
+        zeros = [xp.zeros(shape, dtype=zero.dtype, device=device) for shape in self.input_shapes]
         return self(zeros if len(zeros) > 1 else zeros[0])
 
     # --- running ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradkit._array import Array, as_array, default_real, device, namespace, native
+from gradkit._array import Array, as_array, namespace
 from gradkit._values import nearest_float
 from gradkit.boundaries import Boundary, Condition
 from gradkit.chains import Along, Wall
@@ -151,16 +151,6 @@ def _index(index: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
 # --- the explanation of a plan ------------------------------------------------------------------
 
 
-def _zero(plan: Plan) -> Array:
-    """A number of the library and the place of the arrays of a plan, on the host if it has none."""
-    for parameter in plan.parameters:
-        like = parameter.array
-        if not isinstance(like, np.ndarray):
-            xp = namespace(like)
-            return xp.zeros((), dtype=native(xp, default_real(like)), device=device(like))
-    return np.zeros(())
-
-
 def explanation(plan: Plan, inputs: Sequence[Any]) -> Report:
     """What a call of a plan does; see `Plan.explain`."""
     size = " x ".join(map(str, plan.shape)) or "()"
@@ -189,7 +179,7 @@ def explanation(plan: Plan, inputs: Sequence[Any]) -> Report:
     arrays: list[Array] = [as_array(f, f"inputs[{i}]") for i, f in enumerate(inputs)]
     if not arrays:
         # No memory is taken: only the library and the dtype matter.
-        zero = _zero(plan)
+        zero = plan.bound.zero()
         arrays = [namespace(zero).broadcast_to(zero, shape) for shape in plan.input_shapes]
     lines.append(type(plan).engine_report(plan, arrays))
     return Report("\n".join(lines))

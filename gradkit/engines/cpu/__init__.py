@@ -199,7 +199,10 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
         return reference.run(plan, inputs)
     given = None if out is None else _given_results(service, out)
     results = _new_results(shapes, service.program.result, inputs[0]) if given is None else given
-    write = partial(_write, plan, stretches, service, inputs, results, pays)
+    if stretches is None:
+        write = partial(_serve, plan, service, inputs, results, pays)
+    else:
+        write = partial(_run_in_stretches, plan, stretches, inputs, results, pays)
     try:
         if write(compiles):
             _keep_ready(plan, inputs[0], results, out, compiles)
@@ -210,22 +213,6 @@ def run(plan: Plan, inputs: Sequence[Array], out: Sequence[Array] | None = None)
     return _targets.delivered([results[number] for number in service.program.outputs], out)
 
 
-def _write(
-    plan: Plan,
-    stretches: Stretches | None,
-    service: _Service,
-    inputs: Sequence[np.ndarray],
-    results: Sequence[np.ndarray],
-    pays: bool,
-    compiles: bool,
-) -> bool:
-    """Write to one array per distinct output; returns whether kernels of this plan did."""
-    if stretches is None:
-        return _serve(plan, service, inputs, results, pays, compiles)
-    _run_in_stretches(plan, stretches, inputs, results, pays, compiles)
-    return False
-
-
 def _serve(
     plan: Plan,
     service: _Service,
@@ -234,7 +221,7 @@ def _serve(
     pays: bool,
     compiles: bool,
 ) -> bool:
-    """Write to one array per distinct output; returns whether kernels did."""
+    """Write to one array per distinct output; returns whether kernels of the plan did."""
     threads = worth_calling(service.total)
     if pays and compiled.run(plan, inputs, results, threads, compiles):
         return True
@@ -252,8 +239,8 @@ def _run_in_stretches(
     results: Sequence[np.ndarray],
     pays: bool,
     compiles: bool,
-) -> None:
-    """Write to one array per distinct output, part by part of a long axis."""
+) -> bool:
+    """Do the same part by part of a long axis, which kernels of the plan do not."""
     recorder = Recorder()
     with recorder.noting():
         for part, given, targets in stretches.parts(plan, inputs, results):
@@ -262,6 +249,7 @@ def _run_in_stretches(
             _serve(part, _service(part, given), given, targets, pays and is_long, compiles)
     whole(plan)
     recorder.report()
+    return False
 
 
 def _is_small(service: _Service, f: np.ndarray) -> bool:

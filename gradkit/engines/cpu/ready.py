@@ -2,10 +2,10 @@
 
 A kernel takes a microsecond or two for a few thousand elements; all checks and choices of a call
 take ten. Where a call was served by kernels, what it has settled holds for every other one with an
-array, and targets, of the same dtypes, shapes and strides: that they fit the plan
-and the engine, which kernels they need, and that elements of a target are apart. What such arrays
-may still differ in is looked at in each call, in `Ready`; whatever is unusual goes the long way,
-and has its checks and errors there.
+array, and targets, of the same dtypes, shapes and strides: that they fit the plan and the engine,
+which kernels they need, and that elements of a target are apart. What such arrays may still differ
+in is looked at in each call, in `Ready`; whatever is unusual goes the long way, and has its checks
+and errors there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from gradkit.engines.cpu.compiled import Call
 from gradkit.engines.cpu.floating import wants_errors
 
 __all__ = ["Ready", "pairs_of"]
-
 
 #: Two arrays of a call, by their numbers, and from the address of the first one that of the second
 #: has a distance between these, neither included, if they may share memory.

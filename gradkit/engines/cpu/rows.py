@@ -98,9 +98,7 @@ def written_out(runs: Sequence[Run]) -> Run:
     """
     size = runs[-1].stop
     central = [
-        run
-        for run in runs
-        if run.is_plain and run.pairs and 2 * (run.start - 1) < size <= 2 * run.stop
+        run for run in runs if run.is_plain and run.pairs and 2 * run.start < size <= 2 * run.stop
     ]
     return max(central, key=lambda run: run.stop - run.start, default=Run(0, 0, 0, (), (), True))
 

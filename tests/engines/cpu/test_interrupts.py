@@ -163,8 +163,8 @@ def test_results_of_the_reference():
 
 def test_new_results_are_dropped_at_once(in_tiles, monkeypatch):
     plan, f = D(0).on(GRID, SHAPE), RNG.random(SHAPE)
-    written = Interrupts(cpu._write)
-    monkeypatch.setattr(cpu, "_write", written)
+    written = Interrupts(cpu._serve)
+    monkeypatch.setattr(cpu, "_serve", written)
     plan(f)
     with pytest.raises(KeyboardInterrupt):
         plan(f)
