@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["DTYPES", "End", "Key", "Pair", "Term"]
+__all__ = ["DTYPES", "MOST_DIFFERENCES", "End", "Key", "Pair", "Term"]
 
 #: Dtypes of elements that kernels read.
 DTYPES = (
@@ -28,9 +28,9 @@ class Pair(NamedTuple):
 
 
 class End(NamedTuple):
-    """Differences at one element near an end of a line.
+    """Differences at one element near an end of a line, or in one row near a face.
 
-    `pairs` are the places of the high and the low value in the line of the input, if there are
+    `pairs` are the places of the high and the low value along the axis of the input, if there are
     any, negative ones from its end, and whether the difference has a weight. There is none in rows
     that are 0.
     """
@@ -45,8 +45,9 @@ class Term(NamedTuple):
     `split` are the low bits of integers that are differenced apart, `is_unit` tells whether
     neighbours along the last axis are neighbours in memory, `products` which arrays vary along it;
     `known` is the number of arrays that are known along walls; `ends` are its differences at the
-    places that `Key.ends` names, if they are taken along lines; `leads` tells whether no other
-    term needs elements of the same input sooner, `field` is the first term of the same input.
+    places that `Key.ends` names, if they are taken along lines; `faces` those of all rows before
+    and after the middle, if they are taken across lines and written out; `leads` tells whether no
+    other term needs elements of the same input sooner; `field` is the first term of the same input.
     """
 
     dtype: str
@@ -59,6 +60,7 @@ class Term(NamedTuple):
     known: int
     has_factor: bool
     ends: tuple[End, ...]
+    faces: tuple[tuple[End, ...], tuple[End, ...]]
     leads: bool
     field: int
 

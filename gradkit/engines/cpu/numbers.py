@@ -21,14 +21,16 @@ from gradkit.engines.cpu.addresses import address
 from gradkit.engines.cpu.axes import groups_of, order_of
 from gradkit.engines.cpu.compiling import has_fused_products, has_long_vectors
 from gradkit.engines.cpu.joint_source import shared_offsets
-from gradkit.engines.cpu.key import MOST_DIFFERENCES, End, Key, Pair, Term
+from gradkit.engines.cpu.key import End, Key, Pair, Term
 from gradkit.engines.cpu.preamble import LINE
 from gradkit.engines.cpu.quotients import reciprocal_in
 from gradkit.engines.cpu.rows import (
     Point,
     Run,
+    ends_beside,
     known_arrays,
     name_of,
+    rows_beside,
     run_at,
     runs_of,
     written_out,
@@ -153,7 +155,13 @@ class _Builder:
         for operand in flat:
             self._place(operand)
         rows = [self._rows(sequel) for sequel in self.sequels]
-        self.ends = self._ends(rows)
+        whole = self.sizes[-1] // self.parts
+        self.ends = ends_beside(
+            [runs for axis, runs in rows if axis == self.last],
+            [runs for axis, runs in rows if axis != self.last],
+            whole,
+            self.parts,
+        )
         self.leaders = self._leaders([axis for axis, _ in rows])
         named = [*divisors, *(d for _, runs in rows for d in written_out(runs).divisors)]
         self.has_reciprocals = self._have_reciprocals(named)
@@ -280,25 +288,6 @@ class _Builder:
             found.setdefault(self.sequels[number].source, number)
         return set(found.values())
 
-    def _ends(self, rows: Sequence[tuple[int, list[Run]]]) -> list[int]:
-        """The places near the ends of a line that the text has: all that are not in the middle."""
-        along = [runs for axis, runs in rows if axis == self.last]
-        middles = [written_out(runs) for runs in along]
-        whole = self.sizes[-1] // self.parts
-        first = max((run.start for run in middles), default=0)
-        after = min((run.stop for run in middles), default=whole)
-        if first >= after:
-            return []
-        places = [*range(first), *range(after, whole)]
-        found = [run_at(runs, place) for place in places for runs in along]
-        # At each place differences across the line are taken, too.
-        across = sum(len(written_out(runs).pairs) for axis, runs in rows if axis != self.last)
-        # A place without any counts, too: the values of all are held back together.
-        differences = sum(max(len(run.pairs), 1) for run in found) + across * len(places)
-        if differences * self.parts > MOST_DIFFERENCES or not all(run.is_plain for run in found):
-            return []
-        return [place * self.parts + part for place in places for part in range(self.parts)]
-
     def _end_of(self, place: int, size: int) -> int:
         """A place in a line of some size, from the nearer end."""
         return place if 2 * place < size else place - size
@@ -318,13 +307,17 @@ class _Builder:
         self.slots[f"{name}_ends"] = len(self.runs)
         if sequel.coefficient is not None:
             self.slots[f"{name}_c"] = self._number(sequel.coefficient)
-        ends = self._written_ends(name, sequel, runs) if axis == self.last else ()
-        line = self._line_of(f)
+        # Lines at faces of a single term are too few to pay for kernels of their own.
+        has_faces = axis != self.last and len(self.sequels) > 1
+        before, after = rows_beside(runs) if has_faces else (range(0), range(0))
+        places = self.ends if axis == self.last else [*before, *after]
+        written = self._written(name, sequel, rows, places)
+        rows_of_faces = len(before) + len(after)
         fields = [(s.source, repr(s.trim)) for s in self.sequels]
         return Term(
             _real_part(_dtypes.dtype_name(f.dtype)),
             self.splits[sequel.source],
-            line,
+            f.strides[self.groups[-1][-1]] == f.itemsize,
             axis,
             pairs,
             len(middle.divisors),
@@ -334,24 +327,29 @@ class _Builder:
             ),
             len(known),
             sequel.coefficient is not None,
-            ends,
+            written if axis == self.last else (),
+            (written[: len(before)], written[len(before) : rows_of_faces]),
             number in self.leaders,
             fields.index(fields[number]),
         )
 
-    def _written_ends(self, name: str, sequel: Sequel, runs: Sequence[Run]) -> tuple[End, ...]:
-        """List the numbers of the places near the ends of a line, one place after the other."""
-        size = self._length_of(sequel)
+    def _written(
+        self, name: str, sequel: Sequel, rows: tuple[int, Sequence[Run]], places: Sequence[int]
+    ) -> tuple[End, ...]:
+        """List the numbers of elements along an axis that are written out, one after the other."""
+        axis, runs = rows
+        parts = self.parts if axis == self.last else 1
+        size = self._length_of(sequel, axis) * parts
         self.slots[f"{name}_size"] = size
         self.slots[f"{name}_numbers"] = self.count
         found: list[End] = []
-        for place in self.ends:
-            row, part = divmod(place, self.parts)
+        for place in places:
+            row, part = divmod(place, parts)
             run = run_at(runs, row)
             pairs: list[tuple[int | None, int | None, bool]] = []
             for high, low, weight in run.pairs:
                 upper, lower = (
-                    point and self._end_of((row + point.offset) * self.parts + part, size)
+                    point and self._end_of((row + point.offset) * parts + part, size)
                     for point in (high, low)
                 )
                 pairs.append((upper, lower, weight is not None))
@@ -362,19 +360,15 @@ class _Builder:
             found.append(End(tuple(pairs), len(run.divisors)))
         return tuple(found)
 
-    def _length_of(self, sequel: Sequel) -> int:
-        """Elements of a line of the input of a term."""
-        axis = self.groups[-1][-1]
+    def _length_of(self, sequel: Sequel, position: int) -> int:
+        """Numbers along an axis of the input of a term."""
+        axis = self.groups[position][-1]
         step = sequel.steps[0] if sequel.steps else None
         if not isinstance(step, Passage):
-            return self.sizes[-1]
-        size = self.inputs[sequel.source].shape[axis]
-        if sequel.trim is not None:
-            size = len(range(*sequel.trim[axis].indices(size)))
-        return size * self.parts
-
-    def _line_of(self, f: np.ndarray) -> bool:
-        return f.strides[self.groups[-1][-1]] == f.itemsize
+            return self.sizes[-1] // self.parts
+        if sequel.trim is None:
+            return self.inputs[sequel.source].shape[axis]
+        return len(range(*sequel.trim[axis].indices(self.inputs[sequel.source].shape[axis])))
 
     def _middle(self, number: int, run: Run, axis: int, scale: int) -> tuple[Pair, ...]:
         """Name the numbers of the rows that are written out."""

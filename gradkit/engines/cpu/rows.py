@@ -7,9 +7,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from gradkit.engines.cpu.key import MOST_DIFFERENCES
 from gradkit.engines.program import Known, Passage, Sequel, Window
 
-__all__ = ["Point", "Run", "known_arrays", "name_of", "run_at", "runs_of", "written_out"]
+__all__ = [
+    "Point",
+    "Run",
+    "ends_beside",
+    "known_arrays",
+    "name_of",
+    "rows_beside",
+    "run_at",
+    "runs_of",
+    "written_out",
+]
+
+#: Differences across lines of one term at faces, at most, that are written out.
+MOST_AT_FACES = 24
 
 
 class Point(NamedTuple):
@@ -101,6 +115,47 @@ def written_out(runs: Sequence[Run]) -> Run:
         run for run in runs if run.is_plain and run.pairs and 2 * run.start < size <= 2 * run.stop
     ]
     return max(central, key=lambda run: run.stop - run.start, default=Run(0, 0, 0, (), (), True))
+
+
+def ends_beside(
+    along: Sequence[Sequence[Run]], across: Sequence[Sequence[Run]], size: int, parts: int
+) -> list[int]:
+    """The places near the ends of a line that the text has: all that are not in the middle.
+
+    Parameters
+    ----------
+    along, across : sequence of sequence of Run
+        The rows of the terms that take differences along lines, and across them.
+    size : int
+        Rows along a line.
+    parts : int
+        Elements of a row: those of a complex number are taken one by one.
+    """
+    middles = [written_out(runs) for runs in along]
+    first = max((run.start for run in middles), default=0)
+    after = min((run.stop for run in middles), default=size)
+    if first >= after:
+        return []
+    places = [*range(first), *range(after, size)]
+    found = [run_at(runs, place) for place in places for runs in along]
+    # At each place differences across the line are taken, too.
+    others = sum(len(written_out(runs).pairs) for runs in across)
+    # A place without any counts, too: the values of all are held back together.
+    differences = sum(max(len(run.pairs), 1) for run in found) + others * len(places)
+    if differences * parts > MOST_DIFFERENCES or not all(run.is_plain for run in found):
+        return []
+    return [place * parts + part for place in places for part in range(parts)]
+
+
+def rows_beside(runs: Sequence[Run]) -> tuple[range, range]:
+    """The rows before and after those in the middle, if the text has them: all, or none."""
+    middle = written_out(runs)
+    beside = [run for run in runs if run is not middle]
+    differences = sum(len(run.pairs) * (run.stop - run.start) for run in beside)
+    are_plain = all(run.is_plain and run.pairs for run in beside)
+    if middle.start == middle.stop or differences > MOST_AT_FACES or not are_plain:
+        return range(0), range(0)
+    return range(middle.start), range(middle.stop, runs[-1].stop)
 
 
 def _point_at(point: Any, start: int, row: int, axis: int) -> Point | None:

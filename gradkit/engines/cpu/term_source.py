@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
 import numpy as np
 
 from gradkit.engines.cpu.element_source import divided, division, divisor, indented, kind_of
-from gradkit.engines.cpu.key import Key, Term
+from gradkit.engines.cpu.key import End, Key, Term
 
 __all__ = [
     "Part",
@@ -70,7 +70,8 @@ def value_of(
     read = "line_R" if lanes else "read_R"
     names, total = points or [f"p{i}" for i in range(len(key.points))], ""
     for p, pair in enumerate(term.pairs):
-        part = _difference(key, number, p, lanes, names)
+        high, low = (None if i is None else names[i] for i in (pair.high, pair.low))
+        part = _difference(key, number, high, low, lanes)
         if pair.weight:
             weight = f"w{number}_{p}"
             is_column = pair.weight == "column" and term.axis == key.ndim - 1
@@ -81,10 +82,10 @@ def value_of(
         yield f"v{number} = {divided(key, f'v{number}', f'd{number}_{j}')}"
 
 
-def _difference(key: Key, number: int, p: int, lanes: str, names: Sequence[str]) -> str:
+def _difference(key: Key, number: int, high: str | None, low: str | None, lanes: str) -> str:
+    """A difference at an element x of a part, or from it on, of points that are named."""
     term = key.terms[number]
-    kind, pair = kind_of(term), term.pairs[p]
-    high, low = (None if i is None else names[i] for i in (pair.high, pair.low))
+    kind = kind_of(term)
     if lanes:
         if high is None:
             return f"(-value_lanes_{kind}({low}, x))"
@@ -106,24 +107,19 @@ def _form(kind: str, high: str | None, low: str | None) -> str:
 def end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
     """The differences of a term at a place near an end of a line."""
     name, kind, last = f"t{number}", kind_of(term), key.ndim - 1
-    # Weights and divisors of all places follow each other.
-    first = sum(sum(weighted for *_, weighted in end.pairs) + end.divisors for end in term.ends[:e])
-    numbers = (f"read_R(real, {name}_numbers + {first + n})" for n in count())
 
-    def read(place: int) -> str:
-        index = f"{place}" if place >= 0 else f"{name}_size - {-place}"
+    def read(place: int | None) -> str | None:
+        if place is None:
+            return None
+        index = _index(name, place)
         if term.is_unit:
             return f"read_{kind}(row_{name}_f, {index})"
         return f"read_{kind}(row_{name}_f + ({index}) * {name}_f_{last}, 0)"
 
-    end, total = term.ends[e], ""
-    for high, low, weighted in end.pairs:
-        part = _form(kind, *(None if place is None else read(place) for place in (high, low)))
-        part = f"{part} * {next(numbers)}" if weighted else part
-        total = f"{total} + {part}" if total else part
-    for _ in range(end.divisors):
-        total = f"({total}) {division(key)} {next(numbers)}"
-    yield f"v{number} = {total or 'R(0)'}"
+    def difference(high: int | None, low: int | None) -> str:
+        return _form(kind, read(high), read(low))
+
+    yield from _listed(key, number, term.ends, e, difference)
 
 
 def settled(
@@ -136,12 +132,65 @@ def settled(
 
 
 def at_face(key: Key, number: int, term: Term, part: Part, lanes: str) -> Iterator[str]:
-    """The differences of a term across lines, from the tables where this line is at its face."""
+    """The differences of a term across lines, where this line may be at its face."""
     yield f"if is_middle{number}:"
     yield from indented(value_of(key, number, term, lanes))
+    before, after = term.faces
+    rows = [f"{i}" for i in range(len(before))]
+    rows += [f"t{number}_stop + {i}" for i in range(len(after))]
+    for f, row in enumerate(rows):
+        # They are all rows that are not in the middle.
+        is_last = f == len(rows) - 1
+        yield "else:" if is_last else f"elif i{term.axis} == {row}:"
+        yield from indented(_face(key, number, f, part, lanes))
+    if rows:
+        return
     yield "else:"
     given, room = _given(key, number, term, f"run{number}", part.start), ", spare" if lanes else ""
     yield f"    v{number} = settled_{lanes}{kind_of(term)}({given}, x{room})"
+
+
+def _face(key: Key, number: int, f: int, part: Part, lanes: str) -> Iterator[str]:
+    """The differences of a term in a row at a face."""
+    term, name, last = key.terms[number], f"t{number}", key.ndim - 1
+    along = np.dtype(term.dtype).itemsize if term.is_unit else f"{name}_f_{last}"
+
+    def point(place: int | None) -> str | None:
+        if place is None:
+            return None
+        rows = f"({_index(name, place)} - i{term.axis}) * {name}_f_{term.axis}"
+        return f"row_{name}_f + {part.start} * {along} + {rows}"
+
+    def difference(high: int | None, low: int | None) -> str:
+        return _difference(key, number, point(high), point(low), lanes)
+
+    before, after = term.faces
+    yield from _listed(key, number, before + after, f, difference)
+
+
+def _index(name: str, place: int) -> str:
+    """A place along an axis of the input, counted from its beginning."""
+    return f"{place}" if place >= 0 else f"{name}_size - {-place}"
+
+
+def _listed(
+    key: Key,
+    number: int,
+    rows: Sequence[End],
+    i: int,
+    difference: Callable[[int | None, int | None], str],
+) -> Iterator[str]:
+    """The differences of a row whose weights and divisors follow those of the rows before it."""
+    first = sum(sum(weighted for *_, weighted in row.pairs) + row.divisors for row in rows[:i])
+    numbers = (f"read_R(real, t{number}_numbers + {first + n})" for n in count())
+    total = ""
+    for high, low, weighted in rows[i].pairs:
+        part = difference(high, low)
+        part = f"{part} * {next(numbers)}" if weighted else part
+        total = f"{total} + {part}" if total else part
+    for _ in range(rows[i].divisors):
+        total = f"({total}) {division(key)} {next(numbers)}"
+    yield f"v{number} = {total or 'R(0)'}"
 
 
 def _given(key: Key, number: int, term: Term, run: str, start: str) -> str:
