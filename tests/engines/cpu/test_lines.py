@@ -82,6 +82,26 @@ def test_lines_of_few_points_are_written_out(accuracy, edge_order, columns):
     compare(plan, [f])
 
 
+@pytest.mark.parametrize(
+    ("operator", "boundary", "accuracy", "rows"),
+    [
+        (Laplacian(2), "one-sided", 2, (1, 1)),
+        (Laplacian(2), "periodic", 4, (2, 2)),
+        (D(0) + D(1), "one-sided", 4, (2, 2)),
+        (D(0) + D(1), "antiperiodic", 4, (0, 0)),  # some values are turned
+        (D(0) + D(1), Dirichlet(2.5), 2, (0, 0)),  # some are known
+        (Laplacian(2), "one-sided", 8, (0, 0)),  # 80 differences
+        (D(0), "one-sided", 2, (0, 0)),  # two lines in all
+    ],
+)
+def test_rows_at_faces_of_sums_are_written_out(operator, boundary, accuracy, rows):
+    grid = Grid(Axis(0.3, boundary=boundary), Axis(0.7))
+    plan = operator.on(grid, (21, 33), method=FiniteDifference(accuracy))
+    f = values(plan.shape)
+    key, _ = numbers.key_of(plan, program_of(plan, [f]), 0, [f], np.empty(plan.shape))
+    assert tuple(map(len, key.terms[0].faces)) == rows
+
+
 def test_axes_of_few_points_across_lines():
     for axis, shape in ((0, (3, 6, 20)), (1, (6, 3, 20)), (0, (2, 6, 20))):
         plan = D(axis).on(Grid(Axis(0.3), Axis(0.7), Axis()), shape, edge_order=1)
