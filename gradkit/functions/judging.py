@@ -165,7 +165,6 @@ def judge(
     quotients = _difference(scheme, values) / divisors
     finest = quotients[-1, ...]
     pieces = quotients[:-1, ...] - quotients[1:, ...]
-    full, coarse, truncation = _extrapolated(xp, scheme, pieces)
 
     centre = values[(0,) * len(scheme.orders)][0, ...]
     size, rounded = _rounded(xp, scheme, values, quotients, steps, lanes)
@@ -175,6 +174,7 @@ def judge(
     unsure = rounded if noise is None else rounded + noise
     unsure = unsure + _grain(xp, scheme, values, size, lanes.epsilon)
     rounding = amplified * unsure / xp.abs(divisors[-1, ...])
+    full, coarse, truncation = _extrapolated(xp, scheme, pieces, rounding)
     # Without the finest steps rounding is less; taken where it makes no other difference.
     value = finest + xp.where(xp.abs(full - coarse) <= 2 * rounding, coarse, full)
 
@@ -214,20 +214,23 @@ def judge(
     flat, unresolved = flat & ~apart, unresolved & ~apart
     companions = (value, value)
     if scheme.mixed:
-        companions = _companion(xp, scheme, values, centre, divisors)
+        companions = _companion(xp, scheme, values, centre, divisors, rounding)
     return Round(
         *(value, error, target, limit, truncation, rounding, first_change, last_change),
         *(erratic, flat, unresolved, reach, jump, *companions, seen),
     )
 
 
-def _extrapolated(xp: Namespace, scheme: Scheme, pieces: Array) -> tuple[Array, Array, Array]:
+def _extrapolated(
+    xp: Namespace, scheme: Scheme, pieces: Array, rounding: Array
+) -> tuple[Array, Array, Array]:
     """What to add to the finest quotient, with all steps and without the finest; what it misses."""
     full, lower, lowest, coarse = (_weighted(w, pieces) for w in scheme.extrapolations)
     change, change_before = xp.abs(full - lower), xp.abs(lower - lowest)
     # In a series that converges changes fall faster and faster; where they do not, the last one is
     # but a sample of the noise, which other weights make far less there than in the result.
     sample = change * xp.abs(lowest) > GEOMETRIC * change_before**2
+    sample = sample & (NOISE * change > 2*rounding)  # which is no part of the truncation
     truncation = changed(xp, change, sample, lambda: NOISE * change)
     return full, coarse, xp.maximum(truncation, GUARD * change_before)
 
@@ -430,12 +433,17 @@ def _gap(
 
 
 def _companion(
-    xp: Namespace, scheme: Scheme, values: Values, centre: Array, divisors: Array
+    xp: Namespace,
+    scheme: Scheme,
+    values: Values,
+    centre: Array,
+    divisors: Array,
+    rounding: Array,
 ) -> tuple[Array, Array]:
     """The sum of the two pure second derivatives, as the points of the mixed one give it."""
     corners = [values[point] - centre for point in scheme.points]
     total = (corners[0] + corners[1]) + (corners[2] + corners[3])
     quotients = total / (2 * divisors)
     pieces = quotients[:-1, ...] - quotients[1:, ...]
-    full, _, truncation = _extrapolated(xp, scheme, pieces)
+    full, _, truncation = _extrapolated(xp, scheme, pieces, rounding)
     return quotients[-1, ...] + full, truncation
