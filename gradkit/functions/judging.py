@@ -28,9 +28,8 @@ ROUNDINGS = 1e3
 #: An error is never estimated below this part of the change before the last one.
 GUARD = 0.001
 
-#: How much faster than in a geometric series a change may fall and be none but noise, and how many
-#: times such a change the noise of the result is: 27 to 34 times for central differences.
-GEOMETRIC, NOISE = 4.0, 30.0
+#: How many times the noise of the last change that of the result is, in central differences.
+SHARE_OF_NOISE = 30.0
 
 #: How many times the last change of the quotients the noise may be that other values show.
 UNSEEN = 4.0
@@ -227,11 +226,12 @@ def _extrapolated(
     """What to add to the finest quotient, with all steps and without the finest; what it misses."""
     full, lower, lowest, coarse = (_weighted(w, pieces) for w in scheme.extrapolations)
     change, change_before = xp.abs(full - lower), xp.abs(lower - lowest)
-    # In a series that converges changes fall faster and faster; where they do not, the last one is
-    # but a sample of the noise, which other weights make far less there than in the result.
-    sample = change * xp.abs(lowest) > GEOMETRIC * change_before**2
-    sample = sample & (NOISE * change > 2*rounding)  # which is no part of the truncation
-    truncation = changed(xp, change, sample, lambda: NOISE * change)
+    # In a series that converges changes fall faster and faster. Where the last one is more than half
+    # of what a geometric series leads to, it may be a sample of noise, of which the result has more.
+    slower = 2 * (change / change_before) * (xp.abs(lowest) / change_before)
+    sample = (slower > 1) & (SHARE_OF_NOISE * change > 2 * rounding)
+    most = number(xp, SHARE_OF_NOISE, change)
+    truncation = changed(xp, change, sample, lambda: xp.minimum(slower, most) * change)
     return full, coarse, xp.maximum(truncation, GUARD * change_before)
 
 
