@@ -29,7 +29,7 @@ ROUNDINGS = 1e3
 GUARD = 0.001
 
 #: How many times the noise of the last change that of the result is, in central differences.
-SHARE_OF_NOISE = 30.0
+NOISE = 30.0
 
 #: How many times the last change of the quotients the noise may be that other values show.
 UNSEEN = 4.0
@@ -226,12 +226,16 @@ def _extrapolated(
     """What to add to the finest quotient, with all steps and without the finest; what it misses."""
     full, lower, lowest, coarse = (_weighted(w, pieces) for w in scheme.extrapolations)
     change, change_before = xp.abs(full - lower), xp.abs(lower - lowest)
-    # In a series that converges changes fall faster and faster. Where the last one is more than half
-    # of what a geometric series leads to, it may be a sample of noise, of which the result has more.
-    slower = 2 * (change / change_before) * (xp.abs(lowest) / change_before)
-    sample = (slower > 1) & (SHARE_OF_NOISE * change > 2 * rounding)
-    most = number(xp, SHARE_OF_NOISE, change)
-    truncation = changed(xp, change, sample, lambda: xp.minimum(slower, most) * change)
+    # In a series that converges changes fall faster and faster. Where the last one is more than
+    # half of that of a geometric series, it may be a sample of noise, of which the result has more.
+    product, least = 2 * change * xp.abs(lowest), change_before**2
+    sample = (product > least) & (NOISE * change > 2 * rounding)
+
+    def larger() -> Array:
+        part = least / xp.where(sample, product, number(xp, 1, product))
+        return change / xp.maximum(part, number(xp, 1 / NOISE, part))
+
+    truncation = changed(xp, change, sample, larger)
     return full, coarse, xp.maximum(truncation, GUARD * change_before)
 
 
