@@ -229,7 +229,7 @@ def weighed(
     fooled = (floor > 2 * old.error) & ((old.value == 0) | ~state.closed)
     closed = state.closed & ~fooled
     # Where shorter steps tell something else, and agree with each other, so far it was wrong.
-    belied = closer & ~closed & (gap > 3 * old.error + error + 10 * noise.shown / power)
+    belied = closer & ~closed & (gap > 3 * old.error + error + 10 * judged.last)
     doubtful = changed(xp, old.error, belied, lambda: xp.maximum(gap, old.error))
     doubtful = changed(xp, doubtful, fooled, lambda: xp.maximum(floor, doubtful))
     doubtful = changed(xp, doubtful, noise.wave, lambda: number(xp, inf, doubtful))
