@@ -77,7 +77,9 @@ def complex_step(
             "func returns complex values at real points: method='complex' needs real ones there"
         )
     complex_dtype = xp.result_type(x.dtype, xp.complex64)
-    near = NEAR * of_lanes(real.step, xp.min)
+    # Steps over which real differences did not converge tell nothing of how func varies.
+    is_sure = real.error <= real.limit
+    near = NEAR * of_lanes(xp.where(is_sure, real.step, longest), xp.min)
     near = near if room is None else xp.minimum(near, room / len(BESIDE))
     beside = xp.stack([x + float(k) * near for k in BESIDE])
     steps = xp.stack([longest * PARTS[k % len(PARTS)] for k in range(len(BESIDE))])
@@ -89,7 +91,7 @@ def complex_step(
         slopes = [xp.imag(values[k, ...]) / steps[k, ...] for k in range(len(BESIDE))]
         value = slopes[BESIDE.index(0)]
         error = _unsmooth(xp, slopes) / 2 + 4 * epsilon * xp.abs(value)
-        gap, is_sure = xp.abs(value - real.value), real.error <= real.limit
+        gap = xp.abs(value - real.value)
         contradicted = gap > 10 * real.error
         # Where the two contradict each other, either may be wrong.
         error = xp.where(contradicted, xp.maximum(error, gap), error)

@@ -219,7 +219,7 @@ def weighed(
     power, old_power = factor**scheme.order, (old.step / steps.unit) ** scheme.order
     # Shorter steps that do not just drown in the rounding of the values.
     closer = (longest < old.step) & ~judged.flat & xp.isfinite(judged.error)
-    noise = _noise(xp, state, judged, closer, factor, power, old_power, seen)
+    noise = _noise(xp, state, judged, closer, factor, power, seen)
     # Rounding is in the error already, and is the part of the noise that is known of.
     extra = noise.hidden / power - judged.rounding
     error = changed(xp, judged.error, extra > 0, lambda: judged.error + at_least(xp, extra, 0))
@@ -229,7 +229,7 @@ def weighed(
     fooled = (floor > 2 * old.error) & ((old.value == 0) | ~state.closed)
     closed = state.closed & ~fooled
     # Where shorter steps tell something else, and agree with each other, so far it was wrong.
-    belied = closer & ~closed & (gap > 3 * old.error + error + 10 * noise.shown / power)
+    belied = closer & ~closed & (gap > 3 * old.error + error + 10 * judged.last)
     doubtful = changed(xp, old.error, belied, lambda: xp.maximum(gap, old.error))
     doubtful = changed(xp, doubtful, fooled, lambda: xp.maximum(floor, doubtful))
     doubtful = changed(xp, doubtful, noise.wave, lambda: number(xp, inf, doubtful))
@@ -258,15 +258,13 @@ def _noise(
     closer: Array,
     factor: Array,
     power: Array,
-    old_power: Array,
     seen: Array,
 ) -> _Noise:
     """What a ladder tells of noise, and what it leaves of that which was seen before."""
     # An error that grows as steps shrink is noise, even where it looked like truncation,
     worse = closer & (judged.error > 3 * state.found.error)
     worse = worse & (state.jump == 0) & (state.suspect != WAVE)
-    least = xp.minimum(judged.error * power, state.found.error * old_power)
-    seen = changed(xp, seen, worse, lambda: xp.maximum(seen, least))
+    seen = changed(xp, seen, worse, lambda: xp.maximum(seen, judged.error * power))
     hidden = xp.maximum(state.hidden, seen)
     # unless, over still shorter steps, there is none.
     shown = (judged.error + judged.spread + judged.last) * power

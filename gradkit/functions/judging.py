@@ -28,9 +28,11 @@ ROUNDINGS = 1e3
 #: An error is never estimated below this part of the change before the last one.
 GUARD = 0.001
 
+#: How many times the noise of the last change that of the result is, in central differences.
+NOISE = 30.0
 
-#: What a change is multiplied by where it may be smaller than the noise by chance.
-SAFETY = 5.0
+#: How many times the last change of the quotients the noise may be that other values show.
+UNSEEN = 4.0
 
 
 class Tolerances(NamedTuple):
@@ -162,7 +164,6 @@ def judge(
     quotients = _difference(scheme, values) / divisors
     finest = quotients[-1, ...]
     pieces = quotients[:-1, ...] - quotients[1:, ...]
-    full, coarse, truncation = _extrapolated(xp, scheme, pieces)
 
     centre = values[(0,) * len(scheme.orders)][0, ...]
     size, rounded = _rounded(xp, scheme, values, quotients, steps, lanes)
@@ -172,6 +173,7 @@ def judge(
     unsure = rounded if noise is None else rounded + noise
     unsure = unsure + _grain(xp, scheme, values, size, lanes.epsilon)
     rounding = amplified * unsure / xp.abs(divisors[-1, ...])
+    full, coarse, truncation = _extrapolated(xp, scheme, pieces, rounding)
     # Without the finest steps rounding is less; taken where it makes no other difference.
     value = finest + xp.where(xp.abs(full - coarse) <= 2 * rounding, coarse, full)
 
@@ -197,7 +199,13 @@ def judge(
     target = changed(xp, target, missing, lambda: number(xp, nan, target))
     limit = changed(xp, limit, missing, lambda: number(xp, nan, limit))
     jump = _jump(xp, scheme, values, centre, steps, error, limit)
-    gap = _gap(xp, scheme, values, centre, divisors, error, limit)
+    gap, offset = _gap(xp, scheme, values, centre, divisors, error, limit)
+    if scheme.order == 1:
+        # By chance a change may be far less than the noise, but hardly two that share none.
+        offset = xp.minimum(offset, UNSEEN * last_change)
+        scattered = (offset > truncation) & (jump == 0)
+        error = changed(xp, error, scattered, lambda: error + offset)
+        truncation = changed(xp, truncation, scattered, lambda: offset)
     apart = gap > 0
     truncation = changed(xp, truncation, apart, lambda: truncation + gap)
     # How narrow what lies at the point may be, only the rounding of the variable tells.
@@ -205,21 +213,29 @@ def judge(
     flat, unresolved = flat & ~apart, unresolved & ~apart
     companions = (value, value)
     if scheme.mixed:
-        companions = _companion(xp, scheme, values, centre, divisors)
+        companions = _companion(xp, scheme, values, centre, divisors, rounding)
     return Round(
         *(value, error, target, limit, truncation, rounding, first_change, last_change),
         *(erratic, flat, unresolved, reach, jump, *companions, seen),
     )
 
 
-def _extrapolated(xp: Namespace, scheme: Scheme, pieces: Array) -> tuple[Array, Array, Array]:
+def _extrapolated(
+    xp: Namespace, scheme: Scheme, pieces: Array, rounding: Array
+) -> tuple[Array, Array, Array]:
     """What to add to the finest quotient, with all steps and without the finest; what it misses."""
     full, lower, lowest, coarse = (_weighted(w, pieces) for w in scheme.extrapolations)
     change, change_before = xp.abs(full - lower), xp.abs(lower - lowest)
-    # In a series that converges changes fall faster and faster; where they do not, the last one is
-    # but a sample of the noise.
-    sample = change * xp.abs(lowest) > change_before**2
-    truncation = changed(xp, change, sample, lambda: SAFETY * change)
+    # In a series that converges changes fall faster and faster. Where the last one is more than
+    # half of that of a geometric series, it may be a sample of noise, of which the result has more.
+    product, least = 2 * change * xp.abs(lowest), change_before**2
+    sample = (product > least) & (NOISE * change > 2 * rounding)
+
+    def larger() -> Array:
+        part = least / xp.where(sample, product, number(xp, 1, product))
+        return change / xp.maximum(part, number(xp, 1 / NOISE, part))
+
+    truncation = changed(xp, change, sample, larger)
     return full, coarse, xp.maximum(truncation, GUARD * change_before)
 
 
@@ -395,14 +411,15 @@ def _gap(
     divisors: Array,
     error: Array,
     limit: Array,
-) -> Array:
-    """How far the value at the point lies off those about it, over the finest step; 0 for nothing.
+) -> tuple[Array, Array]:
+    """How far the value at the point lies off those about it, over the finest step.
 
     Differences of odd order do not contain that value: what is narrower than all steps, and much
-    the same on both sides, would not show in them.
+    the same on both sides, would not show in them. The first is 0 where nothing shows; the second
+    holds noise and truncation, too.
     """
     if not scheme.jumps or scheme.order % 2 == 0:
-        return xp.zeros_like(error)
+        return xp.zeros_like(error), xp.zeros_like(error)
     parts = (values[1,] - centre) + (values[-1,] - centre)
     pieces = parts[:-1, ...] - parts[1:, ...]
     weights = scheme.extrapolations
@@ -411,21 +428,26 @@ def _gap(
     gap = xp.abs(offset) / finest
     wide = (gap > limit) & (gap > 50 * error)
     if not _array.is_traced(gap) and not bool(xp.any(wide)):
-        return xp.zeros_like(gap)
+        return xp.zeros_like(gap), gap
     # What smooth functions leave differs with the steps that it is taken from, even in its sign.
     for some in (weights[1], weights[3]):
         other = parts[-1, ...] + _weighted(some, pieces)
         wide = wide & (xp.abs(other - offset) < 0.1 * xp.abs(offset))
-    return xp.where(wide, gap, xp.zeros_like(gap))
+    return xp.where(wide, gap, xp.zeros_like(gap)), gap
 
 
 def _companion(
-    xp: Namespace, scheme: Scheme, values: Values, centre: Array, divisors: Array
+    xp: Namespace,
+    scheme: Scheme,
+    values: Values,
+    centre: Array,
+    divisors: Array,
+    rounding: Array,
 ) -> tuple[Array, Array]:
     """The sum of the two pure second derivatives, as the points of the mixed one give it."""
     corners = [values[point] - centre for point in scheme.points]
     total = (corners[0] + corners[1]) + (corners[2] + corners[3])
     quotients = total / (2 * divisors)
     pieces = quotients[:-1, ...] - quotients[1:, ...]
-    full, _, truncation = _extrapolated(xp, scheme, pieces)
+    full, _, truncation = _extrapolated(xp, scheme, pieces, rounding)
     return quotients[-1, ...] + full, truncation

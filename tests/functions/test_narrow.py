@@ -33,6 +33,15 @@ def test_the_third_derivative_of_a_feature_is_followed_by_shorter_steps():
     np.testing.assert_allclose(found.value, -5 * np.exp(-0.25) * 1e15, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("width", "height"), [(1e-3, 1e-6), (1e-3, 1e-9), (1e-4, 1e-9)])
+def test_the_fourth_derivative_of_a_low_feature_is_not_that_of_the_rest(width, height):
+    found = derivative(
+        lambda x: np.sin(x) + height * np.exp(-((x / width - 0.5) ** 2)), 0.0, order=4
+    )
+    # Of exp(-v**2), (16 v**4 - 48 v**2 + 12) exp(-v**2).
+    assert abs(found.value - height / width**4 * np.exp(-0.25)) <= 10 * found.error
+
+
 @pytest.mark.parametrize("order", [1, 3])
 def test_a_value_of_its_own_on_a_kink_is_no_success(order):
     found = derivative(lambda x: np.abs(x) + (x == 0), 0.0, order=order)

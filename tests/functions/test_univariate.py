@@ -260,7 +260,7 @@ def test_atol():
 
 
 def test_noise_lengthens_the_steps():
-    quiet, noisy = (derivative(np.sin, 1.0, noise=noise) for noise in (1e-12, 1e-5))
+    quiet, noisy = (derivative(np.sin, 1.0, noise=noise) for noise in (1e-14, 1e-5))
     assert noisy.step > quiet.step
     assert noisy.error > quiet.error
 
