@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,13 @@ from gradkit.line import PLACES, Line
 from gradkit.methods.rows import Deferred, Point, Rows
 from gradkit.methods.rule import exact
 from gradkit.methods.stencils import HALF, Pairs, Stencils
-from gradkit.weights import Stencil, fornberg, in_differences, staggered_half_width
+from gradkit.weights import (
+    Stencil,
+    exact_weights,
+    fornberg,
+    in_differences,
+    staggered_half_width,
+)
 
 __all__ = ["SIMPLE_BLOCK", "OnCoordinates"]
 
@@ -189,7 +196,9 @@ class OnCoordinates(Stencils):
         windows = (offsets[:-1], offsets[1:]) if self._leans(accuracy) else (offsets,)
         weights = dict.fromkeys(offsets, Fraction(0))
         for window in windows:
-            for k, w in zip(window, fornberg([nodes[k] for k in window], self.order), strict=True):
+            for k, w in zip(
+                window, exact_weights([nodes[k] for k in window], self.order), strict=True
+            ):
                 weights[k] += w / len(windows)
         return weights
 
@@ -250,8 +259,8 @@ class OnCoordinates(Stencils):
         """The differences that a window takes, and their weights in each row."""
 
         def table(first: int, last: int) -> tuple[Differences, np.ndarray]:
-            nodes = self._distances(offsets, first, last)
-            weights = fornberg(nodes, self.order)
+            nodes, steps = self._distances(offsets, first, last)
+            weights = fornberg(nodes, self.order, steps)
             taken: list[tuple[Point, Point, Any]] = []
             if self.order == 0:
                 # An average takes the value of the nearest node, or of the two about it.
@@ -273,10 +282,14 @@ class OnCoordinates(Stencils):
         places = {k: abs(self._stride * k + self._lead) for k in offsets}
         return [k for k in offsets if places[k] == min(places.values())]
 
-    def _distances(self, offsets: Sequence[int], start: int, stop: int) -> list[Any]:
-        """Position of each offset relative to each of the rows, summed from the row outward.
+    def _distances(
+        self, offsets: Sequence[int], start: int, stop: int
+    ) -> tuple[list[Any], list[Any]]:
+        """Position of each offset relative to each of the rows, and the distances between them.
 
-        Those of a single row are numbers: they take the same sums as arrays of one, in less time.
+        Positions are summed from the row outward; distances of points that lie close to each other,
+        but far from the row, are not the differences of these. Those of a single row are numbers:
+        they take the same sums as arrays of one, in less time.
         """
         stride, size = self._stride, stop - start
         along = [stride * k + self._lead for k in offsets]
@@ -293,4 +306,6 @@ class OnCoordinates(Stencils):
             position[d] = position[d - 1] + step(d - 1)
         for d in range(-1, low - 1, -1):
             position[d] = position[d + 1] - step(d)
-        return [position[d] for d in along]
+        # Offsets ascend.
+        apart = [sum(map(step, range(a + 1, b)), step(a)) for a, b in pairwise(along)]
+        return [position[d] for d in along], apart

@@ -20,7 +20,7 @@ from gradkit.weights import (
     Stencil,
     WallClosure,
     central,
-    fornberg,
+    exact_weights,
     half_width,
     in_differences,
     in_pairs,
@@ -119,7 +119,7 @@ class Stencils(ABC):
     def closure(self, indices: Sequence[int], row: int, accuracy: int) -> Rows:
         """A row that takes given values alone."""
         nodes = self.positions(row, indices)
-        weights = fornberg(nodes, self.order)
+        weights = exact_weights(nodes, self.order)
         labels = [j - row for j in indices]
         return self.rows_of(row, self._pairs(labels, nodes, weights), accuracy)
 

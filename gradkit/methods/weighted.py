@@ -13,7 +13,7 @@ from gradkit.line import PLACES, Line
 from gradkit.methods.rows import WALL, Point, Rows
 from gradkit.methods.rule import Rule, common_unit
 from gradkit.methods.walls import is_open, known_value, settled
-from gradkit.weights import fornberg, in_differences, in_pairs, wall_closure
+from gradkit.weights import exact_weights, in_differences, in_pairs, wall_closure
 
 __all__ = ["weighted_rule"]
 
@@ -145,7 +145,7 @@ class _Beyond:
         )
         nodes = [Fraction(j - index) for j in nearest]
         if not isinstance(end, Condition):
-            return dict(zip(nearest, fornberg(nodes, 0), strict=True))
+            return dict(zip(nearest, exact_weights(nodes, 0), strict=True))
         half = self.line.wall(side)
         assert half is not None
         assert self.line.axis.uniform_spacing is not None

@@ -699,6 +699,22 @@ def test_tiny_and_huge_spacings_neither_overflow_nor_underflow(
         assert_exact_to_rounding(plan, f, wanted)
 
 
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("decades", [30, 60, 150])
+def test_coordinates_over_many_decades_keep_the_weights_of_all_differences(rng, decades, order):
+    """Positions far from a row are equal when they are rounded; the distances between them are not.
+
+    With seven points every row is the derivative of one polynomial.
+    """
+    x = 10.0 ** np.linspace(-decades / 2, decades / 2, 7)
+    f = rng.integers(-50, 50, 7).astype(float)
+    nodes, values = [Fraction(v) for v in x], [Fraction(v) for v in f]
+    plan = make_plan(Axis(coordinates=x), 7, order, 7 - order)
+    assert_exact_to_rounding(
+        plan, f, [interpolant_derivative(nodes, values, at, order) for at in nodes]
+    )
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_coordinates_of_low_precision_are_taken_at_their_exact_values(rng, dtype):
     x = np.unique(rng.uniform(0, 2, 9).astype(dtype))
