@@ -104,8 +104,8 @@ class _Binder:
             parameters,
             inputs_at,
             outputs_at,
-            same_inputs=_firsts(list(zip(*rows, strict=True))),
-            same_outputs=_firsts(rows),
+            same_inputs=_firsts(list(zip(zip(*rows, strict=True), inputs_at, strict=True))),
+            same_outputs=_firsts(list(zip(rows, outputs_at, strict=True))),
         )
 
     def _chains(self, term: Term, source: int, places: Places) -> Iterator[Chain]:

@@ -1,5 +1,7 @@
 """Binding: what an operator becomes on a grid, and what it says where it does not go with it."""
 
+from math import prod
+
 import numpy as np
 import pytest
 
@@ -316,6 +318,53 @@ def test_places_follow_from_the_terms(operator, inputs, outputs):
     bound = bound_of(operator)
     assert bound.inputs_at == tuple(inputs)
     assert bound.outputs_at == tuple(outputs)
+
+
+FLUX = D(0, to="inner") * D(1, to="outer")
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        FLUX - FLUX,
+        0 * FLUX,
+        FLUX * 0,
+        -(FLUX * 0.0) / 3,
+        FLUX @ np.arange(6.0) - FLUX @ np.arange(6.0),
+        0 * D(-2, to="inner") * D(-1, to="outer"),
+        Operator.matrix([[FLUX, 1]]) @ Operator.matrix([[1], [-FLUX]]),
+    ],
+    ids=range(7),
+)
+def test_an_operator_that_is_0_keeps_the_places_of_its_results(operator):
+    assert operator == 0 * D(0)
+    assert repr(operator) == "0"
+    plan = operator.on(PLANE, SHAPE)
+    rows, columns = SHAPE
+    assert plan.input_shape == SHAPE
+    assert plan.output_shape == (rows - 1, columns + 1)
+    np.testing.assert_array_equal(plan(np.ones(SHAPE)), np.zeros((rows - 1, columns + 1)))
+    assert plan.T.output_shape == SHAPE
+    assert plan.refined.output_shape == plan.output_shape
+
+
+def test_identities_of_vector_calculus_give_zeros_where_the_results_lie():
+    """On a Yee grid: a gradient lies on the edges between centres, its curl on the faces."""
+    space = Grid(Axis(), Axis(), Axis())
+    curl = (Curl(3, to="outer") @ Gradient(3, to="outer")).on(space, (4, 5, 6))
+    faces = [(4, 6, 7), (5, 5, 7), (5, 6, 6)]
+    assert [part.shape for part in curl(np.ones((4, 5, 6)))] == faces
+    assert curl.matrix().shape == (sum(map(prod, faces)), 4 * 5 * 6)
+    edges = {"at": "outer", "to": "centre"}
+    divergence = (Divergence(3, **edges) @ Curl(3, **edges)).on(space, (4, 5, 6))
+    assert divergence.input_shapes == tuple(faces)
+    np.testing.assert_array_equal(divergence(list(map(np.ones, faces))), np.zeros((4, 5, 6)))
+
+
+def test_what_is_added_to_an_operator_that_is_0_says_where_results_lie():
+    operator = FLUX - FLUX + D(0)
+    assert operator == D(0)
+    assert operator.on(PLANE, SHAPE).output_shape == SHAPE
 
 
 def test_a_derivative_in_place_stays_at_the_faces(rng):
