@@ -160,7 +160,7 @@ def in_differences(offsets: Sequence[Any], weights: Sequence[Any]) -> list[tuple
         The derivative is the sum of ``weight * (f[high] - f[low])``.
     """
     after = list(accumulate(weights[:0:-1]))[::-1]
-    if isinstance(weights[0], Fraction | int):
+    if not after or isinstance(after[0], Fraction | int):
         return [(high, low, c) for (low, high), c in zip(pairwise(offsets), after, strict=True)]
     before = [-total for total in accumulate(weights[:-1])]
     sizes = [np.abs(weight) for weight in weights]
