@@ -375,6 +375,37 @@ def test_a_derivative_in_place_stays_at_the_faces(rng):
     np.testing.assert_array_equal(plan(f), np.gradient(slopes, edge_order=2))
 
 
+@pytest.mark.parametrize("accuracy", [2, 4])
+@pytest.mark.parametrize("edge_order", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("boundary", "phase", "loss"),
+    [
+        ("one-sided", 0.5, 1),
+        ((Dirichlet(np.cos(0.5)), Neumann(-2 * np.pi * np.sin(0.5))), 0.5, 1),
+        ("periodic", 0.5, 0),
+        (Symmetric(), 0.0, 0),
+    ],
+    ids=["one-sided", "walls", "periodic", "mirrors"],
+)
+def test_compositions_lose_an_order_at_ends_as_the_guide_says(
+    boundary, phase, loss, accuracy, edge_order
+):
+    """Of (a f')' with f = cos(t), a = 2 + cos(t), t = 2 pi x + phase."""
+    errors = []
+    for size in (256, 512):
+        t = 2 * np.pi * (np.arange(size) + 0.5) / size + phase
+        a, f = 2 + np.cos(t), np.cos(t)
+        plan = (D(0) @ (a * D(0))).on(
+            Grid(Axis(spacing=1 / size, boundary=boundary)),
+            (size,),
+            method=FiniteDifference(accuracy),
+            edge_order=accuracy + edge_order,
+        )
+        wanted = -((2 * np.pi) ** 2) * (2 * np.cos(t) + np.cos(2 * t))
+        errors.append(abs(plan(f) - wanted).max())
+    assert abs(np.log2(errors[0] / errors[1]) - (accuracy - loss)) < 0.2
+
+
 # --- what is known of a field after a step --------------------------------------------------------
 
 X = np.arange(6) + 0.5  # centres of cells between walls at 0 and 6
