@@ -40,19 +40,23 @@ class OnCoordinates(Stencils):
     """Stencils on coordinates: weights computed row by row and rounded once more by the engine.
 
     They are computed in longdouble, because on rough grids the recursion loses digits. Where the
-    spacing is tiny or huge, distances are measured in a power of two near the mean one, so that no
-    product of them overflows.
+    spacing is tiny or huge, distances are measured in a power of two between the shortest and the
+    longest one, so that no product of them overflows.
     """
 
     def __init__(self, order: int, line: Line, own: Stencil | None) -> None:
         super().__init__(order, line, own)
         # Points are counted along a track: the centres alone, or faces and centres in turn.
         self._stride = 1 if line.at == line.to == "centre" else 2
-        mean = abs(line.axis.coordinates.extent) / line.cells
+        points = line.axis.coordinates
+        mean = abs(points.extent) / line.cells
         exponent = mean.numerator.bit_length() - mean.denominator.bit_length()
         # Products of 32 distances are within range then.
-        is_safe = abs(exponent) <= np.finfo(np.longdouble).maxexp // 64
-        self._exponent = 0 if is_safe else exponent
+        limit = np.finfo(np.longdouble).maxexp // 64
+        if abs(exponent) > limit and len(points) > 1:
+            sizes = np.frexp(points.steps(0, len(points) - 1, np.longdouble))[1]
+            exponent = (int(sizes.min()) + int(sizes.max())) // 2
+        self._exponent = exponent if abs(exponent) > limit else 0
         self._start = 0 if self._stride == 1 else 1 + PLACES[line.to].shift
         self._lead = 0 if self._stride == 1 else line.halves
         self.scale = Fraction(2) ** (self._exponent * order) if self._exponent else Fraction(1)

@@ -715,6 +715,24 @@ def test_coordinates_over_many_decades_keep_the_weights_of_all_differences(rng, 
     )
 
 
+def test_slopes_at_very_different_distances_are_neither_clipped_nor_lost():
+    """Intervals of 1e-300 beside some of 1e307 and more; slopes within the range of float64."""
+    x = np.array([0.0, 1e-300, 2e-300, 1e307, 1e308])
+    f = np.arange(5.0)
+    slopes = [
+        Fraction(b - a) / Fraction(y - x)
+        for a, b, x, y in zip(f[:-1], f[1:], x[:-1], x[1:], strict=True)
+    ]
+    found = gradient(f, x)
+    np.testing.assert_allclose(found[[0, -1]], [float(slopes[0]), float(slopes[-1])], rtol=4 * EPS)
+    for i in (1, 2, 3):
+        before, after = Fraction(x[i] - x[i - 1]), Fraction(x[i + 1] - x[i])
+        wanted = (slopes[i - 1] * after + slopes[i] * before) / (before + after)
+        assert abs(found[i] - float(wanted)) <= 4 * EPS * float(wanted)
+    mirrored = -gradient(f[::-1], -x[::-1])[::-1]
+    np.testing.assert_allclose(mirrored, found, rtol=4 * EPS)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_coordinates_of_low_precision_are_taken_at_their_exact_values(rng, dtype):
     x = np.unique(rng.uniform(0, 2, 9).astype(dtype))
