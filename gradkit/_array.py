@@ -384,7 +384,8 @@ def to_host(value: Any, name: str) -> np.ndarray:
     """
     value = unmasked(value, name)
     if is_dask(value):
-        raise ArgumentTypeError(f"{name} is a lazy dask array: pass {name}.compute()")
+        computed = f"{name}.compute()" if name.isidentifier() else "what its .compute() returns"
+        raise ArgumentTypeError(f"{name} is a lazy dask array: pass {computed}")
     if is_torch(value):
         check_dense(value, name)
         if value.requires_grad:

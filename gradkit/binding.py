@@ -29,6 +29,8 @@ from gradkit.weights import Stencil
 
 __all__ = ["bind"]
 
+#: What messages call an array that is known along a wall.
+ALONG_WALL = "value at a wall"
 #: What is known at the two ends of an axis.
 Ends = tuple[Boundary | None, Boundary | None]
 
@@ -84,6 +86,7 @@ class _Binder:
     method: Method
     edge_order: int | None
     slots: dict[tuple[ArrayValue, tuple[int, ...]], int] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
+    multiplied: set[int] = field(default_factory=set[int])
     rules: dict[Any, Rule] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
 
     def bound(self) -> Bound:
@@ -97,15 +100,18 @@ class _Binder:
             )
             for row in self.operator.entries
         )
-        parameters = tuple(Parameter(value.array, shape) for value, shape in self.slots)
+        parameters = tuple(
+            Parameter(value.array, shape, "coefficient" if slot in self.multiplied else ALONG_WALL)
+            for slot, (value, shape) in enumerate(self.slots)
+        )
         rows = self.operator.entries
         return Bound(
             outputs,
             parameters,
             inputs_at,
             outputs_at,
-            same_inputs=_firsts(list(zip(*rows, strict=True))),
-            same_outputs=_firsts(rows),
+            same_inputs=_firsts(list(zip(zip(*rows, strict=True), inputs_at, strict=True))),
+            same_outputs=_firsts(list(zip(rows, outputs_at, strict=True))),
         )
 
     def _chains(self, term: Term, source: int, places: Places) -> Iterator[Chain]:
@@ -207,7 +213,7 @@ class _Binder:
                 "along other axes must act on its values when the plan is made: wanted numbers "
                 "that are known"
             )
-        given = _array.widened(_array.to_host(end.value.array, "value at a wall"))
+        given = _array.widened(_array.to_host(end.value.array, ALONG_WALL))
         values = given.reshape(shape)
         for act in state.acts:
             rule = act.rule(tuple(self._in_corner(met, act, side, axis, state) for met in act.ends))  # pyright: ignore[reportArgumentType]
@@ -235,7 +241,7 @@ class _Binder:
         if _array.is_dask(met.value.array) or not _array.is_comparable(met.value.array):
             return None
         shape = self._wall_shape(met.value, act.axis, act.places)
-        values = _array.widened(_array.to_host(met.value.array, "value at a wall")).reshape(shape)
+        values = _array.widened(_array.to_host(met.value.array, ALONG_WALL)).reshape(shape)
         at = act.places[axis]
         line = Line(self._axis(axis), self.shape[axis], f"axis {axis}", at, at, state.ends[axis])
         values = np.broadcast_to(values, _replaced(shape, axis, line.sources))
@@ -266,6 +272,7 @@ class _Binder:
     def _multiplied(self, coefficient: Coefficient, state: _State) -> _State:
         shape = self._shape(state.places)
         steps = tuple(Times(self._slot(array, shape)) for array in coefficient.arrays)
+        self.multiplied.update(step.slot for step in steps)
         ends = tuple(
             tuple(None if isinstance(end, Condition) else end for end in pair)
             for pair in state.ends

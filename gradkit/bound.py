@@ -115,12 +115,10 @@ class Bound:
 
     def on_host(self) -> Bound:
         """The same with all arrays on the host; itself where they are."""
-        arrays = [parameter.array for parameter in self.parameters]
-        if all(isinstance(array, np.ndarray) for array in arrays):
+        if all(isinstance(parameter.array, np.ndarray) for parameter in self.parameters):
             return self
-        hosted = (_array.to_host(array, "coefficient") for array in arrays)
-        pairs = zip(self.parameters, hosted, strict=True)
-        return replace(self, parameters=tuple(p._replace(array=array) for p, array in pairs))
+        hosted = tuple(p._replace(array=_array.to_host(p.array, p.name)) for p in self.parameters)
+        return replace(self, parameters=hosted)
 
     def zero(self) -> Array:
         """A number of the library, and in the place, of the arrays; on the host if they are."""

@@ -10,12 +10,13 @@ import numpy as np
 
 from gradkit import _array, _dtypes, _targets
 from gradkit._array import Array
+from gradkit.chains import Parameter
 from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.grid import Axis
 
 __all__ = [
     "MOST_LAYOUTS",
-    "check_coefficients",
+    "check_parameters",
     "check_times",
     "checked_inputs",
     "checked_targets",
@@ -110,13 +111,14 @@ def checked_targets(
     return targets
 
 
-def check_coefficients(arrays: Sequence[Array], f: Array) -> None:
+def check_parameters(parameters: Sequence[Parameter], f: Array) -> None:
     """Raise unless the arrays of a plan are on the host, or where an input is."""
-    for array in arrays:
+    for parameter in parameters:
+        array = parameter.array
         if isinstance(array, np.ndarray):
             continue
         if not (_array.is_dask(f) and _array.library(array) in _array.chunked(f)):
-            _array.same_place([("f", f), ("a coefficient", array)])
+            _array.same_place([("f", f), (f"a {parameter.name}", array)])
 
 
 def check_times(names: Sequence[str], axes: Sequence[Axis | None]) -> None:

@@ -34,10 +34,13 @@ class Parameter(NamedTuple):
         The array as it was given.
     shape : tuple of int
         Its shape with one entry per axis of the grid, 1 where it is broadcast.
+    name : str
+        What messages call it.
     """
 
     array: Array
     shape: tuple[int, ...]
+    name: str = "coefficient"
 
 
 class Wall(NamedTuple):
@@ -258,7 +261,7 @@ def _exact(number: Any) -> Any:
 def _value_at(parameter: Parameter, index: tuple[int, ...], form: str) -> Any:
     """One number of a parameter in some form, exact where it is real."""
     array = parameter.array
-    host = array if isinstance(array, np.ndarray) else to_host(array, "coefficient")
+    host = array if isinstance(array, np.ndarray) else to_host(array, parameter.name)
     place = tuple(i % n for i, n in zip(index, parameter.shape, strict=True))
     value = host.reshape(parameter.shape)[place].item()
     if form != "plain":

@@ -36,34 +36,44 @@ class ErrorEstimate:
 
     @property
     def share(self) -> float:
-        """The share of the points at which truncation is the larger part; looks at the values."""
+        """The share of the points at which truncation is the larger part; looks at the values.
+
+        Points where a part is NaN or infinite do not count.
+        """
         pairs = list(zip(_on_host(self.truncation), _on_host(self.rounding), strict=True))
-        larger = sum(int(np.count_nonzero(t > r)) for t, r in pairs)
-        known = sum(int(np.count_nonzero(~np.isnan(t + r))) for t, r in pairs)
+        larger = sum(int(np.count_nonzero((t > r) & np.isfinite(t))) for t, r in pairs)
+        known = sum(int(np.count_nonzero(np.isfinite(t) & np.isfinite(r))) for t, r in pairs)
         return larger / max(known, 1)
 
     @property
     def advice(self) -> str:
         """Which part dominates, and what would make the result better."""
-        parts = [_on_host(values) for values in (self.truncation, self.rounding)]
-        if all(part.size and np.isnan(part).all() for part in parts[0]):
-            return "nothing is known: all results are NaN or masked"
+        pairs = list(zip(_on_host(self.truncation), _on_host(self.rounding), strict=True))
+        finite = [np.isfinite(t) & np.isfinite(r) for t, r in pairs]
+        if any(kept.size for kept in finite) and not any(kept.any() for kept in finite):
+            return "nothing is known: all results are infinite, NaN or masked"
         truncation, rounding = (
-            max(float(np.fmax.reduce(part, axis=None, initial=0)) for part in values)
-            for values in parts
+            max(
+                float(pair[k][kept].max(initial=0))
+                for pair, kept in zip(pairs, finite, strict=True)
+            )
+            for k in (0, 1)
         )
+        infinite = sum(int(np.count_nonzero(np.isinf(t) | np.isinf(r))) for t, r in pairs)
+        beside = f"; nothing is known at {infinite} points with infinite values" if infinite else ""
         if truncation == rounding == 0:
-            return "neither dominates: both are 0 at all points"
+            return f"neither dominates: both are 0 at all points{beside}"
         sizes = f"(at most {truncation:.1e} against {rounding:.1e})"
         share = self.share
         if share > 0.5:
             return (
                 f"truncation dominates at {share:.0%} of the points {sizes}: a higher accuracy or "
-                "a finer grid helps"
+                f"a finer grid helps{beside}"
             )
         return (
             f"rounding dominates at {1 - share:.0%} of the points {sizes}: a higher accuracy or a "
             "finer grid does not help; a wider spacing, smoother data or a wider dtype does"
+            f"{beside}"
         )
 
     def __repr__(self) -> str:
@@ -100,7 +110,8 @@ def error_estimate(plan: Plan, f: Any) -> ErrorEstimate:
     sums = plan.magnitude.apply(inputs)
     xp = _array.namespace(_tuple(results)[0])
     pairs = zip(_tuple(better), _tuple(results), strict=True)
-    truncation = tuple(xp.abs(a - b) for a, b in pairs)
+    with np.errstate(invalid="ignore"):  # infinite results differ by NaN
+        truncation = tuple(xp.abs(a - b) for a, b in pairs)
     eps = float(xp.finfo(_tuple(results)[0].dtype).eps)
     rounding = tuple(xp.abs(part) * eps for part in sums)
     if isinstance(results, tuple):

@@ -195,6 +195,32 @@ class Line:
         assert half is not None
         return int(half) - 1 - PLACES[self.at].shift - index
 
+    def image(self, index: int) -> tuple[int, int, tuple[int, ...]]:
+        """What stands for the value of an index that may lie beyond a mirror at an end, or both.
+
+        Returns
+        -------
+        index : int
+            That of the value; beyond an end if the axis is too short, or has none there.
+        factor : int
+            1 or -1, or 0 on a wall where the field is 0.
+        sides : tuple of int
+            The ends whose mirrors or walls it meets, one after the other.
+        """
+        factor, sides, shift = 1, (), PLACES[self.at].shift
+        for side in (0, 1) if index < self.sources // 2 else (1, 0):
+            end = self.ends[side]
+            if not isinstance(end, Reflection):
+                continue
+            half, along = self.wall(side), 2 * index + 1 + shift
+            assert half is not None
+            beyond = half - along if side == 0 else along - half
+            if beyond == 0 and end.sign < 0:
+                return index, 0, (*sides, side)
+            if beyond > 0:
+                index, factor, sides = self.mirrored(side, index), factor * end.sign, (*sides, side)
+        return index, factor, sides
+
     def lies_on_wall(self, side: int, index: int) -> bool:
         """Whether a value lies on a wall that states it, so that it is not read."""
         end = self.ends[side]

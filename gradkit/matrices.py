@@ -121,8 +121,8 @@ def _of_chain(sparse: Any, chain: Chain, shape: Shape, parameters: Sequence[Para
             scale = 1
             shape = (*shape[: step.axis], step.rule.targets, *shape[step.axis + 1 :])
         else:
-            array, full = parameters[step.slot]
-            values = widened(to_host(array, "coefficient")).reshape(full)
+            array, full, name = parameters[step.slot]
+            values = widened(to_host(array, name)).reshape(full)
             forms = {"conjugate": np.conj, "magnitude": np.abs}
             scale = scale * forms.get(step.form, np.asarray)(values)
     number = chain.coefficient

@@ -145,7 +145,7 @@ class Operator:
         return self._map(
             lambda entry: polynomial_of(
                 Term(t.coefficient, tuple(_with_positive_axes(f, ndim) for f in t.factors))
-                for t in entry.terms
+                for t in entry.parts
             )
         )
 
@@ -159,13 +159,13 @@ class Operator:
 
     def idealized(self) -> Operator:
         """The operator that this one stands for: stencils of the user's own become derivatives."""
-        return self._map(lambda entry: polynomial_of(_idealized(entry.terms)))
+        return self._map(lambda entry: polynomial_of(_idealized(entry.parts)))
 
     def factors(self) -> Iterator[Factor]:
-        """All factors of all terms."""
+        """All factors of all terms, and those that say where results of entries that are 0 lie."""
         for row in self.entries:
             for entry in row:
-                for term in entry.terms:
+                for term in entry.parts:
                     yield from term.factors
 
     def __add__(self, other: Any) -> Operator:
@@ -180,7 +180,7 @@ class Operator:
             )
         return Operator(
             tuple(
-                tuple(sum_of((*a.terms, *b.terms)) for a, b in zip(ra, rb, strict=True))
+                tuple(sum_of((*a.parts, *b.parts)) for a, b in zip(ra, rb, strict=True))
                 for ra, rb in zip(self.entries, right.entries, strict=True)
             )
         )
@@ -193,8 +193,8 @@ class Operator:
         if right is None:
             return NotImplemented
         if right.is_single:
-            factor = right.entries[0][0]
-            return self._map(lambda entry: _products(product, entry, factor))
+            factor = right.entries[0][0].parts or _ZERO
+            return self._map(lambda entry: _products(product, entry.parts, factor))
         if self.is_single:
             return right.__rmul__(self)
         raise ArgumentValueError(
@@ -206,8 +206,8 @@ class Operator:
         left = _as_operator(other)
         if left is None:
             return NotImplemented
-        factor = left.entries[0][0]
-        return self._map(lambda entry: _products(product, factor, entry))
+        factor = left.entries[0][0].parts or _ZERO
+        return self._map(lambda entry: _products(product, factor, entry.parts))
 
     def __matmul__(self, other: Any) -> Operator:
         """The operator applied to the results of another one; arrays multiply."""
@@ -215,11 +215,11 @@ class Operator:
         if right is None:
             return NotImplemented
         if right.is_single and self.inputs != 1:
-            factor = right.entries[0][0]
-            return self._map(lambda entry: _products(composition, entry, factor))
+            factor = right.entries[0][0].parts
+            return self._map(lambda entry: _products(composition, entry.parts, factor))
         if self.is_single and right.outputs != 1:
-            factor = self.entries[0][0]
-            return right._map(lambda entry: _products(composition, factor, entry))
+            factor = self.entries[0][0].parts
+            return right._map(lambda entry: _products(composition, factor, entry.parts))
         if self.inputs != right.outputs:
             raise ArgumentValueError(
                 f"an operator of {self.inputs} input{'s' * (self.inputs > 1)} cannot follow one of "
@@ -232,7 +232,7 @@ class Operator:
                     polynomial_of(
                         term
                         for a, b in zip(row, column, strict=True)
-                        for term in _products(composition, a, b).terms
+                        for term in _products(composition, a.parts, b.parts).parts
                     )
                     for column in columns
                 )
@@ -274,7 +274,7 @@ class Operator:
         divisor = Fraction(divisor) if isinstance(divisor, int) else divisor
         return self._map(
             lambda entry: polynomial_of(
-                Term(t.coefficient / divisor, t.factors) for t in entry.terms
+                Term(t.coefficient / divisor, t.factors) for t in entry.parts
             )
         )
 
@@ -306,10 +306,13 @@ def _text(entries: Sequence[Sequence[Polynomial]]) -> str:
     return f"Operator.matrix([{', '.join(rows)}])"
 
 
+_ZERO = (Term(0),)  # who multiplies by it leaves results where they lie
+
+
 def _products(
-    combine: Callable[[Term, Term], Term], left: Polynomial, right: Polynomial
+    combine: Callable[[Term, Term], Term], left: Sequence[Term], right: Sequence[Term]
 ) -> Polynomial:
-    return polynomial_of(combine(a, b) for a in left.terms for b in right.terms)
+    return polynomial_of(combine(a, b) for a in left for b in right)
 
 
 def _as_operator(value: Any) -> Operator | None:
@@ -326,8 +329,8 @@ def _as_operator(value: Any) -> Operator | None:
 
 def _number(value: Any) -> Any:
     # A NumPy array of no dimension is a number.
-    name = "coefficient"
-    return plain_number(unmasked(value, name)[()] if isinstance(value, np.ndarray) else value, name)
+    value = unmasked(value, "coefficient")[()] if isinstance(value, np.ndarray) else value
+    return plain_number(value, "coefficient")
 
 
 def single(terms: Iterable[Term]) -> Operator:

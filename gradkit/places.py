@@ -29,7 +29,7 @@ def _places_along(operator: Operator, axis: int) -> tuple[list[str], list[str]]:
     same: list[tuple[tuple[str, int], tuple[str, int]]] = []
     for i, row in enumerate(operator.entries):
         for j, entry in enumerate(row):
-            for term in entry.terms:
+            for term in entry.parts:
                 ends = _moves(term, axis)
                 if ends is None:
                     same.append((("input", j), ("output", i)))

@@ -16,7 +16,7 @@ from gradkit.blocks import Region
 from gradkit.bound import Bound
 from gradkit.calls import (
     MOST_LAYOUTS,
-    check_coefficients,
+    check_parameters,
     check_times,
     checked_inputs,
     checked_targets,
@@ -164,7 +164,7 @@ class Plan(Renderings):
             run = self._run_plain
         else:
             inputs = checked_inputs(f, self.input_shapes)
-            check_coefficients([parameter.array for parameter in self.parameters], inputs[0])
+            check_parameters(self.parameters, inputs[0])
         if out is not None:
             dtype = self._target_dtype(inputs)
             run(inputs, checked_targets(out, self.output_shapes, self.same, dtype, inputs))

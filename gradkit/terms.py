@@ -210,9 +210,19 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class Polynomial:
-    """A sum of terms, none with the same factors, none zero."""
+    """A sum of terms, none with the same factors, none zero.
+
+    Attributes
+    ----------
+    terms : tuple of Term
+        The terms; none where the sum is 0.
+    vanished : tuple of Partial
+        Where the inputs and results of a sum that is 0 lie: the moves from one place to another of
+        a term that it had, if it had any. All sums that are 0 are equal.
+    """
 
     terms: tuple[Term, ...]
+    vanished: tuple[Partial, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Polynomial):
@@ -224,6 +234,11 @@ class Polynomial:
 
     def __repr__(self) -> str:
         return " + ".join(map(repr, self.terms)).replace("+ -", "- ") or "0"
+
+    @property
+    def parts(self) -> tuple[Term, ...]:
+        """The terms; 0 times the moves of one that it had where they vanished."""
+        return self.terms or ((Term(0, self.vanished),) if self.vanished else ())
 
 
 def polynomial_of(terms: Iterable[Term]) -> Polynomial:
@@ -238,7 +253,15 @@ def sum_of(terms: Iterable[Term]) -> Polynomial:
         factors = term.factors
         sums[factors] = sums.get(factors, 0) + term.coefficient
     kept = [Term(_plain(c), factors) for factors, c in sums.items() if c != 0]
-    return Polynomial(tuple(sorted(kept, key=_reading_order)))
+    if kept:
+        return Polynomial(tuple(sorted(kept, key=_reading_order)))
+    moves = (tuple(filter(_moves, factors)) for factors in sums)
+    return Polynomial((), next(filter(None, moves), ()))  # pyright: ignore[reportArgumentType]
+
+
+def _moves(factor: Factor) -> bool:
+    """Whether a factor takes values from one place of the cells to another."""
+    return isinstance(factor, Partial) and factor.to is not None
 
 
 def _plain(coefficient: Any) -> Any:

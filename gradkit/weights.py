@@ -1,8 +1,8 @@
 """Finite-difference weights, exact.
 
 `Stencil` holds the weights of one derivative on equally spaced points as fractions, so nothing is
-rounded until an engine needs a number. `fornberg` is the recursion behind it; it runs on fractions
-for uniform grids and on arrays of coordinates (one column per grid row) for all others.
+rounded until an engine needs a number. Weights on fractions are `exact_weights`; those on arrays of
+coordinates (one column per grid row) come from the recursion of `fornberg`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from itertools import pairwise
-from math import factorial, lcm
+from itertools import accumulate, pairwise
+from math import factorial, lcm, prod
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ __all__ = [
     "Stencil",
     "WallClosure",
     "central",
+    "exact_weights",
     "fornberg",
     "half_width",
     "in_differences",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 
-def fornberg(nodes: Sequence[Any], order: int) -> list[Any]:
+def fornberg(nodes: Sequence[Any], order: int, steps: Sequence[Any] | None = None) -> list[Any]:
     """Weights that give the derivative of order `order` at 0 from values at `nodes`.
 
     Parameters
@@ -44,6 +45,9 @@ def fornberg(nodes: Sequence[Any], order: int) -> list[Any]:
         ``(rows,)`` give the weights of many rows at once.
     order : int
         Order of the derivative, at least 0.
+    steps : sequence of numbers or arrays, optional
+        Distances from each node to the next one, where they hold more digits than the differences
+        of rounded positions do.
 
     Returns
     -------
@@ -66,13 +70,17 @@ def fornberg(nodes: Sequence[Any], order: int) -> list[Any]:
     weights = [[zero] * len(nodes) for _ in range(order + 1)]
     weights[0][0] = one
     previous_product = one
+    gaps: list[Any] = []
     last = len(nodes) - 1
     for i in range(1, len(nodes)):
         product = one
         # Orders that the nodes to come can still raise to the one wanted.
         highest, lowest = min(i, order), max(order - (last - i), 0)
-        for j in range(i):
-            gap = nodes[i] - nodes[j]
+        if steps is None:
+            gaps = [nodes[i] - node for node in nodes[:i]]
+        else:
+            gaps = [*(gap + steps[i - 1] for gap in gaps), steps[i - 1]]
+        for j, gap in enumerate(gaps):
             product = product * gap
             inverse = one / gap
             if j == i - 1:
@@ -84,6 +92,40 @@ def fornberg(nodes: Sequence[Any], order: int) -> list[Any]:
                 weights[m][j] = (nodes[i] * weights[m][j] - lower) * inverse
         previous_product = product
     return weights[order]
+
+
+def exact_weights(nodes: Sequence[Fraction], order: int) -> list[Fraction]:
+    """The same weights at fractions, by integers alone, so that no step reduces a fraction.
+
+    Parameters
+    ----------
+    nodes : sequence of Fraction or int
+        Positions relative to the point of evaluation, distinct, at least ``order + 1`` of them.
+    order : int
+        Order of the derivative, at least 0.
+
+    Notes
+    -----
+    With W the product of all ``(x - node)``, the polynomial that is 1 at one node and 0 at the
+    others is ``W / (x - node)`` over the product of the distances from there; its derivative at 0
+    is `order` factorial times a coefficient.
+
+    Examples
+    --------
+    >>> [str(w) for w in exact_weights([Fraction(-1, 2), Fraction(1, 2)], 1)]
+    ['-1', '1']
+    """
+    common = lcm(*(Fraction(node).denominator for node in nodes))
+    places = [int(node * common) for node in nodes]
+    product = _lowest_coefficients(places, order + 1)
+    weights: list[Fraction] = []
+    for j, place in enumerate(places):
+        quotient = 0  # a coefficient of W / (x - place), from the constant one upwards
+        for power in range(order + 1):
+            quotient = (quotient - product[power]) // place if place else product[power + 1]
+        distances = prod(place - other for k, other in enumerate(places) if k != j)
+        weights.append(Fraction(factorial(order) * common**order * quotient, distances))
+    return weights
 
 
 def half_width(order: int, accuracy: int) -> int:
@@ -109,25 +151,23 @@ def in_differences(offsets: Sequence[Any], weights: Sequence[Any]) -> list[tuple
 
     Weights of a derivative sum to zero, so ``sum w[k] f[k] = sum c[j] (f[j+1] - f[j])`` with
     ``c[j] = sum of w[k] for k > j``. In this form a constant gives exactly 0 and the rounding
-    error is proportional to the differences, not to the values. Each c is summed from the nearer
-    end, which keeps small ones accurate when the weights are rounded numbers.
+    error is proportional to the differences, not to the values. Each c is summed from the end
+    beyond which weights are smaller, which keeps small ones accurate where these are rounded.
 
     Returns
     -------
     list of (high, low, weight)
         The derivative is the sum of ``weight * (f[high] - f[low])``.
     """
-    last = len(offsets) - 1
-    tail: dict[int, Any] = {}
-    running: Any = None
-    for j in range(last, 0, -1):
-        running = weights[j] if running is None else running + weights[j]
-        tail[j - 1] = running
-    running = None
-    for j in range(last // 2):
-        running = -weights[j] if running is None else running - weights[j]
-        tail[j] = running
-    return [(high, low, tail[j]) for j, (low, high) in enumerate(pairwise(offsets))]
+    after = list(accumulate(weights[:0:-1]))[::-1]
+    if not after or isinstance(after[0], Fraction | int):
+        return [(high, low, c) for (low, high), c in zip(pairwise(offsets), after, strict=True)]
+    before = [-total for total in accumulate(weights[:-1])]
+    sizes = [np.abs(weight) for weight in weights]
+    lost_before, lost_after = list(accumulate(sizes[:-1])), list(accumulate(sizes[:0:-1]))[::-1]
+    sums = zip(lost_before, lost_after, before, after, strict=True)
+    chosen = [np.where(left < right, low, high) for left, right, low, high in sums]
+    return [(high, low, c) for (low, high), c in zip(pairwise(offsets), chosen, strict=True)]
 
 
 def in_pairs(weights: Mapping[int, Fraction]) -> list[tuple[int, int | None, Fraction]]:
@@ -190,19 +230,33 @@ def wall_closure(nodes: Sequence[Fraction], order: int, wall: Fraction) -> WallC
     wall : Fraction
         Position of the wall relative to the point of evaluation.
     """
-    product = [Fraction(1)]  # the coefficients of W, constant first
-    for node in nodes:
-        raised = [Fraction(0), *product]
-        product = [high - node * low for high, low in zip(raised, [*product, 0], strict=True)]
+    common = lcm(wall.denominator, *(node.denominator for node in nodes))
+    places = [int(node * common) for node in nodes]
+    product = _lowest_coefficients(places, order)
+    lead_value, lead_slope = 1, 0
+    for place in places:
+        distance = int(wall * common) - place
+        lead_value, lead_slope = lead_value * distance, lead_slope * distance + lead_value
+    degree = len(nodes)
     from_wall = [node - wall for node in nodes]
     return WallClosure(
-        free=fornberg(nodes, order) if nodes else [],
-        value=fornberg(from_wall, 0) if nodes else [],
-        slope=fornberg(from_wall, 1) if nodes else [],
-        lead=factorial(order) * product[order] if order < len(product) else Fraction(0),
-        lead_value=sum((c * wall**k for k, c in enumerate(product)), Fraction(0)),
-        lead_slope=sum((k * c * wall ** (k - 1) for k, c in enumerate(product) if k), Fraction(0)),
+        free=exact_weights(nodes, order) if nodes else [],
+        value=exact_weights(from_wall, 0) if nodes else [],
+        slope=exact_weights(from_wall, 1) if nodes else [],
+        lead=factorial(order) * product[order] * Fraction(common) ** (order - degree),
+        lead_value=lead_value / Fraction(common) ** degree,
+        lead_slope=lead_slope * Fraction(common) ** (1 - degree),
     )
+
+
+def _lowest_coefficients(places: Sequence[int], power: int) -> list[int]:
+    """Coefficients of the product of all ``(x - place)``, constant first, up to a power."""
+    product = [1, *[0] * power]
+    for place in places:
+        for k in range(power, 0, -1):
+            product[k] = product[k - 1] - place * product[k]
+        product[0] *= -place
+    return product
 
 
 def _offset(offset: Any) -> Fraction:
@@ -348,7 +402,7 @@ def central(order: int, accuracy: int) -> Stencil:
 
 @lru_cache(maxsize=4096)
 def _exact_weights(offsets: tuple[Fraction, ...], order: int) -> tuple[Fraction, ...]:
-    return tuple(fornberg(offsets, order))
+    return tuple(exact_weights(offsets, order))
 
 
 def _moment(stencil: Stencil, power: int) -> Fraction:

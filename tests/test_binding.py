@@ -1,5 +1,7 @@
 """Binding: what an operator becomes on a grid, and what it says where it does not go with it."""
 
+from math import prod
+
 import numpy as np
 import pytest
 
@@ -318,12 +320,90 @@ def test_places_follow_from_the_terms(operator, inputs, outputs):
     assert bound.outputs_at == tuple(outputs)
 
 
+FLUX = D(0, to="inner") * D(1, to="outer")
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        FLUX - FLUX,
+        0 * FLUX,
+        FLUX * 0,
+        -(FLUX * 0.0) / 3,
+        FLUX @ np.arange(6.0) - FLUX @ np.arange(6.0),
+        0 * D(-2, to="inner") * D(-1, to="outer"),
+        Operator.matrix([[FLUX, 1]]) @ Operator.matrix([[1], [-FLUX]]),
+    ],
+    ids=range(7),
+)
+def test_an_operator_that_is_0_keeps_the_places_of_its_results(operator):
+    assert operator == 0 * D(0)
+    assert repr(operator) == "0"
+    plan = operator.on(PLANE, SHAPE)
+    rows, columns = SHAPE
+    assert plan.input_shape == SHAPE
+    assert plan.output_shape == (rows - 1, columns + 1)
+    np.testing.assert_array_equal(plan(np.ones(SHAPE)), np.zeros((rows - 1, columns + 1)))
+    assert plan.T.output_shape == SHAPE
+    assert plan.refined.output_shape == plan.output_shape
+
+
+def test_identities_of_vector_calculus_give_zeros_where_the_results_lie():
+    """On a Yee grid: a gradient lies on the edges between centres, its curl on the faces."""
+    space = Grid(Axis(), Axis(), Axis())
+    curl = (Curl(3, to="outer") @ Gradient(3, to="outer")).on(space, (4, 5, 6))
+    faces = [(4, 6, 7), (5, 5, 7), (5, 6, 6)]
+    assert [part.shape for part in curl(np.ones((4, 5, 6)))] == faces
+    assert curl.matrix().shape == (sum(map(prod, faces)), 4 * 5 * 6)
+    edges = {"at": "outer", "to": "centre"}
+    divergence = (Divergence(3, **edges) @ Curl(3, **edges)).on(space, (4, 5, 6))
+    assert divergence.input_shapes == tuple(faces)
+    np.testing.assert_array_equal(divergence(list(map(np.ones, faces))), np.zeros((4, 5, 6)))
+
+
+def test_what_is_added_to_an_operator_that_is_0_says_where_results_lie():
+    operator = FLUX - FLUX + D(0)
+    assert operator == D(0)
+    assert operator.on(PLANE, SHAPE).output_shape == SHAPE
+
+
 def test_a_derivative_in_place_stays_at_the_faces(rng):
     """Slopes of slopes at the five faces between six cells, the second ones in place."""
     f = rng.integers(-9, 9, 6) / 4
     plan = (D(0) @ D(0, to="inner")).on(Grid(Axis()), (6,))
     slopes = np.diff(f)
     np.testing.assert_array_equal(plan(f), np.gradient(slopes, edge_order=2))
+
+
+@pytest.mark.parametrize("accuracy", [2, 4])
+@pytest.mark.parametrize("edge_order", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("boundary", "phase", "loss"),
+    [
+        ("one-sided", 0.5, 1),
+        ((Dirichlet(np.cos(0.5)), Neumann(-2 * np.pi * np.sin(0.5))), 0.5, 1),
+        ("periodic", 0.5, 0),
+        (Symmetric(), 0.0, 0),
+    ],
+    ids=["one-sided", "walls", "periodic", "mirrors"],
+)
+def test_compositions_lose_an_order_at_ends_as_the_guide_says(
+    boundary, phase, loss, accuracy, edge_order
+):
+    """Of (a f')' with f = cos(t), a = 2 + cos(t), t = 2 pi x + phase."""
+    errors = []
+    for size in (256, 512):
+        t = 2 * np.pi * (np.arange(size) + 0.5) / size + phase
+        a, f = 2 + np.cos(t), np.cos(t)
+        plan = (D(0) @ (a * D(0))).on(
+            Grid(Axis(spacing=1 / size, boundary=boundary)),
+            (size,),
+            method=FiniteDifference(accuracy),
+            edge_order=accuracy + edge_order,
+        )
+        wanted = -((2 * np.pi) ** 2) * (2 * np.cos(t) + np.cos(2 * t))
+        errors.append(abs(plan(f) - wanted).max())
+    assert abs(np.log2(errors[0] / errors[1]) - (accuracy - loss)) < 0.2
 
 
 # --- what is known of a field after a step --------------------------------------------------------

@@ -458,12 +458,27 @@ def test_advice_where_rounding_dominates():
     assert repr(estimate) == f"ErrorEstimate: {estimate.advice}"
 
 
+def test_advice_leaves_out_the_points_that_infinite_values_reach():
+    f = np.sin(X)
+    plan = D(0).on(PERIOD, (N,))
+    advice = plan.error_estimate(f).advice
+    f[20] = np.inf
+    estimate = plan.error_estimate(f)
+    # The better stencil reaches two points to each side, but not the centre.
+    assert estimate.advice == f"{advice}; nothing is known at 4 points with infinite values"
+    assert estimate.share == (N - 6) / (N - 4)
+    zero = ErrorEstimate(np.asarray([np.inf, 0.0]), np.asarray([1.0, 0.0]))
+    assert zero.advice.startswith("neither dominates: both are 0 at all points; nothing is known")
+    infinite = ErrorEstimate(np.asarray([np.inf, np.nan]), np.asarray([np.inf, np.inf]))
+    assert infinite.advice == "nothing is known: all results are infinite, NaN or masked"
+
+
 @pytest.mark.parametrize(
     "f", [np.full(N, np.nan), np.ma.masked_array(np.sin(X), True)], ids=["NaN", "masked"]
 )
 def test_advice_on_data_that_is_not_known(f):
     estimate = D(0).on(PERIOD, (N,)).error_estimate(f)
-    assert estimate.advice == "nothing is known: all results are NaN or masked"
+    assert estimate.advice == "nothing is known: all results are infinite, NaN or masked"
     partly = np.ma.masked_array(np.sin(X), X < 1)
     known = D(0).on(PERIOD, (N,)).error_estimate(partly)
     assert known.advice.startswith("truncation dominates")

@@ -66,11 +66,11 @@ FLOORS = {
 #: In-function imports: packages that need not be installed, the module that needs click, and one
 #: of Python that takes long to import.
 OPTIONAL = {"click", "cupy", "cupyx", "dask", "jax", "llvmlite", "matplotlib", "numba", "rich"}
-OPTIONAL |= {"findiff", "numexpr", "scipy", "torch", "xarray"}
+OPTIONAL |= {"findiff", "numexpr", "scipy", "torch"}
 LAZY = {("__main__", "cli")}
 SLOW = {"importlib.metadata"}
 
-HEAVY = OPTIONAL | {"array_api_strict", "pandas"}
+HEAVY = OPTIONAL | {"array_api_strict", "pandas", "xarray"}
 
 
 def name_of(path):

@@ -1250,8 +1250,12 @@ def test_arrays_of_another_library_are_refused_and_both_are_named(data, given):
     f, a = array_of(data), array_of(given)
     grid = Grid(Axis(), None)
     walls = Grid(Axis(boundary=Neumann(a[0, :])), None)
-    for plan in ((D(0) * a).on(grid, (4, 4)), D(0, 2).on(walls, (4, 4))):
-        with pytest.raises(ArgumentTypeError, match=f"a coefficient is a {given} ") as caught:
+    plans = {
+        "coefficient": (D(0) * a).on(grid, (4, 4)),
+        "value at a wall": D(0, 2).on(walls, (4, 4)),
+    }
+    for name, plan in plans.items():
+        with pytest.raises(ArgumentTypeError, match=f"a {name} is a {given} ") as caught:
             plan(f)
         assert f"f is a {data} " in str(caught.value)
 

@@ -115,6 +115,17 @@ def test_extras_that_a_document_installs_exist(document):
     assert extras_in(text_of(document)) <= extras()
 
 
+def test_extras_install_what_some_module_imports():
+    """But those of who works on gradkit."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "gradkit").rglob("*.py")]
+    for extra in extras() - {"test", "docs", "dev"}:
+        for needed in project["optional-dependencies"][extra]:
+            package = re.match(r"[a-z]+", needed)[0]  # cupy-cuda13x brings cupy
+            imports = re.compile(rf"^\s*(?:import|from) {package}\b", flags=re.MULTILINE)
+            assert any(map(imports.search, sources)), f"{needed} of {extra}"
+
+
 def test_readme_installs_the_demo_and_the_tests():
     assert {"demo", "test"} <= extras_in(text_of("README.md"))
 

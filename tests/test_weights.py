@@ -13,6 +13,7 @@ from gradkit.errors import ArgumentTypeError, ArgumentValueError
 from gradkit.weights import (
     Stencil,
     central,
+    exact_weights,
     fornberg,
     half_width,
     in_differences,
@@ -286,6 +287,42 @@ def test_tails_of_rounded_weights_keep_their_relative_accuracy():
     weights = [tiny, -1.0, 1.0 - tiny, 0.0]
     tails = [weight for _, _, weight in in_differences([0, 1, 2, 3], weights)]
     assert tails[0] == -tiny
+
+
+def test_tails_of_rounded_weights_are_summed_from_the_smaller_ones():
+    """The first two are nearer to an end than the small ones that they leave."""
+    tiny = 2.0**-80
+    weights = [-1.0, 1.0, tiny, tiny]
+    assert [float(c) for _, _, c in in_differences([0, 1, 2, 3], weights)] == [1.0, 2 * tiny, tiny]
+
+
+def test_fornberg_takes_distances_that_positions_no_longer_tell():
+    nodes = [1.0, 1.0, 2.0]  # the second is 1 + 2**-80
+    steps = [2.0**-80, 1.0]
+    # At 0: the derivative of the polynomials that are 1 at one node and 0 at the others.
+    assert fornberg(nodes, 1, steps) == [-3 * 2.0**80, 3 * 2.0**80, -2.0]
+
+
+@pytest.mark.parametrize("reach", [1, 8, 50])
+def test_long_centred_stencils_have_the_weights_of_the_closed_form(reach):
+    """B. Fornberg, Calculation of weights in finite difference formulas, SIAM Rev. 40 (1998)."""
+    top = factorial(reach) ** 2
+    wanted = {
+        k: Fraction((-1) ** (abs(k) + 1) * top, k * factorial(reach - k) * factorial(reach + k))
+        for k in range(-reach, reach + 1)
+        if k
+    }
+    stencil = central(1, 2 * reach)
+    found = dict(zip(stencil.offsets, stencil.weights, strict=True))
+    assert {k: w for k, w in found.items() if w} == wanted
+
+
+def test_exact_weights_are_those_of_the_recursion(rng):
+    for count in range(1, 8):
+        steps = rng.integers(1, 12, count)
+        nodes = [Fraction(int(n), 6) - 1 for n in np.cumsum(steps)]
+        for order in range(count):
+            assert exact_weights(nodes, order) == fornberg(nodes, order)
 
 
 def test_fornberg_works_column_by_column_on_arrays(rng):

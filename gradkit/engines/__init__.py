@@ -18,7 +18,7 @@ import numpy as np
 
 from gradkit import _array
 from gradkit._array import Array
-from gradkit.calls import check_coefficients
+from gradkit.calls import check_parameters
 from gradkit.engines import choice, chunked, cpu, cuda, reference
 from gradkit.engines.choice import AUTO
 from gradkit.errors import ArgumentTypeError, ArgumentValueError, EngineError, one_of
@@ -203,7 +203,7 @@ def explain_engine(*inputs: Any, plan: Plan | None = None) -> Explanation:
         grid = Grid(*(Axis() for _ in shape))
         plan = make_plan(Gradient(len(shape)), grid, shape, edge_order=1)
     for f in arrays:
-        check_coefficients([parameter.array for parameter in plan.parameters], f)
+        check_parameters(plan.parameters, f)
     reasons = tuple((engine.name, engine.supports(plan, arrays)) for engine in TABLE)
     wanted = choice.ENGINE.get()
     able = [name for name, reason in reasons if reason is None]

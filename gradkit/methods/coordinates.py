@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,13 @@ from gradkit.line import PLACES, Line
 from gradkit.methods.rows import Deferred, Point, Rows
 from gradkit.methods.rule import exact
 from gradkit.methods.stencils import HALF, Pairs, Stencils
-from gradkit.weights import Stencil, fornberg, in_differences, staggered_half_width
+from gradkit.weights import (
+    Stencil,
+    exact_weights,
+    fornberg,
+    in_differences,
+    staggered_half_width,
+)
 
 __all__ = ["SIMPLE_BLOCK", "OnCoordinates"]
 
@@ -33,19 +40,23 @@ class OnCoordinates(Stencils):
     """Stencils on coordinates: weights computed row by row and rounded once more by the engine.
 
     They are computed in longdouble, because on rough grids the recursion loses digits. Where the
-    spacing is tiny or huge, distances are measured in a power of two near the mean one, so that no
-    product of them overflows.
+    spacing is tiny or huge, distances are measured in a power of two between the shortest and the
+    longest one, so that no product of them overflows.
     """
 
     def __init__(self, order: int, line: Line, own: Stencil | None) -> None:
         super().__init__(order, line, own)
         # Points are counted along a track: the centres alone, or faces and centres in turn.
         self._stride = 1 if line.at == line.to == "centre" else 2
-        mean = abs(line.axis.coordinates.extent) / line.cells
+        points = line.axis.coordinates
+        mean = abs(points.extent) / line.cells
         exponent = mean.numerator.bit_length() - mean.denominator.bit_length()
         # Products of 32 distances are within range then.
-        is_safe = abs(exponent) <= np.finfo(np.longdouble).maxexp // 64
-        self._exponent = 0 if is_safe else exponent
+        limit = np.finfo(np.longdouble).maxexp // 64
+        if abs(exponent) > limit and len(points) > 1:
+            sizes = np.frexp(points.steps(0, len(points) - 1, np.longdouble))[1]
+            exponent = (int(sizes.min()) + int(sizes.max())) // 2
+        self._exponent = exponent if abs(exponent) > limit else 0
         self._start = 0 if self._stride == 1 else 1 + PLACES[line.to].shift
         self._lead = 0 if self._stride == 1 else line.halves
         self.scale = Fraction(2) ** (self._exponent * order) if self._exponent else Fraction(1)
@@ -189,7 +200,9 @@ class OnCoordinates(Stencils):
         windows = (offsets[:-1], offsets[1:]) if self._leans(accuracy) else (offsets,)
         weights = dict.fromkeys(offsets, Fraction(0))
         for window in windows:
-            for k, w in zip(window, fornberg([nodes[k] for k in window], self.order), strict=True):
+            for k, w in zip(
+                window, exact_weights([nodes[k] for k in window], self.order), strict=True
+            ):
                 weights[k] += w / len(windows)
         return weights
 
@@ -250,8 +263,8 @@ class OnCoordinates(Stencils):
         """The differences that a window takes, and their weights in each row."""
 
         def table(first: int, last: int) -> tuple[Differences, np.ndarray]:
-            nodes = self._distances(offsets, first, last)
-            weights = fornberg(nodes, self.order)
+            nodes, steps = self._distances(offsets, first, last)
+            weights = fornberg(nodes, self.order, steps)
             taken: list[tuple[Point, Point, Any]] = []
             if self.order == 0:
                 # An average takes the value of the nearest node, or of the two about it.
@@ -273,10 +286,14 @@ class OnCoordinates(Stencils):
         places = {k: abs(self._stride * k + self._lead) for k in offsets}
         return [k for k in offsets if places[k] == min(places.values())]
 
-    def _distances(self, offsets: Sequence[int], start: int, stop: int) -> list[Any]:
-        """Position of each offset relative to each of the rows, summed from the row outward.
+    def _distances(
+        self, offsets: Sequence[int], start: int, stop: int
+    ) -> tuple[list[Any], list[Any]]:
+        """Position of each offset relative to each of the rows, and the distances between them.
 
-        Those of a single row are numbers: they take the same sums as arrays of one, in less time.
+        Positions are summed from the row outward; distances of points that lie close to each other,
+        but far from the row, are not the differences of these. Those of a single row are numbers:
+        they take the same sums as arrays of one, in less time.
         """
         stride, size = self._stride, stop - start
         along = [stride * k + self._lead for k in offsets]
@@ -293,4 +310,6 @@ class OnCoordinates(Stencils):
             position[d] = position[d - 1] + step(d - 1)
         for d in range(-1, low - 1, -1):
             position[d] = position[d + 1] - step(d)
-        return [position[d] for d in along]
+        # Offsets ascend.
+        apart = [sum(map(step, range(a + 1, b)), step(a)) for a, b in pairwise(along)]
+        return [position[d] for d in along], apart

@@ -157,10 +157,33 @@ class _Layout:
             needed = max(self.last, 0) - min(self.first, 0) + 1
         elif line.ends == (None, None) and line.at == line.to and self.stencils.own is None:
             needed = self.stencils.order + max(self.edge, self.wanted - 1)
+        elif any(isinstance(end, Reflection) for end in line.ends):
+            needed = self._needed_by_mirrors()
         if line.sources < needed:
             raise ArgumentValueError(self._too_short(needed))
         if not line.targets:
             raise ArgumentValueError(f"{line.name} has no {line.to!r} faces")
+
+    def _needed_by_mirrors(self) -> int:
+        """The fewest values among which all images of those beyond mirrors are."""
+        line, needed = self.line, 1
+        more = line.targets - line.sources
+        kept = (self.samples[0], line.sources - 1 - self.samples[1])
+        # Counted from the end of each mirror.
+        reaches = ((self.first, self.last), (-more - self.last, -more - self.first))
+        for side, (first, last) in enumerate(reaches):
+            if not isinstance(line.ends[side], Reflection):
+                continue
+            outermost = line.targets - 1 + self.last if side else self.first
+            image = line.mirrored(side, outermost)
+            needed = max(needed, (line.sources - 1 - image if side else image) + 1)
+            if isinstance(line.ends[1 - side], Reflection):
+                continue
+            # Where the centred stencil fits nowhere, rows up to the middle must not reach the end.
+            lost = kept[1 - side]
+            while (needed + more + 1 - side) // 2 > needed - lost - last < kept[side] - first:
+                needed += 1
+        return needed
 
     def _too_short(self, needed: int) -> str:
         line, order = self.line, self.stencils.order

@@ -20,7 +20,7 @@ from gradkit.weights import (
     Stencil,
     WallClosure,
     central,
-    fornberg,
+    exact_weights,
     half_width,
     in_differences,
     in_pairs,
@@ -36,12 +36,12 @@ Pairs = Sequence[tuple[Point, Point, Any]]
 
 
 class _Image(NamedTuple):
-    """The value that stands for one beyond a wall: its number (None: there is none) and a factor.
+    """The value that stands for one beyond a wall: its number and a factor, 0 where f is.
 
     `place` is the position of the point that it stands for, relative to the result.
     """
 
-    number: int | None
+    number: int
     factor: int
     place: Fraction
 
@@ -119,7 +119,7 @@ class Stencils(ABC):
     def closure(self, indices: Sequence[int], row: int, accuracy: int) -> Rows:
         """A row that takes given values alone."""
         nodes = self.positions(row, indices)
-        weights = fornberg(nodes, self.order)
+        weights = exact_weights(nodes, self.order)
         labels = [j - row for j in indices]
         return self.rows_of(row, self._pairs(labels, nodes, weights), accuracy)
 
@@ -155,45 +155,35 @@ class Stencils(ABC):
         return self.rows_of(row, [*pairs, *known], accuracy)
 
     def mirrored(self, side: int, sign: int, row: int, accuracy: int) -> Rows:
-        """A row of the centred stencil, with the values beyond a wall folded back over it."""
-        images = {k: self._image(row + k, row, side, sign) for k in self.offsets(accuracy)}
+        """A row of the centred stencil, with the values beyond walls folded back over them."""
+        images = {k: self._image(row + k, row) for k in self.offsets(accuracy)}
         for number, factor, _ in images.values():
-            if number is None:
-                raise ArgumentValueError(self._unmirrored(side, accuracy, factor))
+            if factor and not 0 <= number < self.line.sources:
+                raise ArgumentValueError(self._unmirrored(side))
         weights: dict[int, Fraction] = {}
         for k, weight in self.centred_at(accuracy, {k: i.place for k, i in images.items()}).items():
             number, factor, _ = images[k]
-            if number is not None and factor:
+            if factor:
                 weights[number - row] = weights.get(number - row, Fraction(0)) + factor * weight
         return self.rows_of(row, self._folded_pairs(weights, side, sign), accuracy)
 
-    def _image(self, index: int, row: int, side: int, sign: int) -> _Image:
+    def _image(self, index: int, row: int) -> _Image:
         """What stands for the value of an index that may lie beyond a wall."""
-        half = self.line.wall(side)
-        assert half is not None
-        shift = PLACES[self.line.at].shift
-        along = 2 * index + 1 + shift
-        beyond = half - along if side == 0 else along - half
-        wall = self.wall(side, row)
-        if beyond > 0:
-            index = self.line.mirrored(side, index)
-        elif beyond == 0 and sign < 0:
-            return _Image(index, 0, wall)
-        if not 0 <= index < self.line.sources:
-            return _Image(None, int(beyond != 0), wall)
-        (place,) = self.positions(row, [index])
-        return _Image(index, sign, 2 * wall - place) if beyond > 0 else _Image(index, 1, place)
+        number, factor, sides = self.line.image(index)
+        if factor:
+            place = self.positions(row, [number])[0]
+        else:
+            place = self.wall(sides[-1], row)
+            sides = sides[:-1]
+        for side in reversed(sides):
+            place = 2 * self.wall(side, row) - place
+        return _Image(number, factor, place)
 
-    def _unmirrored(self, side: int, accuracy: int, beyond: int) -> str:
+    def _unmirrored(self, side: int) -> str:
         line = self.line
-        if not beyond:
-            return (
-                f"{line.ends[side]!r} on {line.name} needs the value on the wall itself, which is "
-                f"not among those at {line.at!r}"
-            )
         return (
-            f"{line.name} has {line.sources} points: too few for a stencil that reaches "
-            f"{max(map(abs, self.spread(accuracy)))} points beyond the wall"
+            f"{line.ends[side]!r} on {line.name} needs the value on the wall itself, which is not "
+            f"among those at {line.at!r}"
         )
 
     def _folded_pairs(self, weights: dict[int, Fraction], side: int, sign: int) -> Pairs:

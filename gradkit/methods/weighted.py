@@ -13,7 +13,7 @@ from gradkit.line import PLACES, Line
 from gradkit.methods.rows import WALL, Point, Rows
 from gradkit.methods.rule import Rule, common_unit
 from gradkit.methods.walls import is_open, known_value, settled
-from gradkit.weights import fornberg, in_differences, in_pairs, wall_closure
+from gradkit.weights import exact_weights, in_differences, in_pairs, wall_closure
 
 __all__ = ["weighted_rule"]
 
@@ -89,8 +89,8 @@ class _Beyond:
         #: The first and the last value that rows may take as it is.
         self.first, self.last = 0, line.sources - 1
         if not line.axis.wrap:
-            self.first += self._is_known(0)
-            self.last -= self._is_known(self.last)
+            self.first += line.lies_on_wall(0, 0)
+            self.last -= line.lies_on_wall(1, self.last)
         for end in line.ends:
             if isinstance(end, Condition) and is_open(end):
                 raise UnsupportedError(
@@ -120,20 +120,17 @@ class _Beyond:
         pairs = in_differences(ordered, [found[p] for p in ordered])
         return [(high, low, w) for high, low, w in pairs if w] + known
 
-    def _is_known(self, index: int) -> bool:
-        """Whether a point lies at a wall that states the value there."""
-        return self.line.lies_on_wall(int(index > self.line.sources // 2), index)
-
     def _value(self, index: int) -> dict[Point, Fraction]:
         """The value at an index as a sum of values inside and at a wall."""
-        side = int(index > self.line.sources // 2)
-        end = self.line.ends[side]
-        if self._is_known(index):
-            return {WALL[side]: Fraction(1)} if isinstance(end, Dirichlet) else {}
+        for side, end in enumerate(self.line.ends):
+            if self.line.lies_on_wall(side, index):
+                return {WALL[side]: Fraction(1)} if isinstance(end, Dirichlet) else {}
         if self.first <= index <= self.last:
             return {index: Fraction(1)}
+        side = int(2 * index >= self.line.sources)
+        end = self.line.ends[side]
         if isinstance(end, Reflection):
-            return self._mirrored(index, side, end.sign)
+            return self._mirrored(index, side)
         count = max(self.points - isinstance(end, Condition), 1)
         held = self.last - self.first + 1
         if count > held:
@@ -145,7 +142,7 @@ class _Beyond:
         )
         nodes = [Fraction(j - index) for j in nearest]
         if not isinstance(end, Condition):
-            return dict(zip(nearest, fornberg(nodes, 0), strict=True))
+            return dict(zip(nearest, exact_weights(nodes, 0), strict=True))
         half = self.line.wall(side)
         assert half is not None
         assert self.line.axis.uniform_spacing is not None
@@ -154,11 +151,13 @@ class _Beyond:
         shares, wall = settled(end, closure, normal, self.line.name)
         return {**dict(zip(nearest, shares, strict=True)), WALL[side]: wall}
 
-    def _mirrored(self, index: int, side: int, sign: int) -> dict[Point, Fraction]:
-        image = self.line.mirrored(side, index)
+    def _mirrored(self, index: int, side: int) -> dict[Point, Fraction]:
+        image, factor, _ = self.line.image(index)
+        if not factor:
+            return {}
         if not 0 <= image < self.line.sources:
+            inside = self.line.mirrored(side, index)
             raise ArgumentValueError(
-                f"{self.line.name} has {self.line.sources} points: too few for a stencil that "
-                "reaches so far beyond the wall"
+                _too_short(self.line, self.line.sources - inside if side else inside + 1)
             )
-        return {image: Fraction(sign)}
+        return {point: factor * share for point, share in self._value(image).items()}

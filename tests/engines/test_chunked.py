@@ -615,6 +615,18 @@ def test_lazy_arrays_do_not_serve_data_on_the_host(no_compute):
     plan = LAZY["array in front"](lambda a: da.from_array(a, chunks=3))
     with no_compute(), pytest.raises(ArgumentTypeError, match=r"a coefficient is a dask .*numpy"):
         plan(np.ones((9, 4)))
+    wall = Dirichlet(da.ones(4, chunks=2))
+    plan = D(0, 2).on(Grid(Axis(boundary=wall), None), (9, 4))
+    with (
+        no_compute(),
+        pytest.raises(ArgumentTypeError, match=r"a value at a wall is a dask .*nump"),
+    ):
+        plan(np.ones((9, 4)))
+    with (
+        no_compute(),
+        pytest.raises(ArgumentTypeError, match=r"value at a wall is.*\.compute\(\) ret"),
+    ):
+        plan.stencil((0, 0))
 
 
 def test_lazy_arrays_are_part_of_the_name(rng):

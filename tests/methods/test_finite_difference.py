@@ -699,6 +699,40 @@ def test_tiny_and_huge_spacings_neither_overflow_nor_underflow(
         assert_exact_to_rounding(plan, f, wanted)
 
 
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("decades", [30, 60, 150])
+def test_coordinates_over_many_decades_keep_the_weights_of_all_differences(rng, decades, order):
+    """Positions far from a row are equal when they are rounded; the distances between them are not.
+
+    With seven points every row is the derivative of one polynomial.
+    """
+    x = 10.0 ** np.linspace(-decades / 2, decades / 2, 7)
+    f = rng.integers(-50, 50, 7).astype(float)
+    nodes, values = [Fraction(v) for v in x], [Fraction(v) for v in f]
+    plan = make_plan(Axis(coordinates=x), 7, order, 7 - order)
+    assert_exact_to_rounding(
+        plan, f, [interpolant_derivative(nodes, values, at, order) for at in nodes]
+    )
+
+
+def test_slopes_at_very_different_distances_are_neither_clipped_nor_lost():
+    """Intervals of 1e-300 beside some of 1e307 and more; slopes within the range of float64."""
+    x = np.array([0.0, 1e-300, 2e-300, 1e307, 1e308])
+    f = np.arange(5.0)
+    slopes = [
+        Fraction(b - a) / Fraction(y - x)
+        for a, b, x, y in zip(f[:-1], f[1:], x[:-1], x[1:], strict=True)
+    ]
+    found = gradient(f, x)
+    np.testing.assert_allclose(found[[0, -1]], [float(slopes[0]), float(slopes[-1])], rtol=4 * EPS)
+    for i in (1, 2, 3):
+        before, after = Fraction(x[i] - x[i - 1]), Fraction(x[i + 1] - x[i])
+        wanted = (slopes[i - 1] * after + slopes[i] * before) / (before + after)
+        assert abs(found[i] - float(wanted)) <= 4 * EPS * float(wanted)
+    mirrored = -gradient(f[::-1], -x[::-1])[::-1]
+    np.testing.assert_allclose(mirrored, found, rtol=4 * EPS)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_coordinates_of_low_precision_are_taken_at_their_exact_values(rng, dtype):
     x = np.unique(rng.uniform(0, 2, 9).astype(dtype))

@@ -970,15 +970,77 @@ def test_results_on_a_plane_of_symmetry_have_the_slope_0():
     assert plan(np.arange(6.0)).tolist() == [0, 1, 1, 1, 1, 1]
 
 
-def test_a_mirror_image_needs_enough_points():
-    """The row four points from one wall must not reach the other one."""
-    grid, method = Grid(Axis(boundary=Symmetric())), FiniteDifference(8)
-    assert D(0, 2).on(grid, (8,), method=method).shape == (8,)
-    with pytest.raises(
-        ArgumentValueError,
-        match=r"axis 0 has 7 points: too few .* reaches 4 points beyond the wall",
-    ):
-        D(0, 2).on(grid, (7,), method=method)
+MIRRORS = [
+    Symmetric(),
+    Antisymmetric(),
+    Symmetric(at="sample"),
+    Antisymmetric(at="sample"),
+    Antisymmetric(at="next"),
+]
+
+
+def between_mirrors(f, first, last):
+    """The values of a field between two mirrors, by position: those beyond are images of images."""
+    leads = {"face": 0.5, "sample": 0.0, "next": 1.0}
+    walls = (-leads[first.at], len(f) - 1 + leads[last.at])
+
+    def value(x):
+        sign = 1
+        while not walls[0] <= x <= walls[1]:
+            x, turned = (2 * walls[0] - x, first) if x < walls[0] else (2 * walls[1] - x, last)
+            sign *= 1 if isinstance(turned, Symmetric) else -1
+        is_zero = [
+            x == w and isinstance(m, Antisymmetric)
+            for w, m in zip(walls, (first, last), strict=True)
+        ]
+        return 0.0 if any(is_zero) else sign * f[int(x)]
+
+    return value
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+@pytest.mark.parametrize("last", MIRRORS, ids=repr)
+@pytest.mark.parametrize("first", MIRRORS, ids=repr)
+def test_stencils_longer_than_the_axis_meet_both_mirrors(rng, first, last, size):
+    """An odd function is 0 at its wall, whatever the sample there holds."""
+    f = rng.integers(-9, 10, size).astype(float)
+    value = between_mirrors(f, first, last)
+    fourth = {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12}
+    wanted = [sum(w * value(row + k) for k, w in fourth.items()) for row in range(size)]
+    needed = 3 if "sample" in (first.at, last.at) else 2
+    evenly, rough = (
+        Axis(boundary=(first, last)),
+        Axis(coordinates=np.arange(size), boundary=(first, last)),
+    )
+    for axis in (evenly, rough):
+        if size < needed:
+            with pytest.raises(ArgumentValueError, match=f"has {size} points.*at least {needed}"):
+                derivative(f, 1.0, accuracy=4, boundary=(first, last))
+            continue
+        plan = D(0).on(Grid(axis), (size,), method=FiniteDifference(4))
+        np.testing.assert_allclose(plan(f), wanted, atol=1e-14)
+    twice = operator_from_offsets({-1: 1, 0: 2, 1: 3}).on(Grid(evenly), (size,))
+    wanted = [value(row - 1) + 2 * value(row) + 3 * value(row + 1) for row in range(size)]
+    np.testing.assert_array_equal(twice(f), wanted)
+
+
+@pytest.mark.parametrize(
+    ("boundary", "needed"),
+    [
+        (Symmetric(), 4),
+        (Symmetric(at="sample"), 5),
+        (Antisymmetric(at="next"), 3),
+        ((Symmetric(), "one-sided"), 10),
+        (("one-sided", Antisymmetric()), 10),
+        ((Symmetric(), Dirichlet(0)), 9),
+    ],
+    ids=repr,
+)
+def test_the_length_that_mirrors_need_is_said(boundary, needed):
+    grid, method = Grid(Axis(boundary=boundary)), FiniteDifference(8)
+    assert D(0, 2).on(grid, (needed,), method=method).shape == (needed,)
+    with pytest.raises(ArgumentValueError, match=f"derivative of order 2.*at least {needed}$"):
+        D(0, 2).on(grid, (needed - 1,), method=method)
 
 
 @pytest.mark.parametrize("dtype", ["M8[s]", "m8[s]"])

@@ -278,10 +278,11 @@ def test_axes_just_long_enough_are_served():
 
 
 @pytest.mark.parametrize(
-    ("boundary", "size"), [(Symmetric(at="sample"), 2), (Symmetric(), 1), (Antisymmetric(), 1)]
+    ("boundary", "size", "needed"),
+    [(Symmetric(at="sample"), 1, 3), ((Symmetric(), "one-sided"), 1, 2)],
 )
-def test_mirror_images_must_lie_on_the_axis(boundary, size):
-    with pytest.raises(ArgumentValueError, match="too few for a stencil that reaches so far"):
+def test_mirror_images_must_lie_on_the_axis(boundary, size, needed):
+    with pytest.raises(ArgumentValueError, match=f"has {size} points.*needs at least {needed}"):
         rule_of({-2: Fraction(1), 0: Fraction(1)}, size, boundary)
 
 
