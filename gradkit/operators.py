@@ -28,6 +28,7 @@ from gradkit.terms import (
     composition,
     polynomial_of,
     product,
+    products,
     sum_of,
 )
 from gradkit.weights import Stencil
@@ -193,8 +194,8 @@ class Operator:
         if right is None:
             return NotImplemented
         if right.is_single:
-            factor = right.entries[0][0].parts or _ZERO
-            return self._map(lambda entry: _products(product, entry.parts, factor))
+            factor = _parts(right, right.entries[0][0])
+            return self._map(lambda entry: products(product, _parts(self, entry), factor))
         if self.is_single:
             return right.__rmul__(self)
         raise ArgumentValueError(
@@ -206,8 +207,8 @@ class Operator:
         left = _as_operator(other)
         if left is None:
             return NotImplemented
-        factor = left.entries[0][0].parts or _ZERO
-        return self._map(lambda entry: _products(product, factor, entry.parts))
+        factor = _parts(left, left.entries[0][0])
+        return self._map(lambda entry: products(product, factor, _parts(self, entry)))
 
     def __matmul__(self, other: Any) -> Operator:
         """The operator applied to the results of another one; arrays multiply."""
@@ -215,11 +216,11 @@ class Operator:
         if right is None:
             return NotImplemented
         if right.is_single and self.inputs != 1:
-            factor = right.entries[0][0].parts
-            return self._map(lambda entry: _products(composition, entry.parts, factor))
+            factor = _parts(right, right.entries[0][0])
+            return self._map(lambda entry: products(composition, entry.parts, factor))
         if self.is_single and right.outputs != 1:
-            factor = self.entries[0][0].parts
-            return right._map(lambda entry: _products(composition, factor, entry.parts))
+            factor = _parts(self, self.entries[0][0])
+            return right._map(lambda entry: products(composition, factor, entry.parts))
         if self.inputs != right.outputs:
             raise ArgumentValueError(
                 f"an operator of {self.inputs} input{'s' * (self.inputs > 1)} cannot follow one of "
@@ -232,7 +233,7 @@ class Operator:
                     polynomial_of(
                         term
                         for a, b in zip(row, column, strict=True)
-                        for term in _products(composition, a.parts, b.parts).parts
+                        for term in products(composition, _parts(self, a), _parts(right, b)).parts
                     )
                     for column in columns
                 )
@@ -306,13 +307,9 @@ def _text(entries: Sequence[Sequence[Polynomial]]) -> str:
     return f"Operator.matrix([{', '.join(rows)}])"
 
 
-_ZERO = (Term(0),)  # who multiplies by it leaves results where they lie
-
-
-def _products(
-    combine: Callable[[Term, Term], Term], left: Sequence[Term], right: Sequence[Term]
-) -> Polynomial:
-    return polynomial_of(combine(a, b) for a in left for b in right)
+def _parts(operator: Operator, entry: Polynomial) -> Sequence[Term]:
+    """The terms of an entry; a single one that is 0 everywhere leaves results where they lie."""
+    return entry.parts or ((Term(0),) if operator.is_single else ())
 
 
 def _as_operator(value: Any) -> Operator | None:

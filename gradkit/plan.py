@@ -115,6 +115,8 @@ class Plan(Renderings):
     bound: Bound = field(
         default_factory=lambda: Bound((), (), (), (), (), ()), compare=False, repr=False
     )
+    #: Where inputs and results lie; operators that are 0 are equal wherever theirs do.
+    places: tuple[Any, ...] = field(init=False, repr=False)
     #: What engines have built for this plan (programs, uploaded weights); not part of its value.
     memo: dict[Any, Any] = field(
         default_factory=dict[Any, Any], init=False, compare=False, repr=False
@@ -129,6 +131,9 @@ class Plan(Renderings):
     runner: ClassVar[Callable[[Plan, Sequence[Array], Sequence[Array] | None], Sequence[Array]]]
     #: Says which engine would run a call, and why. engines/ puts its function here, too.
     engine_report: ClassVar[Callable[[Plan, Sequence[Array]], str]]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", (self.bound.inputs_at, self.bound.outputs_at))
 
     def __call__(self, f: Any, out: Any = None) -> Any:
         """Apply the operator.

@@ -8,7 +8,7 @@ stencils of the user's own (`Offsets`). All are frozen values that print as one 
 from __future__ import annotations
 
 from cmath import isfinite
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import groupby
@@ -29,6 +29,7 @@ __all__ = [
     "number_text",
     "polynomial_of",
     "product",
+    "products",
     "sum_of",
 ]
 
@@ -239,6 +240,13 @@ class Polynomial:
     def parts(self) -> tuple[Term, ...]:
         """The terms; 0 times the moves of one that it had where they vanished."""
         return self.terms or ((Term(0, self.vanished),) if self.vanished else ())
+
+
+def products(
+    combine: Callable[[Term, Term], Term], left: Sequence[Term], right: Sequence[Term]
+) -> Polynomial:
+    """The sum of what a product makes of each pair of terms."""
+    return polynomial_of(combine(a, b) for a in left for b in right)
 
 
 def polynomial_of(terms: Iterable[Term]) -> Polynomial:

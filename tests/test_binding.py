@@ -1,5 +1,6 @@
 """Binding: what an operator becomes on a grid, and what it says where it does not go with it."""
 
+import pickle
 from math import prod
 
 import numpy as np
@@ -333,8 +334,13 @@ FLUX = D(0, to="inner") * D(1, to="outer")
         FLUX @ np.arange(6.0) - FLUX @ np.arange(6.0),
         0 * D(-2, to="inner") * D(-1, to="outer"),
         Operator.matrix([[FLUX, 1]]) @ Operator.matrix([[1], [-FLUX]]),
+        FLUX * (D(0) - D(0)),
+        (D(0) - D(0)) * FLUX,
+        FLUX @ (D(0) - D(0)),
+        (D(0) - D(0)) @ FLUX,
+        0 @ FLUX,
     ],
-    ids=range(7),
+    ids=range(12),
 )
 def test_an_operator_that_is_0_keeps_the_places_of_its_results(operator):
     assert operator == 0 * D(0)
@@ -359,6 +365,21 @@ def test_identities_of_vector_calculus_give_zeros_where_the_results_lie():
     divergence = (Divergence(3, **edges) @ Curl(3, **edges)).on(space, (4, 5, 6))
     assert divergence.input_shapes == tuple(faces)
     np.testing.assert_array_equal(divergence(list(map(np.ones, faces))), np.zeros((4, 5, 6)))
+
+
+def test_a_system_keeps_its_places_beside_an_operator_that_is_0():
+    zero, rows, columns = D(0) - D(0), *SHAPE
+    for product in (zero * Gradient(2, to="outer"), Gradient(2, to="outer") @ zero):
+        shapes = product.on(PLANE, SHAPE).output_shapes
+        assert shapes == ((rows + 1, columns), (rows, columns + 1))
+
+
+def test_plans_of_operators_that_are_0_differ_where_their_results_do():
+    inner, outer, again = ((0 * D(0, to=to)).on(PLANE, SHAPE) for to in ("inner", "outer", "inner"))
+    assert inner == again
+    assert hash(inner) == hash(again)
+    assert inner != outer
+    assert pickle.loads(pickle.dumps(outer)) == outer
 
 
 def test_what_is_added_to_an_operator_that_is_0_says_where_results_lie():

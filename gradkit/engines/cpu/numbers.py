@@ -345,11 +345,11 @@ class _Builder:
         found: list[End] = []
         for place in places:
             row, part = divmod(place, parts)
-            run = run_at(runs, row)
+            run, is_left = run_at(runs, row), 2 * row < runs[-1].stop
             pairs: list[tuple[int | None, int | None, bool]] = []
             for high, low, weight in run.pairs:
                 upper, lower = (
-                    point and self._end_of((row + point.offset) * parts + part, size)
+                    point and _from_end(point.offset, row, size // parts, is_left) * parts + part
                     for point in (high, low)
                 )
                 pairs.append((upper, lower, weight is not None))
@@ -486,6 +486,12 @@ class _Builder:
             rows = weight.ravel()[run.start - run.first : run.stop - run.first]
             self.weights.append(np.require(rows.repeat(scale) if scale > 1 else rows, None, "A"))
         return self.columns[key], 1
+
+
+def _from_end(offset: int, row: int, size: int, is_left: bool) -> int:
+    """The place of a point of a row, from the end that this is near, or that it reaches around."""
+    reaches_around = 2 * abs(offset) > size + 1
+    return row + offset - (0 if is_left != reaches_around else size)
 
 
 def _real_part(name: str) -> str:

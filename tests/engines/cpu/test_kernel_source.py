@@ -26,7 +26,7 @@ def keys_for(operator, boundaries):
         key_for(operator, Grid(Axis(h, boundary=end), Axis(0.3)), shape)[0]
         for h in (0.3, -1e-3)
         for end in boundaries
-        for shape in ((9, 16), (40, 17))
+        for shape in ((5, 16), (9, 16), (40, 17))
     }
 
 
