@@ -12,7 +12,7 @@ from gradkit.boundaries import Condition
 from gradkit.line import Line
 from gradkit.methods import Rule
 from gradkit.methods.rows import WALL, Point, Rows
-from gradkit.weights import fornberg
+from gradkit.weights import exact_weights
 
 __all__ = ["applied_to", "at_wall", "narrowed", "points_in_corner"]
 
@@ -39,7 +39,7 @@ def at_wall(values: np.ndarray, axis: int, line: Line, side: int, points: int) -
     beyond = np.take(nearest, range(len(nodes)), axis) - first
     # Distances are counted inwards, normals point outwards.
     value, slope = (
-        np.tensordot(beyond, np.stack([_number(w) for w in fornberg(nodes, order)]), (axis, 0))
+        np.tensordot(beyond, np.stack([_number(w) for w in exact_weights(nodes, order)]), (axis, 0))
         for order in (0, 1)
     )
     value, slope = first + np.expand_dims(value, axis), np.expand_dims(slope, axis)

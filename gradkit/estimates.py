@@ -60,7 +60,8 @@ class ErrorEstimate:
             for k in (0, 1)
         )
         infinite = sum(int(np.count_nonzero(np.isinf(t) | np.isinf(r))) for t, r in pairs)
-        beside = f"; nothing is known at {infinite} points with infinite values" if infinite else ""
+        points = f"{infinite} point{'s' * (infinite > 1)}"
+        beside = f"; nothing is known at {points} with infinite values" if infinite else ""
         if truncation == rounding == 0:
             return f"neither dominates: both are 0 at all points{beside}"
         sizes = f"(at most {truncation:.1e} against {rounding:.1e})"

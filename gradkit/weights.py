@@ -34,20 +34,20 @@ __all__ = [
 ]
 
 
-def fornberg(nodes: Sequence[Any], order: int, steps: Sequence[Any] | None = None) -> list[Any]:
+def fornberg(nodes: Sequence[Any], steps: Sequence[Any], order: int) -> list[Any]:
     """Weights that give the derivative of order `order` at 0 from values at `nodes`.
 
     Parameters
     ----------
     nodes : sequence of numbers or arrays
         Positions relative to the point of evaluation, distinct, at least ``order + 1`` of them.
-        The arithmetic is that of the nodes: fractions give exact weights, arrays of shape
-        ``(rows,)`` give the weights of many rows at once.
+        The arithmetic is that of the nodes: arrays of shape ``(rows,)`` give the weights of many
+        rows at once.
+    steps : sequence of numbers or arrays
+        Distances from each node to the next one: they may hold more digits than the differences of
+        rounded positions do.
     order : int
         Order of the derivative, at least 0.
-    steps : sequence of numbers or arrays, optional
-        Distances from each node to the next one, where they hold more digits than the differences
-        of rounded positions do.
 
     Returns
     -------
@@ -61,9 +61,8 @@ def fornberg(nodes: Sequence[Any], order: int, steps: Sequence[Any] | None = Non
 
     Examples
     --------
-    >>> from fractions import Fraction
-    >>> [str(w) for w in fornberg([Fraction(k) for k in (-1, 0, 1)], 2)]
-    ['1', '-2', '1']
+    >>> fornberg([-1.0, 0.0, 1.0], [1.0, 1.0], 2)
+    [1.0, -2.0, 1.0]
     """
     zero, one = nodes[0] * 0, nodes[0] * 0 + 1
     # weights[m][j]: weight of node j for the derivative of order m from the nodes met so far
@@ -76,10 +75,7 @@ def fornberg(nodes: Sequence[Any], order: int, steps: Sequence[Any] | None = Non
         product = one
         # Orders that the nodes to come can still raise to the one wanted.
         highest, lowest = min(i, order), max(order - (last - i), 0)
-        if steps is None:
-            gaps = [nodes[i] - node for node in nodes[:i]]
-        else:
-            gaps = [*(gap + steps[i - 1] for gap in gaps), steps[i - 1]]
+        gaps = [*(gap + steps[i - 1] for gap in gaps), steps[i - 1]]
         for j, gap in enumerate(gaps):
             product = product * gap
             inverse = one / gap
@@ -94,7 +90,7 @@ def fornberg(nodes: Sequence[Any], order: int, steps: Sequence[Any] | None = Non
     return weights[order]
 
 
-def exact_weights(nodes: Sequence[Fraction], order: int) -> list[Fraction]:
+def exact_weights(nodes: Sequence[Fraction | int], order: int) -> list[Fraction]:
     """The same weights at fractions, by integers alone, so that no step reduces a fraction.
 
     Parameters
@@ -160,14 +156,13 @@ def in_differences(offsets: Sequence[Any], weights: Sequence[Any]) -> list[tuple
         The derivative is the sum of ``weight * (f[high] - f[low])``.
     """
     after = list(accumulate(weights[:0:-1]))[::-1]
-    if not after or isinstance(after[0], Fraction | int):
-        return [(high, low, c) for (low, high), c in zip(pairwise(offsets), after, strict=True)]
-    before = [-total for total in accumulate(weights[:-1])]
-    sizes = [np.abs(weight) for weight in weights]
-    lost_before, lost_after = list(accumulate(sizes[:-1])), list(accumulate(sizes[:0:-1]))[::-1]
-    sums = zip(lost_before, lost_after, before, after, strict=True)
-    chosen = [np.where(left < right, low, high) for left, right, low, high in sums]
-    return [(high, low, c) for (low, high), c in zip(pairwise(offsets), chosen, strict=True)]
+    if after and not isinstance(after[0], Fraction | int):
+        before = [-total for total in accumulate(weights[:-1])]
+        sizes = list(map(np.abs, weights))
+        sizes_before, sizes_after = accumulate(sizes[:-1]), list(accumulate(sizes[:0:-1]))[::-1]
+        sums = zip(sizes_before, sizes_after, before, after, strict=True)
+        after = [np.where(left < right, low, high) for left, right, low, high in sums]
+    return [(high, low, c) for (low, high), c in zip(pairwise(offsets), after, strict=True)]
 
 
 def in_pairs(weights: Mapping[int, Fraction]) -> list[tuple[int, int | None, Fraction]]:
@@ -322,7 +317,7 @@ class Stencil:
             )
         object.__setattr__(self, "offsets", exact)
         object.__setattr__(self, "order", order)
-        object.__setattr__(self, "weights", _exact_weights(exact, order))
+        object.__setattr__(self, "weights", _kept_weights(exact, order))
 
     @property
     def accuracy(self) -> int:
@@ -401,7 +396,7 @@ def central(order: int, accuracy: int) -> Stencil:
 
 
 @lru_cache(maxsize=4096)
-def _exact_weights(offsets: tuple[Fraction, ...], order: int) -> tuple[Fraction, ...]:
+def _kept_weights(offsets: tuple[Fraction, ...], order: int) -> tuple[Fraction, ...]:
     return tuple(exact_weights(offsets, order))
 
 

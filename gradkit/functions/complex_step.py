@@ -19,7 +19,7 @@ from gradkit.errors import ArgumentTypeError
 from gradkit.functions.evaluate import Asking
 from gradkit.functions.history import NOT_ANALYTIC, Found
 from gradkit.functions.steps import of_lanes
-from gradkit.weights import fornberg
+from gradkit.weights import exact_weights
 
 __all__ = ["complex_step"]
 
@@ -36,7 +36,7 @@ BESIDE = tuple(
 NEAR = 2.0**-12
 
 #: Weights of the fourth differences of five neighbours, which cubics have none of.
-FOURTH = tuple(tuple(map(float, fornberg(BESIDE[k : k + 5], 4))) for k in range(3))
+FOURTH = tuple(tuple(map(float, exact_weights(BESIDE[k : k + 5], 4))) for k in range(3))
 
 
 def complex_step(

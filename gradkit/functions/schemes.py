@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import product
 
-from gradkit.weights import Stencil, central, fornberg
+from gradkit.weights import Stencil, central, exact_weights
 
 __all__ = ["Scheme", "Term", "central_scheme", "one_sided_scheme"]
 
@@ -120,7 +120,7 @@ def _scheme(
         magnitude *= sum(abs(w) for w in stencil.weights)
     nodes = [1 / z_ratio**j for j in range(levels)]
     order = sum(orders)
-    full = fornberg(nodes, 0)
+    full = exact_weights(nodes, 0)
     finest = ratio ** (levels - 1)
     # In units of the rounding of the finest quotient, coarser ones are rounded less.
     amplification = sum(abs(w) * (ratio**j / finest) ** order for j, w in enumerate(full))
@@ -142,7 +142,7 @@ def _scheme(
 def _in_differences(nodes: list[Fraction], first: int, last: int) -> tuple[float, ...]:
     """Weights c of ``finest + sum c[j] (G[j] - G[j+1])``, extrapolated from some of the levels."""
     weights = [Fraction(0)] * len(nodes)
-    weights[first:last] = fornberg(nodes[first:last], 0)
+    weights[first:last] = exact_weights(nodes[first:last], 0)
     running, found = Fraction(0), []
     for weight in weights[:-1]:
         running += weight

@@ -264,7 +264,7 @@ class OnCoordinates(Stencils):
 
         def table(first: int, last: int) -> tuple[Differences, np.ndarray]:
             nodes, steps = self._distances(offsets, first, last)
-            weights = fornberg(nodes, self.order, steps)
+            weights = fornberg(nodes, steps, self.order)
             taken: list[tuple[Point, Point, Any]] = []
             if self.order == 0:
                 # An average takes the value of the nearest node, or of the two about it.

@@ -46,8 +46,7 @@ def slots(key: Key) -> list[str]:
             found.extend([f"{name}_w{p}"] if pair.weight else [])
         found.extend(f"{name}_d{j}" for j in range(term.divisors))
         found.extend([f"{name}_c"] if term.has_factor else [])
-        has_rows = term.ends or any(term.faces)
-        found.extend([f"{name}_size", f"{name}_numbers"] if has_rows else [])
+        found.extend([f"{name}_size", f"{name}_numbers"] if term.ends else [])
     found.extend(f"d{j}" for j in range(key.divisors))
     found.extend(f"q{i}" for i in range(len(key.points)))
     return found

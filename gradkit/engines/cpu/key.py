@@ -45,9 +45,10 @@ class Term(NamedTuple):
     `split` are the low bits of integers that are differenced apart, `is_unit` tells whether
     neighbours along the last axis are neighbours in memory, `products` which arrays vary along it;
     `known` is the number of arrays that are known along walls; `ends` are its differences at the
-    places that `Key.ends` names, if they are taken along lines; `faces` those of all rows before
-    and after the middle, if they are taken across lines and written out; `leads` tells whether no
-    other term needs elements of the same input sooner; `field` is the first term of the same input.
+    places that `Key.ends` names, if they are taken along lines, else those of all rows that are not
+    in the middle, the first `before` of them before it, if these are written out; `leads` tells
+    whether no other term needs elements of the same input sooner; `field` is the first term of the
+    same input.
     """
 
     dtype: str
@@ -60,7 +61,7 @@ class Term(NamedTuple):
     known: int
     has_factor: bool
     ends: tuple[End, ...]
-    faces: tuple[tuple[End, ...], tuple[End, ...]]
+    before: int
     leads: bool
     field: int
 

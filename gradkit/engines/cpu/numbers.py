@@ -193,7 +193,7 @@ class _Builder:
             terms=terms,
             divisors=len(divisors),
             points=tuple(self.points.values()),
-            ends=tuple(self._end_of(place, self.sizes[-1]) for place in self.ends),
+            ends=tuple(n if 2 * n < self.sizes[-1] else n - self.sizes[-1] for n in self.ends),
             together=shared_offsets(terms, self.last, offsets) if joins else (),
             has_reciprocals=self.has_reciprocals,
         )
@@ -288,10 +288,6 @@ class _Builder:
             found.setdefault(self.sequels[number].source, number)
         return set(found.values())
 
-    def _end_of(self, place: int, size: int) -> int:
-        """A place in a line of some size, from the nearer end."""
-        return place if 2 * place < size else place - size
-
     def _term(self, number: int, sequel: Sequel, rows: tuple[int, list[Run]]) -> Term:
         name = f"t{number}"
         f = self.inputs[sequel.source]
@@ -311,8 +307,6 @@ class _Builder:
         has_faces = axis != self.last and len(self.sequels) > 1
         before, after = rows_beside(runs) if has_faces else (range(0), range(0))
         places = self.ends if axis == self.last else [*before, *after]
-        written = self._written(name, sequel, rows, places)
-        rows_of_faces = len(before) + len(after)
         fields = [(s.source, repr(s.trim)) for s in self.sequels]
         return Term(
             _real_part(_dtypes.dtype_name(f.dtype)),
@@ -327,8 +321,8 @@ class _Builder:
             ),
             len(known),
             sequel.coefficient is not None,
-            written if axis == self.last else (),
-            (written[: len(before)], written[len(before) : rows_of_faces]),
+            self._written(name, sequel, rows, places),
+            len(before),
             number in self.leaders,
             fields.index(fields[number]),
         )

@@ -108,7 +108,7 @@ def ends(key: Key, part: Part, is_left: bool, room: str = "") -> Iterator[str]:
     for i, (e, place) in enumerate(places(key, is_left)):
         yield f"x = {place if is_left else f'size - {-place}'} - {part.start}"
         for number, term in enumerate(key.terms):
-            if term.ends:
+            if term.axis == key.ndim - 1:
                 yield from end_of(key, number, term, e)
             else:
                 yield from _term(key, number, term, part, "")

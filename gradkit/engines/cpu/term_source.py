@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradkit.engines.cpu.element_source import divided, division, divisor, indented, kind_of
-from gradkit.engines.cpu.key import End, Key, Term
+from gradkit.engines.cpu.key import Key, Term
 
 __all__ = [
     "Part",
@@ -119,7 +119,7 @@ def end_of(key: Key, number: int, term: Term, e: int) -> Iterator[str]:
     def difference(high: int | None, low: int | None) -> str:
         return _form(kind, read(high), read(low))
 
-    yield from _listed(key, number, term.ends, e, difference)
+    yield from _listed(key, number, e, difference)
 
 
 def settled(
@@ -135,22 +135,20 @@ def at_face(key: Key, number: int, term: Term, part: Part, lanes: str) -> Iterat
     """The differences of a term across lines, where this line may be at its face."""
     yield f"if is_middle{number}:"
     yield from indented(value_of(key, number, term, lanes))
-    before, after = term.faces
-    rows = [f"{i}" for i in range(len(before))]
-    rows += [f"t{number}_stop + {i}" for i in range(len(after))]
-    for f, row in enumerate(rows):
+    for e in range(len(term.ends)):
+        row = f"{e}" if e < term.before else f"t{number}_stop + {e - term.before}"
         # They are all rows that are not in the middle.
-        is_last = f == len(rows) - 1
+        is_last = e == len(term.ends) - 1
         yield "else:" if is_last else f"elif i{term.axis} == {row}:"
-        yield from indented(_face(key, number, f, part, lanes))
-    if rows:
+        yield from indented(_face(key, number, e, part, lanes))
+    if term.ends:
         return
     yield "else:"
     given, room = _given(key, number, term, f"run{number}", part.start), ", spare" if lanes else ""
     yield f"    v{number} = settled_{lanes}{kind_of(term)}({given}, x{room})"
 
 
-def _face(key: Key, number: int, f: int, part: Part, lanes: str) -> Iterator[str]:
+def _face(key: Key, number: int, e: int, part: Part, lanes: str) -> Iterator[str]:
     """The differences of a term in a row at a face."""
     term, name, last = key.terms[number], f"t{number}", key.ndim - 1
     along = np.dtype(term.dtype).itemsize if term.is_unit else f"{name}_f_{last}"
@@ -164,8 +162,7 @@ def _face(key: Key, number: int, f: int, part: Part, lanes: str) -> Iterator[str
     def difference(high: int | None, low: int | None) -> str:
         return _difference(key, number, point(high), point(low), lanes)
 
-    before, after = term.faces
-    yield from _listed(key, number, before + after, f, difference)
+    yield from _listed(key, number, e, difference)
 
 
 def _index(name: str, place: int) -> str:
@@ -174,21 +171,18 @@ def _index(name: str, place: int) -> str:
 
 
 def _listed(
-    key: Key,
-    number: int,
-    rows: Sequence[End],
-    i: int,
-    difference: Callable[[int | None, int | None], str],
+    key: Key, number: int, e: int, difference: Callable[[int | None, int | None], str]
 ) -> Iterator[str]:
     """The differences of a row whose weights and divisors follow those of the rows before it."""
-    first = sum(sum(weighted for *_, weighted in row.pairs) + row.divisors for row in rows[:i])
+    ends = key.terms[number].ends
+    first = sum(sum(weighted for *_, weighted in end.pairs) + end.divisors for end in ends[:e])
     numbers = (f"read_R(real, t{number}_numbers + {first + n})" for n in count())
     total = ""
-    for high, low, weighted in rows[i].pairs:
+    for high, low, weighted in ends[e].pairs:
         part = difference(high, low)
         part = f"{part} * {next(numbers)}" if weighted else part
         total = f"{total} + {part}" if total else part
-    for _ in range(rows[i].divisors):
+    for _ in range(ends[e].divisors):
         total = f"({total}) {division(key)} {next(numbers)}"
     yield f"v{number} = {total or 'R(0)'}"
 
